@@ -1,0 +1,37 @@
+//! The Rust face of the connector contract (`wit/`): what the engine asks of a connector and what it gets back.
+//!
+//! The engine knows connectors only through [`Connector`] and [`Connectors`]; the runtime implements both over WebAssembly
+//! components. Requests and answers are typed once here, so the engine never sees a generated binding and the runtime never
+//! sees a task.
+
+#![forbid(unsafe_code)]
+
+mod call;
+mod connector;
+mod descriptor;
+mod error;
+mod observation;
+mod request;
+mod stack;
+
+pub use call::{Call, Journal, JournalError, Pending, Step};
+pub use connector::{
+    Capabilities, CheckReport, Connector, Connectors, LoadError, PluginInfo, PluginState, ProposedOrigin,
+};
+pub use descriptor::{
+    AnswerCredential, CredentialSlot, CredentialUse, Descriptor, EgressWish, OriginScope, Place, TokenPlace,
+};
+pub use error::{Error, ErrorKind, Outcome};
+pub use observation::{
+    ElementKind, ElementStatus, InterfaceObservation, Observation, Observed, Owned, OwnedPage, ServerObservation,
+};
+pub use request::{
+    CloudConfig, CloudFile, CloudUser, Console, CreateRequest, Created, DeleteRequest, DiskSource, Encapsulation,
+    Endpoint, Filter, FindRequest, FlavourData, FloatingIp, Found, GroupRequest, InterfaceKind, InterfaceUse,
+    IpProfile, NetworkKind, NetworkRequest, OperateRequest, Operated, PortSecurityDisableStrategy, PowerAction,
+    ProviderNetwork, ServerDisk, ServerInterface, ServerRequest, ServiceRequest, ServiceType, VolumeRequest,
+};
+pub use stack::{
+    ObservedStacks, StackAction, StackContent, StackObservation, StackProgress, StackRef, StackRequest, StackResource,
+    UpdateMode,
+};

@@ -1,0 +1,241 @@
+//! Tasks: one thing to do to one element, with NG-RO's states.
+//!
+//! ```text
+//!            create accepted                observed active
+//! SCHEDULED ────────────────► BUILD ─────────────────────► DONE
+//!     │                         │  ▲                         │ ▲
+//!     │ error, or a needed      │  └──── observed building ──┘ │
+//!     │ task failed             ▼                              │
+//!     ├──────────────────────► FAILED ◄──── observed in error ─┤
+//!     │                           └──────── observed active ───┘
+//!     ├── DELETE, EXEC or UPDATE done ─────────► FINISHED
+//!     └── DELETE with nothing to delete ───────► SUPERSEDED
+//! any CREATE whose own DELETE is taken up ─────► FINISHED
+//! ```
+//!
+//! BUILD is also the state of a DELETE, EXEC or UPDATE whose connector call has begun and is not over.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{ActionId, Item, ItemRef, NsrId, ResourceId, TaskId, Timestamp};
+
+/// What a task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TaskAction {
+    /// Find or make the element.
+    Create,
+    /// Change it in place.
+    Update,
+    /// Give it up; delete it when nobody else holds it.
+    Delete,
+    /// Do something with it.
+    Exec,
+}
+
+impl TaskAction {
+    /// NG-RO's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Exec => "EXEC",
+        }
+    }
+}
+
+/// State of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TaskStatus {
+    /// To be done.
+    Scheduled,
+    /// Begun.
+    Build,
+    /// A CREATE whose element is in service.
+    Done,
+    /// Given up, with the reason in `message`.
+    Failed,
+    /// Over.
+    Finished,
+    /// There was nothing to do.
+    Superseded,
+}
+
+/// A move that the table of legal moves does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a {} task cannot go from {from:?} to {to:?}", action.as_str())]
+pub struct IllegalMove {
+    /// What the task does.
+    pub action: TaskAction,
+    /// Where it is.
+    pub from: TaskStatus,
+    /// Where it was to go.
+    pub to: TaskStatus,
+}
+
+impl TaskStatus {
+    /// NG-RO's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "SCHEDULED",
+            Self::Build => "BUILD",
+            Self::Done => "DONE",
+            Self::Failed => "FAILED",
+            Self::Finished => "FINISHED",
+            Self::Superseded => "SUPERSEDED",
+        }
+    }
+
+    /// Whether work is outstanding: the task is neither over nor given up nor waiting for observation only.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Scheduled | Self::Build)
+    }
+
+    /// The legal moves, all of them. Staying where one is is always legal.
+    ///
+    /// # Errors
+    /// When the table does not hold the move.
+    pub fn moved(self, action: TaskAction, to: Self) -> Result<Self, IllegalMove> {
+        use TaskStatus::{Build, Done, Failed, Finished, Scheduled, Superseded};
+        let legal = self == to
+            || match (action, self, to) {
+                (TaskAction::Create, Scheduled, Build | Done | Failed | Finished)
+                | (TaskAction::Create, Build, Done | Failed | Finished)
+                | (TaskAction::Create, Done, Build | Failed | Finished)
+                | (TaskAction::Create, Failed, Build | Done | Finished) => true,
+                (TaskAction::Create, _, _) => false,
+                (TaskAction::Delete, Scheduled, Superseded) => true,
+                (_, Scheduled, Build | Failed | Finished) | (_, Build, Failed | Finished) => true,
+                // A deletion that was given up is taken up again by the next terminate.
+                (TaskAction::Delete, Failed, Scheduled | Finished) => true,
+                _ => false,
+            };
+        if legal {
+            Ok(to)
+        } else {
+            Err(IllegalMove { action, from: self, to })
+        }
+    }
+}
+
+/// What a task waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// The other element is made; its id is used.
+    Created,
+    /// The other element is gone.
+    Deleted,
+}
+
+/// Another element that a task waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// As the task's `depends_on` names it: `nsrs:<ns>:vld.mgmt`, or `<target> <reference>`.
+    pub reference: String,
+    /// The element's resource document.
+    pub resource: ResourceId,
+    /// What is waited for.
+    pub until: Until,
+}
+
+/// One thing to do to one element.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// `<action id>:<n>`
+    pub id: TaskId,
+    /// The action it belongs to.
+    pub action_id: ActionId,
+    /// The network service.
+    pub nsr_id: NsrId,
+    /// What it does.
+    pub action: TaskAction,
+    /// To what.
+    pub item: Item,
+    /// How far it is.
+    pub status: TaskStatus,
+    /// Where results go.
+    pub target_record: ItemRef,
+    /// Position of the item in its list when the task was planned. Shown in NG-RO's `target_record`; never used to write.
+    pub position: usize,
+    /// Creation parameters or arguments, in NG-RO's shape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<Value>,
+    /// Look for an existing element first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub find_params: Option<Value>,
+    /// NG-RO's `depends_on`, resolved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
+    /// Sharing key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_id: Option<String>,
+    /// VM: index in `net_list` of the VNF's management interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mgmt_vnf_interface: Option<usize>,
+    /// VM: index in `net_list` of the VDU's management interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mgmt_vdu_interface: Option<usize>,
+    /// Why it failed, or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Failed tries since the last progress.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Not to be called before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// What the connector's last `pending` left for the next call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector_state: Option<Vec<u8>>,
+}
+
+impl Task {
+    /// Moves the task to another state.
+    ///
+    /// # Errors
+    /// When the move is not legal.
+    pub fn move_to(&mut self, to: TaskStatus) -> Result<(), IllegalMove> {
+        self.status = self.status.moved(self.action, to)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_stays_over() {
+        use TaskStatus::*;
+        for action in [
+            TaskAction::Create,
+            TaskAction::Update,
+            TaskAction::Delete,
+            TaskAction::Exec,
+        ] {
+            for from in [Finished, Superseded] {
+                for to in [Scheduled, Build, Done, Failed, Finished, Superseded] {
+                    assert_eq!(from.moved(action, to).is_ok(), from == to, "{action:?} {from:?} {to:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_create_is_done_and_only_a_delete_is_superseded() {
+        use TaskStatus::*;
+        for action in [TaskAction::Update, TaskAction::Delete, TaskAction::Exec] {
+            assert!(Build.moved(action, Done).is_err());
+        }
+        for action in [TaskAction::Create, TaskAction::Update, TaskAction::Exec] {
+            assert!(Scheduled.moved(action, Superseded).is_err());
+        }
+    }
+}
