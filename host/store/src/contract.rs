@@ -1,0 +1,140 @@
+//! The rules of [`Store`] as tests. Every implementation runs all of them.
+//!
+//! A check is a function of a fresh, empty store and panics when a rule is broken. An implementation provides a [`Subject`]
+//! and lists the checks as its own tests:
+//!
+//! ```ignore
+//! async fn fresh() -> MySubject { … }
+//! vimhost_store::store_contract_tests!(fresh);
+//! ```
+//!
+//! [`sample`] builds the data; the tests of other crates use it too.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a check fails by panicking, as a test does"
+)]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::Store;
+
+pub mod accounts;
+pub mod actions;
+pub mod concurrency;
+pub mod forgetting;
+pub mod journals;
+pub mod leases;
+pub mod planning;
+pub mod records;
+pub mod resources;
+pub mod sample;
+
+/// A store under test, empty when made.
+#[async_trait]
+pub trait Subject: Send {
+    /// The store.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Closes the store and opens it again on what it kept. The check holds no [`Subject::store`] across this.
+    async fn reopen(&mut self);
+}
+
+/// Runs all checks one after the other, each on a fresh store.
+pub async fn run_all<F, M, S>(make: F)
+where
+    F: Fn() -> M,
+    M: Future<Output = S>,
+    S: Subject,
+{
+    crate::store_contract_tests!(@list run (make));
+}
+
+/// One `#[tokio::test]` per check. The argument is an `async fn()` that answers a [`Subject`](crate::contract::Subject); the
+/// calling crate depends on tokio with `macros` and `rt-multi-thread`.
+#[macro_export]
+macro_rules! store_contract_tests {
+    ($make:expr) => { $crate::store_contract_tests! { @list tests ($make) } };
+    (@tests ($make:expr) $($module:ident { $($check:ident,)+ })+) => { $($(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $check() {
+            let mut subject = $make().await;
+            $crate::contract::$module::$check(&mut subject).await;
+        }
+    )+)+ };
+    (@run ($make:expr) $($module:ident { $($check:ident,)+ })+) => { $($(
+        let mut subject = $make().await;
+        $crate::contract::$module::$check(&mut subject).await;
+    )+)+ };
+    (@list $mode:ident $make:tt) => { $crate::store_contract_tests! { @$mode $make
+        accounts {
+            an_account_is_replaced_only_at_the_revision_it_was_read_at,
+            accounts_are_listed_by_target_a_page_at_a_time,
+        }
+        leases {
+            a_claim_is_granted_to_one_host,
+            an_ended_claim_is_taken_over_under_a_higher_number,
+            a_claim_that_was_given_up_is_free,
+            writes_under_an_old_claim_are_refused,
+        }
+        records {
+            a_record_comes_back_whole_with_unknown_keys_and_lists_in_order,
+            a_record_is_written_at_the_revision_it_was_read_at,
+            two_items_of_one_id_are_refused,
+            several_records_are_written_together_or_not_at_all,
+            an_item_is_addressed_by_id_whatever_its_position,
+            an_item_without_id_is_known_by_its_position,
+            a_removed_item_is_not_brought_back,
+            an_insert_appends_once,
+            fields_of_the_record_itself_are_changed_alone,
+            vnf_records_of_a_service_come_in_the_order_they_were_made,
+            services_are_listed_a_page_at_a_time,
+        }
+        actions {
+            an_action_is_committed_as_a_whole,
+            the_same_action_twice_is_one_action,
+            a_commit_on_an_old_plan_of_the_service_changes_nothing,
+            a_commit_on_one_old_resource_changes_nothing,
+            a_commit_on_a_missing_or_doubled_resource_changes_nothing,
+            tasks_and_uses_are_added_to_what_exists,
+            changes_of_a_missing_record_are_left_out_of_a_commit,
+            actions_are_listed_newest_first_a_page_at_a_time,
+        }
+        planning {
+            resources_are_found_by_service_and_by_action,
+            a_shared_resource_is_found_while_it_is_held,
+            the_first_key_pair_is_kept,
+        }
+        resources {
+            a_save_changes_resource_and_records_in_one,
+            a_save_on_an_old_revision_changes_nothing,
+            a_save_of_a_missing_resource_is_refused,
+            unsettled_resources_are_found_also_after_a_restart,
+            live_elements_are_listed_a_page_at_a_time,
+            users_of_an_element_are_those_that_may_exist,
+        }
+        journals {
+            an_entry_is_announced_once,
+            an_entry_is_committed_and_forgotten,
+            a_forgotten_entry_that_is_announced_again_is_back,
+            the_journal_lives_beside_the_document,
+            a_journal_of_nothing_is_refused,
+        }
+        forgetting {
+            a_forgotten_service_leaves_nothing_behind,
+            what_may_exist_is_not_forgotten,
+            what_others_hold_loses_only_the_tasks_of_the_service,
+        }
+        concurrency {
+            distinct_resources_are_saved_side_by_side,
+            of_two_saves_of_one_revision_one_wins,
+            of_many_commits_on_one_plan_one_wins,
+            changes_are_told,
+            a_healthy_store_answers_a_ping,
+        }
+    } };
+}

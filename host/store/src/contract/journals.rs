@@ -1,0 +1,142 @@
+//! Journals.
+
+use vimhost_model::{Item, JournalEntry, JournalStatus, ResourceId};
+
+use super::Subject;
+use super::sample::{accept, claim, create, id, made, resource};
+use crate::{Claim, Error, JournalWrite, Store};
+
+fn begin(kind: &str, token: &str) -> JournalWrite {
+    JournalWrite::Begin {
+        kind: kind.to_owned(),
+        token: token.to_owned(),
+    }
+}
+
+async fn announce(store: &dyn Store, claim: &Claim, resource: &ResourceId, kind: &str, token: &str) -> JournalEntry {
+    let entry = store.write_journal(claim, resource, begin(kind, token)).await.unwrap();
+    entry.unwrap()
+}
+
+async fn vm(store: &dyn Store) -> (Claim, ResourceId) {
+    let all = (0..2).map(|n| resource(&format!("vm-{n}"), "a", vec![create("ns", "act", n, Item::Vdu)]));
+    accept(store, "ns", "act", all.collect()).await;
+    (claim(store, "a").await, id("vm-0"))
+}
+
+/// Entries are numbered from 1 within their resource; the same kind and token again is the same entry.
+pub async fn an_entry_is_announced_once(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    let port = announce(&*store, &claim, &vm, "port", "t").await;
+    let server = announce(&*store, &claim, &vm, "server", "t").await;
+    let second = announce(&*store, &claim, &vm, "port", "t2").await;
+    assert_eq!((port.id, server.id, second.id), (1, 2, 3));
+    assert_eq!((port.status, &port.element), (JournalStatus::Begun, &None));
+    assert_eq!(announce(&*store, &claim, &vm, "port", "t").await, port);
+    let elsewhere = announce(&*store, &claim, &id("vm-1"), "port", "t").await;
+    assert_eq!(elsewhere.id, 1);
+    assert_eq!(store.journal(&vm).await.unwrap(), [port, server, second]);
+}
+
+/// Each repeatable; a committed one is answered as it stands.
+pub async fn an_entry_is_committed_and_forgotten(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    announce(&*store, &claim, &vm, "port", "a").await;
+    announce(&*store, &claim, &vm, "port", "b").await;
+    let commit = JournalWrite::Commit {
+        entry: 1,
+        element: id("vim-port"),
+    };
+    for _ in 0..2 {
+        let entry = store.write_journal(&claim, &vm, commit.clone()).await.unwrap().unwrap();
+        assert_eq!(entry.status, JournalStatus::Committed);
+        assert_eq!(entry.element, Some(id("vim-port")));
+    }
+    let again = announce(&*store, &claim, &vm, "port", "a").await;
+    assert_eq!((again.id, again.status), (1, JournalStatus::Committed));
+
+    for _ in 0..2 {
+        let forgotten = store
+            .write_journal(&claim, &vm, JournalWrite::Forget { entry: 1 })
+            .await
+            .unwrap();
+        assert_eq!(forgotten, Some(again.clone()));
+    }
+    let left = store.journal(&vm).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [2]);
+    // A late commit does not bring it back.
+    store.write_journal(&claim, &vm, commit).await.unwrap();
+    assert_eq!(store.journal(&vm).await.unwrap().len(), 1);
+
+    store
+        .write_journal(&claim, &vm, JournalWrite::Forget { entry: 2 })
+        .await
+        .unwrap();
+    assert_eq!(store.journal(&vm).await.unwrap(), []);
+    // Numbers are not given twice.
+    assert_eq!(announce(&*store, &claim, &vm, "port", "c").await.id, 3);
+}
+
+/// Under its number, as begun: a request follows an announcement, and what it makes must be known.
+pub async fn a_forgotten_entry_that_is_announced_again_is_back(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    let first = announce(&*store, &claim, &vm, "port", "a").await;
+    let commit = JournalWrite::Commit {
+        entry: first.id,
+        element: id("vim-port"),
+    };
+    store.write_journal(&claim, &vm, commit).await.unwrap();
+    let forget = JournalWrite::Forget { entry: first.id };
+    store.write_journal(&claim, &vm, forget).await.unwrap();
+    assert_eq!(announce(&*store, &claim, &vm, "port", "a").await, first);
+    assert_eq!(store.journal(&vm).await.unwrap(), [first]);
+}
+
+/// A save neither loses it nor brings an older state of it back; a journal write leaves the revision alone.
+pub async fn the_journal_lives_beside_the_document(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    let old = store.resource(&vm).await.unwrap().unwrap();
+    let entry = announce(&*store, &claim, &vm, "server", "t").await;
+    let read = store.resource(&vm).await.unwrap().unwrap();
+    assert_eq!(read.revision, old.revision);
+    assert_eq!(read.journal, [entry.clone()]);
+    assert!(read.may_exist());
+
+    let revision = store.save_resource(&claim, &made(old, "x"), &[]).await.unwrap();
+    drop(store);
+    subject.reopen().await;
+    let store = subject.store();
+    let mut saved = store.resource(&vm).await.unwrap().unwrap();
+    assert_eq!((saved.revision, saved.journal.as_slice()), (revision, &[entry][..]));
+
+    store
+        .write_journal(&claim, &vm, JournalWrite::Forget { entry: 1 })
+        .await
+        .unwrap();
+    saved.revision = store.save_resource(&claim, &saved, &[]).await.unwrap();
+    assert_eq!(store.journal(&vm).await.unwrap(), []);
+    assert_eq!(store.resource(&vm).await.unwrap().unwrap().journal, []);
+}
+
+/// An unknown resource, an unknown entry.
+pub async fn a_journal_of_nothing_is_refused(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    let refused = store.write_journal(&claim, &id("nobody"), begin("port", "t")).await;
+    assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
+    for write in [
+        JournalWrite::Forget { entry: 1 },
+        JournalWrite::Commit {
+            entry: 1,
+            element: id("x"),
+        },
+    ] {
+        let refused = store.write_journal(&claim, &vm, write).await;
+        assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
+    }
+    assert_eq!(store.journal(&id("nobody")).await.unwrap(), []);
+}

@@ -1,0 +1,357 @@
+//! The trait.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use vimhost_model::{
+    ActionHeader, ActionId, Collection, HostId, Item, JournalEntry, NsrId, Record, RecordChange, RecordId, Resource,
+    ResourceId, Revision, TargetId, Timestamp, VimId,
+};
+
+use crate::{ActionCommit, Committed, Error, SealedText, StoredAccount, TextDigest};
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Its entries.
+    pub entries: Vec<T>,
+    /// Where the next page starts; none on the last one.
+    pub next: Option<String>,
+}
+
+/// The right to drive an account, as granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The account.
+    pub target: TargetId,
+    /// Grows with each change of owner; every write for the account carries it.
+    pub fence: u64,
+}
+
+/// Who drives an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The account.
+    pub target: TargetId,
+    /// The host.
+    pub host: HostId,
+    /// Number of the claim.
+    pub fence: u64,
+    /// When it ends unless renewed.
+    pub expires_at: Timestamp,
+}
+
+/// A write to the journal of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalWrite {
+    /// Announce an element. The same kind and token again answers the same entry, whatever became of it.
+    Begin {
+        /// Kind, the connector's word.
+        kind: String,
+        /// Token the element carries.
+        token: String,
+    },
+    /// The VIM has made it.
+    Commit {
+        /// The entry.
+        entry: u64,
+        /// The element's id.
+        element: VimId,
+    },
+    /// It does not exist. Forgetting what is forgotten is no error.
+    Forget {
+        /// The entry.
+        entry: u64,
+    },
+}
+
+/// An element to be observed while idle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedElement {
+    /// Its resource document.
+    pub resource: ResourceId,
+    /// Its id in the VIM.
+    pub vim_id: VimId,
+}
+
+/// The key pair of a network service (`ro_nsrs`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPair {
+    /// OpenSSH text.
+    pub public_key: String,
+    /// Private key in OpenSSH form, sealed.
+    pub private_key: SealedText,
+}
+
+/// Something changed. A hint to look, never the truth itself: hints can be lost when a listener is slow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An action was committed, or one of its tasks moved.
+    Action(NsrId, ActionId),
+    /// A resource was changed.
+    Resource(TargetId, ResourceId),
+    /// An account was added, edited or removed.
+    Account(TargetId),
+    /// A service was forgotten.
+    Forgotten(NsrId),
+}
+
+/// What vimhost keeps.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // --- accounts -----------------------------------------------------------------------------------------------------
+
+    /// Adds or replaces an account. `expected` is the revision it replaces, none for a new one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when it exists (or not) at another revision.
+    async fn put_account(&self, account: StoredAccount, expected: Option<Revision>) -> Result<Revision, Error>;
+
+    /// An account.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn account(&self, target: &TargetId) -> Result<Option<StoredAccount>, Error>;
+
+    /// Accounts by target, from after `after`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn accounts(&self, after: Option<&str>, limit: usize) -> Result<Page<StoredAccount>, Error>;
+
+    /// Removes an account. Its resources stay.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] at another revision, [`Error::Missing`] when there is none.
+    async fn delete_account(&self, target: &TargetId, expected: Revision) -> Result<(), Error>;
+
+    // --- leases -------------------------------------------------------------------------------------------------------
+
+    /// Claims an account for a host until `until`. Granted when nobody holds it, when the holder's lease ended before `now`, or
+    /// when the host holds it already (the fence then stays).
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when another host holds it.
+    async fn claim_account(
+        &self,
+        target: &TargetId,
+        host: &HostId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claim, Error>;
+
+    /// Extends a claim.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when the claim is over.
+    async fn renew_claim(&self, claim: &Claim, until: Timestamp) -> Result<(), Error>;
+
+    /// Gives a claim up. Giving up what is over is no error.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn release_claim(&self, claim: &Claim) -> Result<(), Error>;
+
+    /// Who drives what.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn leases(&self) -> Result<Vec<Lease>, Error>;
+
+    // --- records ------------------------------------------------------------------------------------------------------
+
+    /// A record with its lists.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn record(&self, collection: Collection, id: &RecordId) -> Result<Option<Record>, Error>;
+
+    /// The VNF records of a service (`nsr-id-ref`), in the order they were made.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn vnfrs_of(&self, nsr: &NsrId) -> Result<Vec<Record>, Error>;
+
+    /// Ids and names of the service records, from after `after`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn services(&self, after: Option<&str>, limit: usize) -> Result<Page<(NsrId, String)>, Error>;
+
+    /// Writes a whole record, for the program that owns it. `expected` none: whatever is there.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] at another revision; [`Error::Corrupt`] when the document is no map or two items of a list have one id.
+    async fn put_record(
+        &self,
+        collection: Collection,
+        id: &RecordId,
+        document: serde_json::Value,
+        expected: Option<Revision>,
+    ) -> Result<Revision, Error>;
+
+    /// Several whole records at once, all or none, whatever is there.
+    ///
+    /// # Errors
+    /// As for [`Store::put_record`].
+    async fn put_records(&self, records: Vec<(Collection, RecordId, serde_json::Value)>) -> Result<(), Error>;
+
+    /// Removes a record, for the program that owns it. True when there was one.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn delete_record(&self, collection: Collection, id: &RecordId) -> Result<bool, Error>;
+
+    // --- planning -----------------------------------------------------------------------------------------------------
+
+    /// Planning revision of a service: 0 before its first action, one more with each commit.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn service_revision(&self, nsr: &NsrId) -> Result<Revision, Error>;
+
+    /// The resources that hold any task of a service, journals included.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn resources_of(&self, nsr: &NsrId) -> Result<Vec<Resource>, Error>;
+
+    /// The resource that is shared under `common_id` on a target and still held.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn shared_resource(&self, target: &TargetId, item: Item, common_id: &str) -> Result<Option<Resource>, Error>;
+
+    /// Accepts an action. The whole of it is on disk when this answers, or nothing.
+    ///
+    /// Record changes whose record does not exist are left out; the rest of the commit is made.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the service's planning revision or a resource's revision is not as expected: plan again.
+    async fn commit_action(&self, commit: ActionCommit) -> Result<Committed, Error>;
+
+    /// An action's header.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn action(&self, nsr: &NsrId, action: &ActionId) -> Result<Option<ActionHeader>, Error>;
+
+    /// Headers of a service's actions, or of all, newest first, from after `after`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn actions(
+        &self,
+        nsr: Option<&NsrId>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ActionHeader>, Error>;
+
+    /// The resources that hold a task of an action, journals included.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn resources_of_action(&self, nsr: &NsrId, action: &ActionId) -> Result<Vec<Resource>, Error>;
+
+    /// Drops a service's tasks, headers, key pair and planning revision. A resource that holds nothing of anybody else is dropped
+    /// whole, unless it may still exist in the VIM or has open tasks: then it stays, so that nothing is orphaned silently.
+    /// True when there was anything.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn forget_service(&self, nsr: &NsrId) -> Result<bool, Error>;
+
+    /// A large text.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn text(&self, digest: &TextDigest) -> Result<Option<String>, Error>;
+
+    /// The service's key pair, if one was made.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn key_pair(&self, nsr: &NsrId) -> Result<Option<KeyPair>, Error>;
+
+    /// Keeps a key pair, unless the service has one; answers the one that is kept.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn keep_key_pair(&self, nsr: &NsrId, pair: KeyPair) -> Result<KeyPair, Error>;
+
+    // --- execution ----------------------------------------------------------------------------------------------------
+
+    /// A resource with its journal.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn resource(&self, id: &ResourceId) -> Result<Option<Resource>, Error>;
+
+    /// Resources of a target with open tasks or an observation due, by id, from after `after`: what a host takes up at start.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn unsettled(&self, target: &TargetId, after: Option<&str>, limit: usize) -> Result<Page<Resource>, Error>;
+
+    /// Targets that have unsettled resources.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn targets_with_work(&self) -> Result<Vec<TargetId>, Error>;
+
+    /// Writes a resource (its journal excepted) together with the record fields that show its state. `resource.revision` is the
+    /// revision it was decided on; the answer is the new one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] at another revision, [`Error::Missing`] when it was dropped, [`Error::Fenced`] when the claim is over.
+    async fn save_resource(
+        &self,
+        claim: &Claim,
+        resource: &Resource,
+        record_changes: &[RecordChange],
+    ) -> Result<Revision, Error>;
+
+    /// Writes to the journal of a resource; does not change its revision. Answers the entry as it stands; a forgotten one as it
+    /// was.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] for an unknown resource or entry, [`Error::Fenced`] when the claim is over.
+    async fn write_journal(
+        &self,
+        claim: &Claim,
+        resource: &ResourceId,
+        write: JournalWrite,
+    ) -> Result<Option<JournalEntry>, Error>;
+
+    /// The journal of a resource, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn journal(&self, resource: &ResourceId) -> Result<Vec<JournalEntry>, Error>;
+
+    /// Live elements of a kind on a target: those with a `vim_id` and a CREATE that is DONE, by resource id, from after `after`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn elements(
+        &self,
+        target: &TargetId,
+        item: Item,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ObservedElement>, Error>;
+
+    /// Resources that were made with this one and may still exist: those that must go first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn users_of(&self, id: &ResourceId) -> Result<Vec<ResourceId>, Error>;
+
+    /// Hints of what changes from now on.
+    fn changes(&self) -> tokio::sync::broadcast::Receiver<Change>;
+
+    /// Whether the store can be written, for the readiness probe.
+    ///
+    /// # Errors
+    /// When it cannot.
+    async fn ping(&self) -> Result<(), Error>;
+}
