@@ -1,0 +1,120 @@
+//! What stands before the handlers: latency, scripted failures, the wait for the state file, lost answers, counting.
+//!
+//! It is a hyper service and no layer of the router because of lost answers: hyper closes a connection without a byte
+//! of an answer only when the outermost service returns an error, and axum's are infallible.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, Response, Uri};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use crate::call::Call;
+use crate::faults::Verdict;
+use crate::refusal::{self, Refusal};
+use crate::state_file::Keeper;
+use crate::world::World;
+
+/// The answer is lost: the connection is closed without one.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is lost, as scripted")]
+pub(crate) struct AnswerLost;
+
+#[derive(Debug)]
+pub(crate) struct Front {
+    router: Router,
+    world: Arc<World>,
+    keeper: Option<Keeper>,
+}
+
+impl Front {
+    pub(crate) fn new(router: Router, world: Arc<World>, keeper: Option<Keeper>) -> Self {
+        Self { router, world, keeper }
+    }
+
+    pub(crate) fn count_connection(&self) {
+        self.world.lock().requests.connections += 1;
+    }
+
+    pub(crate) async fn serve(&self, request: Request<Incoming>) -> Result<Response<Body>, AnswerLost> {
+        // The admin part is for whoever scripts the faults, so none touches it and it is not counted.
+        if request.uri().path().starts_with("/admin/") {
+            let response = self.work(request).await;
+            return Ok(self.kept(response).await);
+        }
+        let _at_work = self.world.at_work();
+        let counted = Counted::of(request.method(), request.uri());
+        let verdict = counted
+            .call
+            .map_or_else(Verdict::default, |call| self.world.lock().faults.judge(call));
+        if !verdict.delay.is_zero() {
+            tokio::time::sleep(verdict.delay).await;
+        }
+        let response = match &verdict.fail {
+            Some(fail) => refusal::scripted(fail),
+            None => {
+                let response = self.work(request).await;
+                self.kept(response).await
+            }
+        };
+        let status = response.status();
+        let counter = counted.key(if verdict.answer_lost { "lost" } else { status.as_str() });
+        {
+            let mut held = self.world.lock();
+            held.requests.total += 1;
+            *held.requests.requests.entry(counter).or_default() += 1;
+        }
+        if verdict.answer_lost {
+            Err(AnswerLost)
+        } else {
+            Ok(response)
+        }
+    }
+
+    async fn work(&self, request: Request<Incoming>) -> Response<Body> {
+        let mut router = self.router.clone();
+        match router.call(request).await {
+            Ok(response) => response,
+            Err(impossible) => match impossible {},
+        }
+    }
+
+    /// Holds the answer back until everything it may tell is in the state file. That goes for reading too: a client must
+    /// not see what a restart would take back.
+    async fn kept(&self, response: Response<Body>) -> Response<Body> {
+        let Some(keeper) = &self.keeper else {
+            return response;
+        };
+        let revision = self.world.lock().state.revision();
+        if keeper.holds(revision).await {
+            response
+        } else {
+            Refusal::NotWritten.into_response()
+        }
+    }
+}
+
+/// The name a request is counted under.
+struct Counted {
+    method: Method,
+    call: Option<Call>,
+}
+
+impl Counted {
+    fn of(method: &Method, uri: &Uri) -> Self {
+        Self {
+            method: method.clone(),
+            call: Call::of(method, uri.path(), uri.query()),
+        }
+    }
+
+    fn key(&self, status: &str) -> String {
+        match self.call {
+            Some(Call { kind, operation }) => format!("{} {kind} {operation} {status}", self.method),
+            None => format!("{} - - {status}", self.method),
+        }
+    }
+}
