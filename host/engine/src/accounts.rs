@@ -1,0 +1,371 @@
+//! VIM accounts: adding, checking, granting. Secrets are sealed on the way in and opened only for the connector.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use vimhost_connector::{CheckReport, Connector, LoadError};
+use vimhost_model::{AccountState, Grants, Revision, Secret, TargetId, VimAccount};
+use vimhost_store::{StoredAccount, seal::KeyRing};
+
+use crate::{Engine, Error};
+
+/// An account to be added.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// Its id; made when absent.
+    #[serde(default)]
+    pub id: Option<vimhost_model::AccountId>,
+    /// Name.
+    pub name: String,
+    /// For people.
+    #[serde(default)]
+    pub description: String,
+    /// Chooses the plugin.
+    pub vim_type: String,
+    /// URL.
+    pub url: String,
+    /// User name.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Project or tenant.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Settings of the connector.
+    #[serde(default)]
+    pub config: Map<String, Value>,
+    /// Secrets by credential slot.
+    #[serde(default)]
+    pub credentials: BTreeMap<String, Secret>,
+    /// PEM of certificate authorities.
+    #[serde(default)]
+    pub ca_certificates: Option<String>,
+    /// TLS certificates are not verified.
+    #[serde(default)]
+    pub insecure_tls: bool,
+    /// What the connector may reach.
+    #[serde(default)]
+    pub grants: Grants,
+}
+
+/// A change to an account; what is absent stays.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountEdit {
+    /// Name.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// For people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// URL.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// User name.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Project or tenant.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Settings of the connector.
+    #[serde(default)]
+    pub config: Option<Map<String, Value>>,
+    /// Secrets to replace, by credential slot.
+    #[serde(default)]
+    pub credentials: BTreeMap<String, Secret>,
+    /// What the connector may reach.
+    #[serde(default)]
+    pub grants: Option<Grants>,
+    /// Approve the credential and egress rules of the plugin as it is loaded.
+    #[serde(default)]
+    pub approve_rules: bool,
+}
+
+/// An account as it is shown: no secret, only which ones there are.
+#[derive(Debug, Clone, Serialize)]
+pub struct AccountView {
+    /// Its id.
+    pub id: vimhost_model::AccountId,
+    /// `vim:<id>`, as requests name it.
+    pub target: TargetId,
+    /// Name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Plugin type.
+    pub vim_type: String,
+    /// URL.
+    pub url: String,
+    /// User name.
+    pub user: Option<String>,
+    /// Project or tenant.
+    pub tenant: Option<String>,
+    /// Settings.
+    pub config: Map<String, Value>,
+    /// Names of the credentials that are kept.
+    pub credentials: Vec<String>,
+    /// TLS certificates are not verified.
+    pub insecure_tls: bool,
+    /// Grants.
+    pub grants: Grants,
+    /// How the last check ended.
+    #[serde(flatten)]
+    pub state: AccountState,
+    /// Revision, for `If-Match`.
+    pub revision: Revision,
+}
+
+impl From<StoredAccount> for AccountView {
+    fn from(account: StoredAccount) -> Self {
+        Self {
+            id: account.target.account.clone(),
+            target: account.target,
+            name: account.name,
+            description: account.description,
+            vim_type: account.vim_type,
+            url: account.url,
+            user: account.user,
+            tenant: account.tenant,
+            config: account.config,
+            credentials: account.credentials.into_keys().collect(),
+            insecure_tls: account.insecure_tls,
+            grants: account.grants,
+            state: account.state,
+            revision: account.revision,
+        }
+    }
+}
+
+/// What a sealed credential is bound to: it cannot be opened as another account's or another slot's.
+fn seal_context(target: &TargetId, slot: &str) -> String {
+    format!("account:{target}:{slot}")
+}
+
+impl Engine {
+    /// Adds an account. It is usable at once; [`Engine::check_account`] says whether it works.
+    ///
+    /// # Errors
+    /// When the id is taken, or no usable plugin serves the type.
+    pub async fn add_account(&self, new: NewAccount) -> Result<AccountView, Error> {
+        let target = TargetId::vim(new.id.unwrap_or_else(vimhost_model::AccountId::random));
+        if new.name.is_empty() || new.name.len() > 255 {
+            return Err(Error::shape("name", "is not a text of 1 to 255 characters"));
+        }
+        let mut grants = new.grants;
+        if grants.approved_rules.is_none() {
+            grants.approved_rules = self.rules_digest(&new.vim_type);
+        }
+        let mut credentials = BTreeMap::new();
+        for (slot, secret) in &new.credentials {
+            let sealed = self.keys.seal(secret, &seal_context(&target, slot)).map_err(|error| internal("sealing a credential", error))?;
+            credentials.insert(slot.clone(), sealed);
+        }
+        let now = self.clock.now();
+        let account = StoredAccount {
+            target: target.clone(),
+            name: new.name,
+            description: new.description,
+            vim_type: new.vim_type,
+            url: new.url,
+            user: new.user,
+            tenant: new.tenant,
+            config: new.config,
+            credentials,
+            ca_certificates: new.ca_certificates,
+            insecure_tls: new.insecure_tls,
+            grants,
+            state: AccountState::Processing,
+            created_at: now,
+            modified_at: now,
+            revision: 0,
+        };
+        // Opening it tells at once whether a plugin serves it and whether the account fits; nothing is contacted.
+        let opened = open(&account, &self.keys)?;
+        self.connectors.open(&opened).await.map_err(|error| Error::BadRequest { reason: error.to_string() })?;
+        match self.store.put_account(account, None).await {
+            Ok(_) => self.account(&target).await,
+            Err(vimhost_store::Error::Conflict { .. }) => {
+                Err(Error::Conflict { reason: format!("account '{}' exists", target.account) })
+            }
+            Err(error) => Err(Error::of_store("adding an account", error)),
+        }
+    }
+
+    /// An account.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn account(&self, target: &TargetId) -> Result<AccountView, Error> {
+        self.stored_account(target).await.map(AccountView::from)
+    }
+
+    /// Accounts, a page at a time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn accounts(&self, after: Option<&str>, limit: usize) -> Result<vimhost_store::Page<AccountView>, Error> {
+        let page = self.store.accounts(after, limit).await.map_err(|error| Error::of_store("listing accounts", error))?;
+        Ok(vimhost_store::Page { entries: page.entries.into_iter().map(AccountView::from).collect(), next: page.next })
+    }
+
+    /// Changes an account. `expected` is the revision the client saw, none for any.
+    ///
+    /// # Errors
+    /// When there is none, or it was changed meanwhile.
+    pub async fn edit_account(
+        &self,
+        target: &TargetId,
+        edit: AccountEdit,
+        expected: Option<Revision>,
+    ) -> Result<AccountView, Error> {
+        let mut account = self.stored_account(target).await?;
+        let revision = expected.unwrap_or(account.revision);
+        for (field, value) in [
+            (&mut account.name, edit.name),
+            (&mut account.description, edit.description),
+            (&mut account.url, edit.url),
+        ] {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        account.user = edit.user.or(account.user);
+        account.tenant = edit.tenant.or(account.tenant);
+        account.config = edit.config.unwrap_or(account.config);
+        if let Some(grants) = edit.grants {
+            let approved = account.grants.approved_rules.take();
+            account.grants = grants;
+            account.grants.approved_rules = account.grants.approved_rules.take().or(approved);
+        }
+        if edit.approve_rules {
+            account.grants.approved_rules = self.rules_digest(&account.vim_type);
+        }
+        for (slot, secret) in &edit.credentials {
+            let sealed = self.keys.seal(secret, &seal_context(target, slot)).map_err(|error| internal("sealing a credential", error))?;
+            account.credentials.insert(slot.clone(), sealed);
+        }
+        account.modified_at = self.clock.now();
+        self.store
+            .put_account(account, Some(revision))
+            .await
+            .map_err(|error| Error::of_store("changing an account", error))?;
+        self.forget_connector(target).await;
+        self.account(target).await
+    }
+
+    /// Removes an account. Refused while elements on it are known, since nobody could delete them any more.
+    ///
+    /// # Errors
+    /// When there is none, or it is in use.
+    pub async fn remove_account(&self, target: &TargetId) -> Result<(), Error> {
+        let account = self.stored_account(target).await?;
+        for item in [vimhost_model::Item::Vdu, vimhost_model::Item::Net] {
+            let page = self
+                .store
+                .elements(target, item, None, 1)
+                .await
+                .map_err(|error| Error::of_store("looking for elements of an account", error))?;
+            if !page.entries.is_empty() {
+                return Err(Error::Conflict {
+                    reason: format!("account '{}' still has elements; terminate the services on it first", target.account),
+                });
+            }
+        }
+        let busy = self.store.unsettled(target, None, 1).await.map_err(|error| Error::of_store("looking for work", error))?;
+        if !busy.entries.is_empty() {
+            return Err(Error::Conflict { reason: format!("account '{}' has tasks that are not over", target.account) });
+        }
+        self.store
+            .delete_account(target, account.revision)
+            .await
+            .map_err(|error| Error::of_store("removing an account", error))?;
+        self.forget_connector(target).await;
+        Ok(())
+    }
+
+    /// Tries an account: plugin, network, login. The result is kept with the account.
+    ///
+    /// # Errors
+    /// [`Error::Vim`] with what the VIM or the plugin said.
+    pub async fn check_account(&self, target: &TargetId) -> Result<CheckReport, Error> {
+        let connector = self.connector(target).await?;
+        let result = connector.check().await;
+        let state = match &result {
+            Ok(_) => AccountState::Enabled,
+            Err(error) => AccountState::Error(error.message.clone()),
+        };
+        let mut account = self.stored_account(target).await?;
+        if account.state != state {
+            account.state = state;
+            account.modified_at = self.clock.now();
+            let revision = account.revision;
+            match self.store.put_account(account, Some(revision)).await {
+                // Somebody edited it meanwhile: the result speaks of the old one and is not kept.
+                Ok(_) | Err(vimhost_store::Error::Conflict { .. }) => {}
+                Err(error) => return Err(Error::of_store("keeping the result of a check", error)),
+            }
+        }
+        result.map_err(|error| Error::Vim { reason: error.message })
+    }
+
+    /// The connector of an account.
+    pub(crate) async fn connector(&self, target: &TargetId) -> Result<Arc<dyn Connector>, Error> {
+        let account = open(&self.stored_account(target).await?, &self.keys)?;
+        self.connectors.open(&account).await.map_err(|error| match error {
+            LoadError::NoPlugin { .. } | LoadError::Unusable { .. } | LoadError::Account { .. } => {
+                Error::Vim { reason: error.to_string() }
+            }
+        })
+    }
+
+    async fn stored_account(&self, target: &TargetId) -> Result<StoredAccount, Error> {
+        self.store
+            .account(target)
+            .await
+            .map_err(|error| Error::of_store("reading an account", error))?
+            .ok_or_else(|| Error::not_found("account", &target.account))
+    }
+
+    fn rules_digest(&self, vim_type: &str) -> Option<String> {
+        self.connectors
+            .plugins()
+            .into_iter()
+            .find(|plugin| plugin.descriptor.as_ref().is_some_and(|d| d.vim_types.iter().any(|served| served == vim_type)))
+            .and_then(|plugin| plugin.rules_digest)
+    }
+
+    async fn forget_connector(&self, target: &TargetId) {
+        self.connectors.close(target).await;
+        self.schedule.account_changed(target);
+    }
+}
+
+/// An account with its secrets opened.
+pub(crate) fn open(account: &StoredAccount, keys: &KeyRing) -> Result<VimAccount, Error> {
+    let mut credentials = BTreeMap::new();
+    for (slot, sealed) in &account.credentials {
+        let secret = keys
+            .open(sealed, &seal_context(&account.target, slot))
+            .map_err(|error| internal("opening a sealed credential", error))?;
+        credentials.insert(slot.clone(), secret);
+    }
+    Ok(VimAccount {
+        target: account.target.clone(),
+        name: account.name.clone(),
+        vim_type: account.vim_type.clone(),
+        url: account.url.clone(),
+        user: account.user.clone(),
+        tenant: account.tenant.clone(),
+        config: account.config.clone(),
+        credentials,
+        ca_certificates: account.ca_certificates.clone(),
+        insecure_tls: account.insecure_tls,
+        grants: account.grants.clone(),
+    })
+}
+
+pub(crate) fn internal(doing: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Internal { doing: doing.to_owned(), source: Some(Box::new(error)) }
+}

@@ -1,0 +1,250 @@
+//! The engine's face to the northbound interfaces.
+
+use std::sync::Arc;
+
+use vimhost_connector::{Connectors, PluginInfo};
+use vimhost_model::{ActionId, ActionKind, ActionStatus, Collection, HostId, NsrId, Record, RecordId, TargetId};
+use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
+
+use crate::plan::{self, Comparison, Plan};
+use crate::schedule::Scheduler;
+use crate::wanted::DeployRequest;
+use crate::{ActionReport, Clock, Error};
+
+/// How often planning is repeated when somebody else's commit came between. Commits of one service are rare; a handful of
+/// collisions in a row means that something is wrong.
+const PLAN_TRIES: usize = 8;
+
+/// Settings of the engine.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Name of this host in leases.
+    pub host: HostId,
+    /// Calls in flight per account.
+    pub calls_per_account: usize,
+    /// How often idle elements are observed; none: never.
+    pub idle_period: Option<std::time::Duration>,
+}
+
+/// Answer to an accepted request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The service.
+    pub nsr_id: NsrId,
+    /// The action to ask for.
+    pub action_id: ActionId,
+    /// The same request was accepted before; nothing was planned.
+    pub repeated: bool,
+}
+
+/// Plans, runs and reports.
+pub struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) connectors: Arc<dyn Connectors>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) schedule: Arc<Scheduler>,
+}
+
+impl Engine {
+    /// Starts the engine: claims the accounts that have work and takes up what was not over.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn start(
+        config: EngineConfig,
+        store: Arc<dyn Store>,
+        connectors: Arc<dyn Connectors>,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Error> {
+        let schedule = Scheduler::start(config, store.clone(), connectors.clone(), keys.clone(), clock.clone()).await?;
+        Ok(Arc::new(Self { store, connectors, keys, clock, schedule }))
+    }
+
+    /// Lets running calls end, at most until `patience` is over, and gives the accounts up. What is not over is taken up by
+    /// the next start.
+    pub async fn stop(&self, patience: std::time::Duration) {
+        self.schedule.stop(patience).await;
+    }
+
+    /// Plugins, usable or not.
+    #[must_use]
+    pub fn plugins(&self) -> Vec<PluginInfo> {
+        self.connectors.plugins()
+    }
+
+    /// Hints of what changes from now on.
+    #[must_use]
+    pub fn changes(&self) -> tokio::sync::broadcast::Receiver<Change> {
+        self.store.changes()
+    }
+
+    /// Whether requests can be accepted.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.store.ping().await.map_err(|error| Error::of_store("checking the store", error))
+    }
+
+    /// A record of a collection.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn record(&self, collection: Collection, id: &RecordId) -> Result<Option<Record>, Error> {
+        self.store.record(collection, id).await.map_err(|error| Error::of_store("reading a record", error))
+    }
+
+    /// Writes a record for the program that owns it (OSM's NBI and LCM where they share no database with vimhost).
+    ///
+    /// # Errors
+    /// When it was changed since `expected`, or is no record.
+    pub async fn put_record(
+        &self,
+        collection: Collection,
+        id: &RecordId,
+        document: serde_json::Value,
+        expected: Option<u64>,
+    ) -> Result<u64, Error> {
+        match self.store.put_record(collection, id, document, expected).await {
+            Err(vimhost_store::Error::Corrupt { what, reason }) => Err(Error::shape("", format!("{what}: {reason}"))),
+            other => other.map_err(|error| Error::of_store("writing a record", error)),
+        }
+    }
+
+    /// Removes a record for the program that owns it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn delete_record(&self, collection: Collection, id: &RecordId) -> Result<(), Error> {
+        let existed = self
+            .store
+            .delete_record(collection, id)
+            .await
+            .map_err(|error| Error::of_store("removing a record", error))?;
+        if existed { Ok(()) } else { Err(Error::not_found("record", id)) }
+    }
+
+    /// Ids and names of services.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn services(&self, after: Option<&str>, limit: usize) -> Result<Page<(NsrId, String)>, Error> {
+        self.store.services(after, limit).await.map_err(|error| Error::of_store("listing services", error))
+    }
+
+    /// Brings a service to the wanted state. The answer means that the action is on disk and will be carried out.
+    ///
+    /// The same action id with the same body answers the first acceptance; with another body it gets a new id.
+    ///
+    /// # Errors
+    /// When the service is unknown or the request cannot be planned; nothing is stored then.
+    pub async fn deploy(&self, nsr: &NsrId, request: &DeployRequest) -> Result<Accepted, Error> {
+        let mut action_id = request.action_id.clone().unwrap_or_else(ActionId::random);
+        for _ in 0..PLAN_TRIES {
+            let plan = self.prepare(nsr, &action_id, request, Comparison::Presence).await?;
+            match self.store.commit_action(plan.commit(ActionKind::Deploy, &request.digest)).await {
+                Ok(Committed::Accepted) => {
+                    tracing::info!(nsr_id = %nsr, action_id = %action_id, tasks = plan.task_count(), "action accepted");
+                    self.schedule.accepted(&plan);
+                    return Ok(Accepted { nsr_id: nsr.clone(), action_id, repeated: false });
+                }
+                Ok(Committed::Exists(header)) if header.body_digest == request.digest => {
+                    return Ok(Accepted { nsr_id: nsr.clone(), action_id, repeated: true });
+                }
+                // NG-RO D5: another request under the same id gets an id of its own.
+                Ok(Committed::Exists(_)) => action_id = ActionId::random(),
+                Err(vimhost_store::Error::Conflict { .. }) => {}
+                Err(error) => return Err(Error::of_store("accepting an action", error)),
+            }
+        }
+        Err(Error::Unavailable { reason: format!("network service '{nsr}' is being planned by others; try again") })
+    }
+
+    /// What a deploy of the request would do; touches nothing.
+    ///
+    /// # Errors
+    /// As for [`Engine::deploy`].
+    pub async fn plan(&self, nsr: &NsrId, request: &DeployRequest) -> Result<Plan, Error> {
+        let action_id = request.action_id.clone().unwrap_or_else(ActionId::random);
+        self.prepare(nsr, &action_id, request, Comparison::Parameters).await
+    }
+
+    /// Terminates a service: a deploy with nothing wanted.
+    ///
+    /// # Errors
+    /// As for [`Engine::deploy`].
+    pub async fn terminate(&self, nsr: &NsrId, action_id: Option<ActionId>) -> Result<Accepted, Error> {
+        let request = DeployRequest { action_id, digest: "terminate".to_owned(), wanted: crate::wanted::Wanted::default() };
+        self.deploy(nsr, &request).await
+    }
+
+    /// How an action stands.
+    ///
+    /// # Errors
+    /// When the service has no such action.
+    pub async fn action(&self, nsr: &NsrId, action: &ActionId) -> Result<ActionReport, Error> {
+        let doing = "reading an action";
+        let header = self
+            .store
+            .action(nsr, action)
+            .await
+            .map_err(|error| Error::of_store(doing, error))?
+            .ok_or_else(|| Error::not_found("action", action))?;
+        let resources =
+            self.store.resources_of_action(nsr, action).await.map_err(|error| Error::of_store(doing, error))?;
+        let mut report = ActionReport::new(header, resources);
+        for task in &mut report.tasks {
+            for value in task.task.params.iter_mut().chain(task.task.find_params.iter_mut()) {
+                plan::fill_texts(value, &*self.store).await?;
+            }
+        }
+        Ok(report)
+    }
+
+    /// One word about an action, without its tasks' texts: what a watcher asks at each hint.
+    ///
+    /// # Errors
+    /// When the service has no such action.
+    pub async fn action_summary(&self, nsr: &NsrId, action: &ActionId) -> Result<(ActionStatus, usize, usize), Error> {
+        let doing = "reading an action";
+        let header = self
+            .store
+            .action(nsr, action)
+            .await
+            .map_err(|error| Error::of_store(doing, error))?
+            .ok_or_else(|| Error::not_found("action", action))?;
+        let resources =
+            self.store.resources_of_action(nsr, action).await.map_err(|error| Error::of_store(doing, error))?;
+        let report = ActionReport::new(header, resources);
+        Ok((report.status, report.done, report.tasks.len()))
+    }
+
+    /// Headers of a service's actions, or of all, newest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn actions(
+        &self,
+        nsr: Option<&NsrId>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<vimhost_model::ActionHeader>, Error> {
+        self.store.actions(nsr, after, limit).await.map_err(|error| Error::of_store("listing actions", error))
+    }
+
+    /// Forgets a service's tasks (NG-RO `DELETE deploy`). What may still exist in a VIM stays known. True when there was anything.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn forget(&self, nsr: &NsrId) -> Result<bool, Error> {
+        self.store.forget_service(nsr).await.map_err(|error| Error::of_store("forgetting a service", error))
+    }
+
+    /// Targets this host drives, for health and status.
+    #[must_use]
+    pub fn driven(&self) -> Vec<TargetId> {
+        self.schedule.driven()
+    }
+}

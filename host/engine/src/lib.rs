@@ -1,0 +1,34 @@
+//! Planning, the task machine, scheduling and recovery.
+//!
+//! * [`wanted`] — what a request asks for, parsed once.
+//! * [`derive`] — creation parameters in NG-RO's shape, pure.
+//! * [`plan`] — wanted state + records + resources → ordered changes with reasons and the tasks that make them, pure.
+//! * [`machine`] — one resource and one event → the resource afterwards and what is to be done, pure.
+//! * [`schedule`] — performs what the machine asks for: connector calls, observations, timers, wake-ups.
+//! * [`Engine`] — the face to the northbound interfaces.
+//!
+//! The engine knows the store and the connectors as traits only. Time enters through [`Clock`] and ids through the planner's
+//! arguments, so that everything that decides can be tested with data alone.
+
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod clock;
+pub mod derive;
+mod engine;
+mod error;
+mod keys;
+pub mod machine;
+pub mod plan;
+mod report;
+pub mod retry;
+pub mod schedule;
+mod service;
+pub mod wanted;
+
+pub use accounts::{AccountEdit, AccountView, NewAccount};
+pub use clock::{Clock, SystemClock};
+pub use engine::{Accepted, Engine, EngineConfig};
+pub use error::Error;
+pub use report::{ActionReport, TaskReport};
+pub use service::{ServiceSpec, ServiceView};

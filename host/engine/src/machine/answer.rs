@@ -1,0 +1,186 @@
+//! What a connector's answer makes of a task.
+
+use vimhost_connector::{Created, Error as CallError, ErrorKind, Found, Operated, Pending, Step};
+use vimhost_model::{IllegalMove, Item, Task, TaskId, TaskStatus, VimStatus};
+
+use super::{Answer, Effect, Machine, Request, request};
+use crate::retry;
+
+impl Machine<'_> {
+    /// Takes an answer in. An answer to a task that is over by now changes nothing.
+    pub(super) fn answered(&mut self, id: &TaskId, answer: Answer) -> Result<(), IllegalMove> {
+        let Some(index) = self.resource.tasks.iter().position(|task| task.id == *id && task.status.is_open()) else {
+            return Ok(());
+        };
+        match answer {
+            Answer::Found(Ok(found)) => self.found(index, found),
+            Answer::Found(Err(error)) => self.failed_call(index, &error),
+            Answer::Created(Ok(Step::Done(created))) => self.created(index, created),
+            Answer::Created(Err(error)) => self.failed_call(index, &error),
+            Answer::Deleted(Ok(Step::Done(()))) => self.deleted(index, "DELETED"),
+            Answer::Deleted(Err(error)) if error.kind == ErrorKind::NotFound => self.deleted(index, "already deleted"),
+            Answer::Deleted(Err(error)) => self.failed_call(index, &error),
+            Answer::Operated(Ok(Step::Done(operated))) => self.operated(index, &operated),
+            Answer::Operated(Err(error)) => self.failed_call(index, &error),
+            Answer::Created(Ok(Step::Pending(pending)))
+            | Answer::Deleted(Ok(Step::Pending(pending)))
+            | Answer::Operated(Ok(Step::Pending(pending))) => self.pending(index, pending),
+        }
+    }
+
+    /// The search of a creation is over (NG-RO engine §10).
+    fn found(&mut self, index: usize, found: Vec<Found>) -> Result<(), IllegalMove> {
+        let Some(task) = self.resource.tasks.get(index) else { return Ok(()) };
+        let id = task.id.clone();
+        let what = match self.resource.item {
+            Item::Net => "network",
+            Item::Image => "image",
+            _ => "element",
+        };
+        let criteria = criteria(task);
+        let mut found = found.into_iter();
+        match (found.next(), found.next()) {
+            (Some(_), Some(_)) if matches!(self.resource.item, Item::Net | Item::Image) => {
+                self.fail(index, format!("More than one {what} found with this criteria: '{criteria}'"))
+            }
+            (Some(only), _) => self.use_found(index, only),
+            (None, _) => match request::create_when_not_found(task, self.around.config) {
+                Some(Ok(request)) => {
+                    self.effects.push(Effect::Call(id, Box::new(Request::Create(request))));
+                    Ok(())
+                }
+                Some(Err(message)) => self.fail(index, message),
+                None => {
+                    let what = capitalised(what);
+                    self.fail(index, format!("{what} not found with this criteria: '{criteria}'"))
+                }
+            },
+        }
+    }
+
+    /// An element of somebody else is used: it is never deleted.
+    fn use_found(&mut self, index: usize, found: Found) -> Result<(), IllegalMove> {
+        let observed = is_observed(self.resource.item);
+        let active = found.status_text.as_deref() == Some("ACTIVE");
+        let vim = &mut self.resource.vim;
+        vim.created = false;
+        vim.vim_id = Some(found.id);
+        vim.vim_name = found.name;
+        vim.vim_message = None;
+        let to = if observed {
+            vim.vim_details = Some(super::observe::details(&found.details));
+            vim.vim_status = Some(if active { VimStatus::Active } else { VimStatus::Build });
+            if active { TaskStatus::Done } else { TaskStatus::Build }
+        } else {
+            vim.vim_status = Some(VimStatus::Done);
+            TaskStatus::Done
+        };
+        self.made(index, to)
+    }
+
+    /// The VIM has accepted everything.
+    fn created(&mut self, index: usize, created: Created) -> Result<(), IllegalMove> {
+        let vim = &mut self.resource.vim;
+        vim.created = true;
+        vim.vim_id = Some(created.id);
+        vim.vim_name = created.name;
+        vim.vim_message = None;
+        vim.interfaces_vim_ids = created.interfaces;
+        let observed = is_observed(self.resource.item);
+        vim.vim_status = Some(if observed { VimStatus::Build } else { VimStatus::Done });
+        self.made(index, if observed { TaskStatus::Build } else { TaskStatus::Done })
+    }
+
+    fn made(&mut self, index: usize, to: TaskStatus) -> Result<(), IllegalMove> {
+        let now = self.around.now;
+        if let Some(task) = self.resource.tasks.get_mut(index) {
+            task.move_to(to)?;
+            settle(task);
+        }
+        self.resource.observed_unchanged = 0;
+        self.resource.observe_at = (to == TaskStatus::Build).then_some(now);
+        // Others may hold it too, or it may be given up by now.
+        self.effects.push(Effect::LookAgain);
+        Ok(())
+    }
+
+    fn deleted(&mut self, index: usize, message: &str) -> Result<(), IllegalMove> {
+        let vim = &mut self.resource.vim;
+        vim.created = false;
+        vim.vim_id = None;
+        vim.vim_status = Some(VimStatus::Deleted);
+        vim.vim_message = Some(message.to_owned());
+        vim.interfaces_vim_ids.clear();
+        self.resource.journal.clear();
+        self.resource.observe_at = None;
+        self.effects.push(Effect::CloseJournal);
+        self.effects.push(Effect::LookAgain);
+        self.end_deletion(index, TaskStatus::Finished)
+    }
+
+    fn operated(&mut self, index: usize, operated: &Operated) -> Result<(), IllegalMove> {
+        if let Some(status) = operated.status {
+            self.resource.vim.vim_status = Some(status.vim_status());
+        }
+        if let Some(task) = self.resource.tasks.get_mut(index) {
+            task.move_to(TaskStatus::Finished)?;
+            settle(task);
+        }
+        self.effects.push(Effect::LookAgain);
+        Ok(())
+    }
+
+    fn pending(&mut self, index: usize, pending: Pending) -> Result<(), IllegalMove> {
+        let at = self.around.now.plus(pending.again_in);
+        if let Some(task) = self.resource.tasks.get_mut(index) {
+            task.move_to(TaskStatus::Build)?;
+            task.attempt = 0;
+            task.not_before = Some(at);
+            task.connector_state = pending.state;
+        }
+        self.effects.push(Effect::WakeAt(at));
+        Ok(())
+    }
+
+    /// The call failed: again later, or never.
+    fn failed_call(&mut self, index: usize, error: &CallError) -> Result<(), IllegalMove> {
+        let Some(task) = self.resource.tasks.get_mut(index) else { return Ok(()) };
+        let deleting = task.action == vimhost_model::TaskAction::Delete;
+        let Some(pause) = retry::pause(task.action, error, task.attempt) else {
+            let message = if deleting { format!("Error while deleting: {}", error.message) } else { error.message.clone() };
+            self.fail(index, message)?;
+            self.effects.push(Effect::LookAgain);
+            return Ok(());
+        };
+        let at = self.around.now.plus(pause);
+        task.attempt = task.attempt.saturating_add(1);
+        task.not_before = Some(at);
+        task.message = Some(error.message.clone());
+        self.effects.push(Effect::WakeAt(at));
+        Ok(())
+    }
+}
+
+/// A task made progress: what its failed tries left is dropped.
+fn settle(task: &mut Task) {
+    task.message = None;
+    task.attempt = 0;
+    task.not_before = None;
+    task.connector_state = None;
+}
+
+/// Whether there is a state to observe; images, flavours and groups are there or not (NG-RO engine §10).
+pub(super) fn is_observed(item: Item) -> bool {
+    matches!(item, Item::Net | Item::Vdu | Item::SdnNet | Item::Stack)
+}
+
+/// The search as NG-RO prints it in its messages.
+fn criteria(task: &Task) -> String {
+    task.find_params.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+

@@ -1,0 +1,268 @@
+//! What is to be done next with a resource.
+
+use std::collections::HashMap;
+
+use vimhost_connector::{DeleteRequest, ElementKind};
+use vimhost_model::{IllegalMove, Item, ResourceId, Task, TaskAction, TaskStatus, Until, VimId, VimStatus};
+
+use super::standing::{Creation, Deletion};
+use super::{Effect, Machine, Request, record, request};
+
+/// What a task's dependencies allow.
+enum Ready {
+    /// All there; ids by reference.
+    Yes(HashMap<String, VimId>),
+    /// Not yet.
+    Wait(Vec<ResourceId>),
+    /// Never, and why.
+    Never(String),
+}
+
+impl Machine<'_> {
+    /// Decides what is next: at most one call, or what is waited for.
+    pub(super) fn look(&mut self) -> Result<(), IllegalMove> {
+        if self.look_at_deletions()? || self.look_at_creations()? || self.look_at_commands()? {
+            return Ok(());
+        }
+        if self.resource.observe_at.is_some() {
+            self.effects.push(Effect::Observe);
+        }
+        Ok(())
+    }
+
+    /// True when a deletion has the floor.
+    fn look_at_deletions(&mut self) -> Result<bool, IllegalMove> {
+        while let Some(index) = self.first_open(TaskAction::Delete) {
+            self.end_creations_before(index)?;
+            let held = self.resource.live_creates().next().is_some();
+            if held || !self.resource.may_exist() {
+                self.supersede(index, held)?;
+                continue;
+            }
+            match self.readiness(index) {
+                Ready::Wait(on) => {
+                    self.effects.push(Effect::Wait(on));
+                    return Ok(true);
+                }
+                Ready::Never(message) => {
+                    self.fail(index, message)?;
+                    continue;
+                }
+                Ready::Yes(_) => {}
+            }
+            if self.too_early(index) {
+                return Ok(true);
+            }
+            let Some(kind) = ElementKind::of_item(self.resource.item) else {
+                self.fail(index, format!("item '{}' cannot be deleted", self.resource.item))?;
+                continue;
+            };
+            let request = DeleteRequest { kind, id: self.resource.vim.vim_id.clone(), hold: Vec::new() };
+            self.call(index, Request::Delete(request));
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// True when a creation has the floor.
+    fn look_at_creations(&mut self) -> Result<bool, IllegalMove> {
+        loop {
+            let next = self.resource.tasks.iter().position(|task| {
+                task.action == TaskAction::Create
+                    && (task.status == TaskStatus::Scheduled
+                        || (task.status == TaskStatus::Build && self.resource.vim.vim_id.is_none()))
+            });
+            let Some(index) = next else { return Ok(false) };
+            if self.share_with_another(index)? {
+                continue;
+            }
+            let references = match self.readiness(index) {
+                Ready::Wait(on) => {
+                    self.effects.push(Effect::Wait(on));
+                    return Ok(true);
+                }
+                Ready::Never(message) => {
+                    self.fail(index, message)?;
+                    continue;
+                }
+                Ready::Yes(references) => references,
+            };
+            if self.too_early(index) {
+                return Ok(true);
+            }
+            let Some(mut task) = self.resource.tasks.get(index).cloned() else { return Ok(false) };
+            if let Some(params) = &mut task.params {
+                crate::plan::put_texts_back(params, self.around.texts);
+            }
+            // What an earlier try began is found by its token, not by a search for somebody else's element.
+            let searching = task.find_params.is_some() && self.resource.journal.is_empty() && task.status == TaskStatus::Scheduled;
+            let request = if searching {
+                request::find(&task, self.around.config).map(Request::Find)
+            } else {
+                request::create(&task, self.around.config, &references).map(Request::Create)
+            };
+            match request {
+                Ok(request) => {
+                    self.call(index, request);
+                    return Ok(true);
+                }
+                Err(message) => self.fail(index, message)?,
+            }
+        }
+    }
+
+    /// True when a command has the floor.
+    fn look_at_commands(&mut self) -> Result<bool, IllegalMove> {
+        while let Some(index) = self.first_open(TaskAction::Exec).or_else(|| self.first_open(TaskAction::Update)) {
+            if self.too_early(index) {
+                return Ok(true);
+            }
+            let Some(task) = self.resource.tasks.get(index) else { return Ok(false) };
+            match request::operate(task, self.resource.vim.vim_id.as_ref()) {
+                Ok(request) => {
+                    self.call(index, Request::Operate(request));
+                    return Ok(true);
+                }
+                Err(message) => self.fail(index, message)?,
+            }
+        }
+        Ok(false)
+    }
+
+    fn first_open(&self, action: TaskAction) -> Option<usize> {
+        self.resource.tasks.iter().position(|task| task.action == action && task.status.is_open())
+    }
+
+    /// A deletion ends the creations it is about: those before it that write to the same item.
+    fn end_creations_before(&mut self, deletion: usize) -> Result<(), IllegalMove> {
+        let Some(item) = self.resource.tasks.get(deletion).map(|task| task.target_record.clone()) else { return Ok(()) };
+        for task in self.resource.tasks.iter_mut().take(deletion) {
+            if task.action == TaskAction::Create && task.target_record == item && task.status != TaskStatus::Finished {
+                task.move_to(TaskStatus::Finished)?;
+                task.not_before = None;
+                task.connector_state = None;
+            }
+        }
+        if self.resource.live_creates().next().is_none() {
+            self.resource.observe_at = None;
+        }
+        Ok(())
+    }
+
+    /// There is nothing to delete: somebody else holds the element, or it was only found, or never made.
+    fn supersede(&mut self, index: usize, held: bool) -> Result<(), IllegalMove> {
+        if !held {
+            self.resource.vim.vim_status = Some(VimStatus::Deleted);
+            self.resource.vim.vim_id = None;
+            self.resource.observe_at = None;
+        }
+        let begun = self.resource.tasks.get(index).is_some_and(|task| task.status == TaskStatus::Build);
+        let to = if begun { TaskStatus::Finished } else { TaskStatus::Superseded };
+        self.end_deletion(index, to)
+    }
+
+    /// A deletion is over: its record is cleared.
+    pub(super) fn end_deletion(&mut self, index: usize, to: TaskStatus) -> Result<(), IllegalMove> {
+        let target = self.resource.target.clone();
+        if let Some(task) = self.resource.tasks.get_mut(index) {
+            task.move_to(to)?;
+            task.message = None;
+            task.not_before = None;
+            task.connector_state = None;
+            self.records.push(record::cleared(&task.target_record, &target));
+        }
+        Ok(())
+    }
+
+    /// A second holder takes over what the first one made (NG-RO engine §9.4). True when there is such a one.
+    fn share_with_another(&mut self, index: usize) -> Result<bool, IllegalMove> {
+        let state = self
+            .resource
+            .live_creates()
+            .find(|task| matches!(task.status, TaskStatus::Build | TaskStatus::Done) && self.resource.vim.vim_id.is_some())
+            .map(|task| task.status);
+        let (Some(state), Some(task)) = (state, self.resource.tasks.get_mut(index)) else { return Ok(false) };
+        if task.status != TaskStatus::Scheduled {
+            return Ok(false);
+        }
+        task.move_to(state)?;
+        self.records.extend(record::everything(&self.resource, index));
+        Ok(true)
+    }
+
+    /// Whether what a task depends on is there, or gone.
+    fn readiness(&self, index: usize) -> Ready {
+        let Some(task) = self.resource.tasks.get(index) else { return Ready::Yes(HashMap::new()) };
+        let mut references = HashMap::new();
+        let mut waiting = Vec::new();
+        for dependency in &task.depends_on {
+            let other = self.around.others.get(&dependency.resource);
+            match dependency.until {
+                Until::Created => match other.map(|other| &other.creation) {
+                    Some(Creation::Usable(id)) => {
+                        references.insert(dependency.reference.clone(), id.clone());
+                    }
+                    Some(Creation::Awaited) => waiting.push(dependency.resource.clone()),
+                    Some(Creation::Failed(why)) => {
+                        return Ready::Never(depends_on_failed(task, other.map(|o| o.item), "create", &dependency.reference, why));
+                    }
+                    Some(Creation::Over) | None => {
+                        return Ready::Never(format!("Cannot get depending task {}", dependency.reference));
+                    }
+                },
+                Until::Deleted => match other.map(|other| &other.deletion) {
+                    Some(Deletion::Awaited) => waiting.push(dependency.resource.clone()),
+                    Some(Deletion::Failed(why)) => {
+                        return Ready::Never(depends_on_failed(task, other.map(|o| o.item), "delete", &dependency.reference, why));
+                    }
+                    Some(Deletion::Clear) | None => {}
+                },
+            }
+        }
+        if waiting.is_empty() { Ready::Yes(references) } else { Ready::Wait(waiting) }
+    }
+
+    /// True when the task's pause is not over; the wake-up is asked for.
+    fn too_early(&mut self, index: usize) -> bool {
+        match self.resource.tasks.get(index).and_then(|task| task.not_before) {
+            Some(at) if at > self.around.now => {
+                self.effects.push(Effect::WakeAt(at));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Asks for a call. The task keeps its state until the answer: a host that dies now asks again, with the same token and the
+    /// journal that the call left.
+    fn call(&mut self, index: usize, request: Request) {
+        if let Some(task) = self.resource.tasks.get(index) {
+            self.effects.push(Effect::Call(task.id.clone(), Box::new(request)));
+        }
+    }
+
+    /// A task is given up.
+    pub(super) fn fail(&mut self, index: usize, message: String) -> Result<(), IllegalMove> {
+        let Some(task) = self.resource.tasks.get_mut(index) else { return Ok(()) };
+        task.move_to(TaskStatus::Failed)?;
+        task.message = Some(message.clone());
+        task.not_before = None;
+        task.connector_state = None;
+        // A failed command says nothing about the VM itself (NG-RO D34).
+        if matches!(task.action, TaskAction::Create | TaskAction::Delete) {
+            self.resource.vim.vim_status = Some(VimStatus::VimError);
+            self.resource.vim.vim_message = Some(message);
+        }
+        if let Some(task) = self.resource.tasks.get(index).filter(|task| task.action == TaskAction::Delete) {
+            self.records.push(record::failed(&self.resource, &task.target_record));
+        }
+        Ok(())
+    }
+}
+
+/// The text of NG-RO (engine §9.3), its parenthesis balanced.
+fn depends_on_failed(task: &Task, item: Option<Item>, verb: &str, reference: &str, why: &str) -> String {
+    let action = task.action.as_str().to_lowercase();
+    let item = item.map_or("element", Item::as_str);
+    format!("Cannot {action} {} because depends on failed {verb} {item} (id={reference}): {why}", task.item)
+}

@@ -1,0 +1,83 @@
+//! How an element stands, seen by those who wait for it.
+
+use vimhost_model::{Item, Resource, TaskAction, TaskStatus, VimId};
+
+/// How an element stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// What it is.
+    pub item: Item,
+    /// As something to be used.
+    pub creation: Creation,
+    /// As something to be got rid of.
+    pub deletion: Deletion,
+}
+
+/// How far an element is that others want to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// Not made yet.
+    Awaited,
+    /// It has an id.
+    Usable(VimId),
+    /// It failed, and why.
+    Failed(String),
+    /// Nobody wants it any more.
+    Over,
+}
+
+/// How far an element is that has to be gone first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deletion {
+    /// A deletion is outstanding.
+    Awaited,
+    /// The deletion was given up, and why.
+    Failed(String),
+    /// Nothing stands in the way: it is gone, or somebody else keeps it.
+    Clear,
+}
+
+impl Standing {
+    /// How a resource stands.
+    #[must_use]
+    pub fn of(resource: &Resource) -> Self {
+        Self { item: resource.item, creation: creation(resource), deletion: deletion(resource) }
+    }
+}
+
+fn creation(resource: &Resource) -> Creation {
+    let mut failed = None;
+    let mut open = false;
+    for task in resource.live_creates() {
+        match task.status {
+            TaskStatus::Failed => failed = Some(task.message.clone().unwrap_or_else(|| "unknown".to_owned())),
+            TaskStatus::Done | TaskStatus::Build => {
+                if let Some(id) = &resource.vim.vim_id {
+                    return Creation::Usable(id.clone());
+                }
+                open = true;
+            }
+            TaskStatus::Scheduled => open = true,
+            TaskStatus::Finished | TaskStatus::Superseded => {}
+        }
+    }
+    match (open, failed) {
+        (true, _) => Creation::Awaited,
+        (false, Some(message)) => Creation::Failed(message),
+        (false, None) => Creation::Over,
+    }
+}
+
+fn deletion(resource: &Resource) -> Deletion {
+    let deletes = || resource.tasks.iter().filter(|task| task.action == TaskAction::Delete);
+    if deletes().any(|task| task.status.is_open()) {
+        return Deletion::Awaited;
+    }
+    let given_up = deletes().next_back().filter(|task| task.status == TaskStatus::Failed);
+    match given_up {
+        Some(task) if resource.may_exist() && resource.live_creates().next().is_none() => {
+            Deletion::Failed(task.message.clone().unwrap_or_else(|| "unknown".to_owned()))
+        }
+        _ => Deletion::Clear,
+    }
+}

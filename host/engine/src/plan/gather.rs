@@ -1,0 +1,121 @@
+//! Reads what a plan is made from.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use vimhost_model::{ActionId, Collection, NsrId, RecordId, ResourceId};
+
+use super::{Comparison, Facts, Plan, plan};
+use crate::wanted::{DeployRequest, WantedItem};
+use crate::{Engine, Error};
+
+impl Engine {
+    /// Reads the facts and plans.
+    pub(crate) async fn prepare(
+        &self,
+        nsr: &NsrId,
+        action_id: &ActionId,
+        request: &DeployRequest,
+        comparison: Comparison,
+    ) -> Result<Plan, Error> {
+        let doing = "reading a network service for planning";
+        let of_store = |error| Error::of_store(doing, error);
+        // The revision first: whatever is committed after it makes the commit fail.
+        let revision = self.store.service_revision(nsr).await.map_err(of_store)?;
+        let record_id: RecordId = nsr.retype().map_err(|error| Error::shape("", error.to_string()))?;
+        let record = self
+            .record(Collection::Nsrs, &record_id)
+            .await?
+            .ok_or_else(|| Error::not_found("network service", nsr))?;
+        let vnfrs = self.store.vnfrs_of(nsr).await.map_err(of_store)?;
+        let resources = self.store.resources_of(nsr).await.map_err(of_store)?;
+        let mut facts = Facts {
+            nsr_id: nsr.clone(),
+            revision,
+            nsr: record,
+            vnfrs,
+            vnfds: HashMap::new(),
+            resources,
+            shared: Vec::new(),
+            public_key: None,
+            now: self.clock.now(),
+        };
+        self.check_targets(request).await?;
+        self.add_descriptors(&mut facts, request).await?;
+        self.add_shared(&mut facts, request).await?;
+        if wants_key(request) {
+            facts.public_key = Some(self.public_key(nsr).await?);
+        }
+        // Templates of a request may take seconds to fail: that is no work for the threads that serve others.
+        let (wanted, action_id) = (request.wanted.clone(), action_id.clone());
+        tokio::task::spawn_blocking(move || plan(&facts, &wanted, &action_id, comparison, &mut ResourceId::random))
+            .await
+            .map_err(|error| crate::accounts::internal("planning", error))?
+    }
+
+    /// Every account a request names exists: a task for one that does not could never run.
+    async fn check_targets(&self, request: &DeployRequest) -> Result<(), Error> {
+        let mut targets: Vec<_> = all_items(request).flat_map(|item| item.targets.iter().map(|(target, _)| target)).collect();
+        targets.sort();
+        targets.dedup();
+        for target in targets {
+            let known = self.store.account(target).await.map_err(|error| Error::of_store("reading an account", error))?;
+            if known.is_none() {
+                return Err(Error::not_found("account", target));
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_descriptors(&self, facts: &mut Facts, request: &DeployRequest) -> Result<(), Error> {
+        let from_records = facts.vnfrs.iter().map(|vnfr| &vnfr.document).filter_map(|document| document.get("vnfd-id"));
+        let from_request = request.wanted.vnfs.iter().filter_map(|vnf| vnf.document.get("vnfd-id"));
+        let mut ids: Vec<String> =
+            from_records.chain(from_request).filter_map(Value::as_str).map(str::to_owned).collect();
+        ids.sort();
+        ids.dedup();
+        for id in ids {
+            let Ok(record_id) = RecordId::new(id.clone()) else { continue };
+            if let Some(vnfd) = self.record(Collection::Vnfds, &record_id).await? {
+                facts.vnfds.insert(id, vnfd.document);
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_shared(&self, facts: &mut Facts, request: &DeployRequest) -> Result<(), Error> {
+        for (list, items) in &request.wanted.ns {
+            for item in items {
+                let Some(common_id) = &item.common_id else { continue };
+                for (target, info) in &item.targets {
+                    let kind = super::derivation::kind_of(*list, target, info);
+                    let shared = self
+                        .store
+                        .shared_resource(target, kind, common_id)
+                        .await
+                        .map_err(|error| Error::of_store("looking for a shared element", error))?;
+                    facts.shared.extend(shared);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn all_items(request: &DeployRequest) -> impl Iterator<Item = &WantedItem> {
+    let wanted = &request.wanted;
+    wanted
+        .ns
+        .iter()
+        .flat_map(|(_, items)| items)
+        .chain(wanted.vnfs.iter().flat_map(|vnf| vnf.vld.iter().chain(&vnf.vdur)))
+}
+
+fn wants_key(request: &DeployRequest) -> bool {
+    request
+        .wanted
+        .vnfs
+        .iter()
+        .flat_map(|vnf| &vnf.vdur)
+        .any(|vdur| vdur.document.get("ssh-access-required").is_some_and(|value| *value == Value::Bool(true)))
+}

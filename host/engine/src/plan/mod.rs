@@ -1,0 +1,167 @@
+//! Planning: wanted state, records and resources in; ordered changes with reasons, and the tasks that make them, out.
+//!
+//! [`plan`] is pure: no store, no clock, no random numbers; [`gather`](self) reads the [`Facts`] and hands in ids and the time.
+//! What exists is told by the resource documents, which are ours; `vim_info` in the records speaks only for elements that
+//! have no resource document (a service that somebody else deployed).
+//!
+//! Rules, with NG-RO's (engine §4) kept where a client could notice and its defects mended:
+//!
+//! * An item on a target that is wanted and not there is created; one that is there and not wanted is deleted.
+//! * One whose creation failed is given up, with whatever its journal holds, and created anew (D6).
+//! * A deletion waits for the deletions of everything that was made with the element; a creation for what it needs.
+//! * A dependency is resolved to a resource document when it is planned, so a later element of the same name is never taken for
+//!   it (D30). What cannot be resolved is an error of the request, before anything is stored.
+//! * Everything of a plan is accepted by one commit, or nothing (D25, D37).
+
+mod builder;
+mod derivation;
+mod gather;
+mod texts;
+
+use serde::Serialize;
+use serde_json::Value;
+use vimhost_model::{
+    ActionHeader, ActionId, ActionKind, Item, ItemRef, NsrId, Record, RecordChange, Resource, ResourceId, Revision,
+    TargetId, Timestamp,
+};
+use vimhost_store::{ActionCommit, ResourceUpdate};
+
+pub use builder::plan;
+pub use texts::{fill_texts, put_texts_back, text_digests};
+
+/// Whether parameters of what exists are compared too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// Only presence counts, as in NG-RO.
+    Presence,
+    /// Changed parameters are reported.
+    Parameters,
+}
+
+/// How a changed element can be brought to what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Remedy {
+    /// By an operation on it.
+    InPlace,
+    /// By deleting it and making it anew.
+    ByReplacement,
+}
+
+/// What happens to one item on one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "change")]
+pub enum Verb {
+    /// It is made, or found.
+    Create,
+    /// It is given up, and deleted when nobody else holds it.
+    Delete,
+    /// Nothing.
+    Unchanged,
+    /// It exists with other parameters. Reported, not acted on.
+    Changed {
+        /// Which ones.
+        fields: Vec<String>,
+        /// What would help.
+        remedy: Remedy,
+    },
+}
+
+/// One line of a plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// The item in the records.
+    #[serde(serialize_with = "as_text")]
+    pub item: ItemRef,
+    /// What it is.
+    pub kind: Item,
+    /// The account.
+    pub target: TargetId,
+    /// What happens.
+    #[serde(flatten)]
+    pub verb: Verb,
+    /// Why.
+    pub reason: String,
+    /// What it waits for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+}
+
+fn as_text<S: serde::Serializer>(item: &ItemRef, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(item)
+}
+
+/// What a plan is made from.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The service.
+    pub nsr_id: NsrId,
+    /// Its planning revision.
+    pub revision: Revision,
+    /// The NS record.
+    pub nsr: Record,
+    /// Its VNF records, in database order.
+    pub vnfrs: Vec<Record>,
+    /// VNF descriptors by id.
+    pub vnfds: std::collections::HashMap<String, Value>,
+    /// Resources that hold a task of the service.
+    pub resources: Vec<Resource>,
+    /// Held resources of other services that share a `common_id` with something wanted.
+    pub shared: Vec<Resource>,
+    /// Public key of the service, when a VM asks for it.
+    pub public_key: Option<String>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// An ordered set of changes and what carries them out.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// All changes, in NG-RO's order, the unchanged included.
+    pub changes: Vec<Change>,
+    pub(crate) nsr_id: NsrId,
+    pub(crate) action_id: ActionId,
+    pub(crate) revision: Revision,
+    pub(crate) now: Timestamp,
+    pub(crate) new_resources: Vec<Resource>,
+    pub(crate) updates: Vec<ResourceUpdate>,
+    pub(crate) record_changes: Vec<RecordChange>,
+    pub(crate) texts: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// How many tasks it has.
+    #[must_use]
+    pub fn task_count(&self) -> usize {
+        self.new_resources.iter().map(|resource| resource.tasks.len()).sum::<usize>()
+            + self.updates.iter().map(|update| update.tasks.len()).sum::<usize>()
+    }
+
+    /// The write that accepts it.
+    pub(crate) fn commit(&self, kind: ActionKind, body_digest: &str) -> ActionCommit {
+        ActionCommit {
+            header: ActionHeader {
+                id: self.action_id.clone(),
+                nsr_id: self.nsr_id.clone(),
+                kind,
+                body_digest: body_digest.to_owned(),
+                tasks: u32::try_from(self.task_count()).unwrap_or(u32::MAX),
+                created_at: self.now,
+            },
+            service_revision: self.revision,
+            new_resources: self.new_resources.clone(),
+            updates: self.updates.clone(),
+            record_changes: self.record_changes.clone(),
+            texts: self.texts.clone(),
+        }
+    }
+
+    /// The resources it gives tasks to, with their targets where they are new.
+    pub(crate) fn resources(&self) -> Vec<ResourceId> {
+        self.new_resources
+            .iter()
+            .map(|resource| resource.id.clone())
+            .chain(self.updates.iter().map(|update| update.resource.clone()))
+            .collect()
+    }
+}

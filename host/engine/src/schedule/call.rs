@@ -1,0 +1,81 @@
+//! Makes one connector call and turns its answer into an event.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use vimhost_connector::{Call, Connector, Error as CallError, Journal, JournalError};
+use vimhost_model::{Resource, ResourceId, TaskId, VimId};
+use vimhost_store::{Claim, JournalWrite, Store};
+
+use crate::machine::{Answer, Request};
+
+/// The journal of one resource, written under a claim.
+struct StoreJournal {
+    store: Arc<dyn Store>,
+    claim: Claim,
+    resource: ResourceId,
+}
+
+impl StoreJournal {
+    async fn write(&self, write: JournalWrite) -> Result<Option<vimhost_model::JournalEntry>, JournalError> {
+        self.store
+            .write_journal(&self.claim, &self.resource, write)
+            .await
+            .map_err(|error| JournalError::Store(error.to_string()))
+    }
+}
+
+#[async_trait]
+impl Journal for StoreJournal {
+    async fn begin(&self, kind: &str, token: &str) -> Result<u64, JournalError> {
+        let write = JournalWrite::Begin { kind: kind.to_owned(), token: token.to_owned() };
+        let entry = self.write(write).await?;
+        entry.map(|entry| entry.id).ok_or_else(|| JournalError::Store("no entry was made".to_owned()))
+    }
+
+    async fn commit(&self, entry: u64, element: &VimId) -> Result<(), JournalError> {
+        self.write(JournalWrite::Commit { entry, element: element.clone() }).await.map(|_| ())
+    }
+
+    async fn forget(&self, entry: u64) -> Result<(), JournalError> {
+        self.write(JournalWrite::Forget { entry }).await.map(|_| ())
+    }
+}
+
+/// Makes the call. Never fails: a failure is an answer too.
+pub(super) async fn make(
+    store: &Arc<dyn Store>,
+    claim: &Claim,
+    connector: &dyn Connector,
+    resource: &Resource,
+    task: &TaskId,
+    request: Request,
+) -> Answer {
+    let (attempt, state) = resource
+        .tasks
+        .iter()
+        .find(|other| other.id == *task)
+        .map(|task| (task.attempt, task.connector_state.clone()))
+        .unwrap_or_default();
+    let journal = Arc::new(StoreJournal { store: store.clone(), claim: claim.clone(), resource: resource.id.clone() });
+    let call = Call { token: resource.token(), attempt, state, entries: resource.journal.clone(), journal };
+    tracing::debug!(task_id = %task, resource = %resource.id, attempt, "connector call");
+    let answer = match request {
+        Request::Find(find) => Answer::Found(connector.find(find).await),
+        Request::Create(create) => Answer::Created(connector.create(call, create).await),
+        Request::Delete(delete) => Answer::Deleted(connector.delete(call, delete).await),
+        Request::Operate(operate) => Answer::Operated(connector.operate(call, operate).await),
+    };
+    tracing::debug!(task_id = %task, resource = %resource.id, ?answer, "connector answer");
+    answer
+}
+
+/// The answer to a call that could not be made.
+pub(super) fn not_made(request: &Request, error: CallError) -> Answer {
+    match request {
+        Request::Find(_) => Answer::Found(Err(error)),
+        Request::Create(_) => Answer::Created(Err(error)),
+        Request::Delete(_) => Answer::Deleted(Err(error)),
+        Request::Operate(_) => Answer::Operated(Err(error)),
+    }
+}

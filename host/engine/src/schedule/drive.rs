@@ -1,0 +1,288 @@
+//! Works on one resource: load, decide, write down, act, again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Map;
+use vimhost_connector::ElementKind;
+use vimhost_model::{Resource, ResourceId, TaskAction};
+use vimhost_store::{Claim, Error as StoreError, JournalWrite};
+
+use super::account::{Account, Due};
+use super::{Scheduler, call, lock};
+use crate::machine::{self, Effect, Event, Outcome, Request, Standing, Surroundings};
+
+/// How long a write waits before it is tried again when the store is away; doubled up to [`STORE_PAUSE_CAP`].
+const STORE_PAUSE: Duration = Duration::from_millis(50);
+const STORE_PAUSE_CAP: Duration = Duration::from_secs(2);
+
+/// Why the work on a resource ends here.
+enum Over {
+    /// Nothing to do until something happens.
+    Idle,
+    /// The document is gone: its service was forgotten.
+    Gone,
+    /// The host stops.
+    Stopping,
+}
+
+impl Scheduler {
+    /// Works on a resource until nothing is left to do for it.
+    pub(super) async fn drive(self: Arc<Self>, id: ResourceId) {
+        let mut known: Option<Resource> = None;
+        loop {
+            let events = lock(&self.state).live.get_mut(&id).map(|live| {
+                live.again = false;
+                std::mem::take(&mut live.events)
+            });
+            let mut over = Over::Idle;
+            for event in events.into_iter().flatten().chain(std::iter::once(Event::Look)) {
+                over = self.step(&id, event, &mut known).await;
+                if matches!(over, Over::Gone | Over::Stopping) {
+                    break;
+                }
+            }
+            // Whatever was handed in while this round ran may rest on a document that others have changed since.
+            known = None;
+            let mut state = lock(&self.state);
+            let again = state.live.get(&id).is_some_and(|live| live.again || !live.events.is_empty());
+            if !again || matches!(over, Over::Gone | Over::Stopping) {
+                state.live.remove(&id);
+                return;
+            }
+        }
+    }
+
+    /// Applies an event and everything that follows from it at once.
+    async fn step(self: &Arc<Self>, id: &ResourceId, event: Event, known: &mut Option<Resource>) -> Over {
+        let mut event = event;
+        loop {
+            if self.stopping.is_cancelled() {
+                return Over::Stopping;
+            }
+            let resource = match known.take() {
+                Some(resource) => resource,
+                None => match self.load(id).await {
+                    Ok(Some(resource)) => resource,
+                    Ok(None) => return Over::Gone,
+                    Err(over) => return over,
+                },
+            };
+            let account = self.account(&resource.target);
+            let outcome = match self.decide(&account, resource.clone(), event.clone()).await {
+                Ok(outcome) => outcome,
+                Err(over) => return over,
+            };
+            let Some((claim, after)) = (match self.write_down(&account, &resource, &outcome).await {
+                Ok(written) => written,
+                Err(over) => return over,
+            }) else {
+                // Somebody wrote meanwhile: the same event, on what is there now.
+                continue;
+            };
+            match self.act(&account, &claim, &after, outcome.effects).await {
+                Some(next) => {
+                    event = next;
+                    // A call can have written to the journal, which the document in hand does not show.
+                    *known = if matches!(event, Event::Look) { Some(after) } else { self.with_journal(after).await };
+                }
+                None => {
+                    *known = Some(after);
+                    return Over::Idle;
+                }
+            }
+        }
+    }
+
+    async fn load(&self, id: &ResourceId) -> Result<Option<Resource>, Over> {
+        let mut pause = STORE_PAUSE;
+        loop {
+            match self.store.resource(id).await {
+                Ok(resource) => return Ok(resource),
+                Err(error) => self.store_failed("reading a resource", &error, &mut pause).await?,
+            }
+        }
+    }
+
+    async fn with_journal(&self, mut resource: Resource) -> Option<Resource> {
+        resource.journal = self.store.journal(&resource.id).await.ok()?;
+        Some(resource)
+    }
+
+    /// Asks the machine.
+    async fn decide(self: &Arc<Self>, account: &Account, resource: Resource, event: Event) -> Result<Outcome, Over> {
+        let looking = matches!(event, Event::Look);
+        let others = if looking { self.standings(&resource).await? } else { HashMap::new() };
+        let texts = if looking { self.texts(&resource).await? } else { HashMap::new() };
+        // Without a connector there is no configuration; the call that needs it will say why.
+        let opened = account.open(&*self.store, &*self.connectors, &self.keys).await;
+        let config = opened.map(|opened| opened.config).unwrap_or_else(|_| Arc::new(Map::new()));
+        let around = Surroundings { now: self.clock.now(), others: &others, config: &config, texts: &texts };
+        let id = resource.id.clone();
+        machine::apply(resource, event, &around).map_err(|error| {
+            tracing::error!(resource = %id, error = %error, "task machine refused a move; the resource is left as it is");
+            Over::Idle
+        })
+    }
+
+    /// How the elements stand that open tasks wait for. Registers before it looks, so that no move is missed.
+    async fn standings(self: &Arc<Self>, resource: &Resource) -> Result<HashMap<ResourceId, Standing>, Over> {
+        let mut others = HashMap::new();
+        let open = resource.tasks.iter().filter(|task| task.status.is_open() && resource.vim.vim_id.is_none() || task.action == TaskAction::Delete && task.status.is_open());
+        for dependency in open.flat_map(|task| &task.depends_on) {
+            if others.contains_key(&dependency.resource) {
+                continue;
+            }
+            lock(&self.state).waiters.entry(dependency.resource.clone()).or_default().insert(resource.id.clone());
+            if let Some(other) = self.load(&dependency.resource).await? {
+                others.insert(dependency.resource.clone(), Standing::of(&other));
+            }
+        }
+        Ok(others)
+    }
+
+    /// Large texts that a creating call may need now.
+    async fn texts(&self, resource: &Resource) -> Result<HashMap<String, String>, Over> {
+        let mut texts = HashMap::new();
+        if resource.vim.vim_id.is_some() {
+            return Ok(texts);
+        }
+        let creating = resource.tasks.iter().filter(|task| task.action == TaskAction::Create && task.status.is_open());
+        for digest in creating.filter_map(|task| task.params.as_ref()).flat_map(crate::plan::text_digests) {
+            let mut pause = STORE_PAUSE;
+            let text = loop {
+                match self.store.text(&digest).await {
+                    Ok(text) => break text,
+                    Err(error) => self.store_failed("reading a large text", &error, &mut pause).await?,
+                }
+            };
+            match text {
+                Some(text) => {
+                    texts.insert(digest, text);
+                }
+                None => tracing::error!(resource = %resource.id, digest, "a large text is missing in the store"),
+            }
+        }
+        Ok(texts)
+    }
+
+    /// Writes an outcome down. None when it was decided on something that is no longer so.
+    async fn write_down(
+        self: &Arc<Self>,
+        account: &Account,
+        before: &Resource,
+        outcome: &Outcome,
+    ) -> Result<Option<(Claim, Resource)>, Over> {
+        let mut pause = STORE_PAUSE;
+        loop {
+            let claim = match account.claim(&*self.store, &self.config.host, self.clock.now()).await {
+                Ok(claim) => claim,
+                Err(error) => {
+                    self.store_failed("claiming an account", &error, &mut pause).await?;
+                    continue;
+                }
+            };
+            let mut after = outcome.resource.clone();
+            if !outcome.changed && outcome.records.is_empty() {
+                return Ok(Some((claim, after)));
+            }
+            match self.store.save_resource(&claim, &after, &outcome.records).await {
+                Ok(revision) => {
+                    after.revision = revision;
+                    self.open_actions.moved(before, &after);
+                    if Standing::of(before) != Standing::of(&after) {
+                        self.moved(&after.id);
+                    }
+                    return Ok(Some((claim, after)));
+                }
+                Err(StoreError::Conflict { .. }) => return Ok(None),
+                Err(StoreError::Missing { .. }) => return Err(Over::Gone),
+                Err(StoreError::Fenced { .. }) => {
+                    account.lost_claim();
+                    let error = StoreError::Fenced { target: account.target.to_string() };
+                    self.store_failed("writing a resource", &error, &mut pause).await?;
+                }
+                Err(error) => self.store_failed("writing a resource", &error, &mut pause).await?,
+            }
+        }
+    }
+
+    /// Does what the machine asked for. Answers the event that follows at once, if any.
+    async fn act(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        claim: &Claim,
+        resource: &Resource,
+        effects: Vec<Effect>,
+    ) -> Option<Event> {
+        let mut next = None;
+        for effect in effects {
+            match effect {
+                Effect::LookAgain => next = next.or(Some(Event::Look)),
+                Effect::WakeAt(at) => self.wake_at(resource.id.clone(), at),
+                // Registered when the standings were read.
+                Effect::Wait(_) => {}
+                Effect::Observe => Self::observe(account, resource),
+                Effect::CloseJournal => self.close_journal(claim, &resource.id).await,
+                Effect::Call(task, request) => {
+                    next = Some(self.call(account, claim, resource, task, *request).await);
+                }
+            }
+        }
+        next
+    }
+
+    async fn call(
+        self: &Arc<Self>,
+        account: &Account,
+        claim: &Claim,
+        resource: &Resource,
+        task: vimhost_model::TaskId,
+        request: Request,
+    ) -> Event {
+        let opened = match account.open(&*self.store, &*self.connectors, &self.keys).await {
+            Ok(opened) => opened,
+            Err(error) => return Event::Answered(task, call::not_made(&request, error)),
+        };
+        let permit = account.calls.acquire().await;
+        let answer = call::make(&self.store, claim, &*opened.connector, resource, &task, request).await;
+        drop(permit);
+        Event::Answered(task, answer)
+    }
+
+    fn observe(account: &Account, resource: &Resource) {
+        let wish = (resource.observe_at, ElementKind::of_item(resource.item), &resource.vim.vim_id);
+        if let (Some(at), Some(kind), Some(vim_id)) = wish {
+            account.observe(Due { at, kind, vim_id: vim_id.clone(), resource: resource.id.clone() });
+        }
+    }
+
+    /// The element is gone; what its journal still holds was to outlive it.
+    async fn close_journal(&self, claim: &Claim, id: &ResourceId) {
+        let entries = match self.store.journal(id).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::warn!(resource = %id, error = %error, "journal of a deleted element not closed; the next plan deletes it again");
+                return;
+            }
+        };
+        for entry in entries {
+            tracing::debug!(resource = %id, kind = entry.kind, token = entry.token, "kept beyond its VM");
+            if let Err(error) = self.store.write_journal(claim, id, JournalWrite::Forget { entry: entry.id }).await {
+                tracing::warn!(resource = %id, error = %error, "journal of a deleted element not closed; the next plan deletes it again");
+            }
+        }
+    }
+
+    /// The store did not do it: wait, unless the host stops.
+    async fn store_failed(&self, doing: &str, error: &StoreError, pause: &mut Duration) -> Result<(), Over> {
+        tracing::warn!(error = %error, doing, "the store did not answer as it should; work waits");
+        tokio::select! {
+            () = tokio::time::sleep(*pause) => {}
+            () = self.stopping.cancelled() => return Err(Over::Stopping),
+        }
+        *pause = pause.saturating_mul(2).min(STORE_PAUSE_CAP);
+        Ok(())
+    }
+}

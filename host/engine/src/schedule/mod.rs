@@ -1,0 +1,253 @@
+//! Performs what the task machine asks for.
+//!
+//! Everything is driven by events: a committed action, an answer, an observation, the end of a pause, another element that moved.
+//! Nothing sleeps a fixed time and nothing scans what is stored. One resource is worked on by one task at a time; that task loads
+//! the document, asks [`crate::machine::apply`], writes the result down, and only then acts on it. A write that met another
+//! write is decided anew on what is there now, with the same event.
+//!
+//! What must always hold:
+//! * A call goes out only after the state that asks for it is on disk, and its answer is applied before anything else happens to
+//!   the resource.
+//! * Whoever waits for another element has registered before it looks at it, so that no wake-up falls between.
+//! * A host that dies at any point loses nothing: [`Scheduler::start`] takes up every resource that is not settled.
+
+mod account;
+mod call;
+mod drive;
+mod finished;
+mod poller;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use vimhost_connector::Connectors;
+use vimhost_model::{ResourceId, TargetId, Timestamp};
+use vimhost_store::{Store, seal::KeyRing};
+
+use crate::machine::Event;
+use crate::{Clock, EngineConfig, Error};
+
+use account::Account;
+use finished::OpenActions;
+
+/// How many unsettled resources are read at once at start.
+const PAGE: usize = 500;
+
+/// A claim without an end: the store itself keeps a second host away.
+const FOREVER: Timestamp = Timestamp(i64::MAX / 2);
+
+/// Runs tasks.
+pub struct Scheduler {
+    config: EngineConfig,
+    store: Arc<dyn Store>,
+    connectors: Arc<dyn Connectors>,
+    keys: Arc<KeyRing>,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    accounts: Mutex<HashMap<TargetId, Arc<Account>>>,
+    open_actions: OpenActions,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// What is in memory: who is worked on, and who waits for whom. All of it can be made anew from the store.
+#[derive(Default)]
+struct State {
+    live: HashMap<ResourceId, Live>,
+    /// Who is to be woken when an element moves.
+    waiters: HashMap<ResourceId, HashSet<ResourceId>>,
+}
+
+/// A resource that is worked on.
+#[derive(Default)]
+struct Live {
+    /// Events that came meanwhile.
+    events: Vec<Event>,
+    /// It is to be looked at again.
+    again: bool,
+}
+
+impl Scheduler {
+    /// Claims the accounts that have work and takes up what is not settled.
+    pub(crate) async fn start(
+        config: EngineConfig,
+        store: Arc<dyn Store>,
+        connectors: Arc<dyn Connectors>,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Error> {
+        let scheduler = Arc::new(Self {
+            config,
+            store,
+            connectors,
+            keys,
+            clock,
+            state: Mutex::default(),
+            accounts: Mutex::default(),
+            open_actions: OpenActions::default(),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        });
+        scheduler.recover().await?;
+        Ok(scheduler)
+    }
+
+    async fn recover(self: &Arc<Self>) -> Result<(), Error> {
+        let doing = "taking up unsettled resources";
+        let targets = self.store.targets_with_work().await.map_err(|error| Error::of_store(doing, error))?;
+        let mut taken = Vec::new();
+        for target in &targets {
+            let mut after: Option<String> = None;
+            loop {
+                let page = self
+                    .store
+                    .unsettled(target, after.as_deref(), PAGE)
+                    .await
+                    .map_err(|error| Error::of_store(doing, error))?;
+                for resource in page.entries {
+                    self.open_actions.found(&resource);
+                    taken.push(resource.id);
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        if !taken.is_empty() {
+            tracing::info!(accounts = targets.len(), resources = taken.len(), "recovery: unsettled resources taken up");
+        }
+        for id in &taken {
+            self.wake(id);
+        }
+        self.watch_accounts().await;
+        Ok(())
+    }
+
+    /// Observes the idle elements of every account from the start, not only of those that get work.
+    async fn watch_accounts(self: &Arc<Self>) {
+        let mut after: Option<String> = None;
+        loop {
+            match self.store.accounts(after.as_deref(), PAGE).await {
+                Ok(page) => {
+                    for account in page.entries {
+                        self.account(&account.target);
+                    }
+                    after = page.next;
+                    if after.is_none() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "idle elements are observed only where there is work: accounts cannot be listed");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A committed action has given these resources tasks.
+    pub(crate) fn accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
+        self.open_actions.accepted(plan);
+        for id in plan.resources() {
+            self.wake(&id);
+        }
+    }
+
+    /// An account was edited or removed: its connector is opened anew at the next call.
+    pub(crate) fn account_changed(&self, target: &TargetId) {
+        if let Some(account) = lock(&self.accounts).get(target) {
+            account.forget_connector();
+        }
+    }
+
+    /// Targets this host drives.
+    pub(crate) fn driven(&self) -> Vec<TargetId> {
+        let mut targets: Vec<TargetId> = lock(&self.accounts).keys().cloned().collect();
+        targets.sort();
+        targets
+    }
+
+    /// Lets running calls end and gives the accounts up.
+    pub(crate) async fn stop(&self, patience: Duration) {
+        self.stopping.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(tasks = self.tasks.len(), "stopped with calls in flight; they are resolved at the next start");
+        }
+        let accounts: Vec<Arc<Account>> = lock(&self.accounts).values().cloned().collect();
+        for account in accounts {
+            account.release(&*self.store).await;
+        }
+    }
+
+    /// The account's driver; made at the first call.
+    fn account(self: &Arc<Self>, target: &TargetId) -> Arc<Account> {
+        let mut accounts = lock(&self.accounts);
+        if let Some(account) = accounts.get(target) {
+            return account.clone();
+        }
+        let account = Arc::new(Account::new(target.clone(), self.config.calls_per_account));
+        accounts.insert(target.clone(), account.clone());
+        drop(accounts);
+        self.tasks.spawn(self.clone().poll(account.clone()));
+        if let Some(period) = self.config.idle_period {
+            self.tasks.spawn(self.clone().observe_idle(account.clone(), period));
+        }
+        account
+    }
+
+    /// Somebody is to look at a resource.
+    fn wake(self: &Arc<Self>, id: &ResourceId) {
+        self.hand(id, None);
+    }
+
+    /// Something happened to a resource.
+    fn deliver(self: &Arc<Self>, id: &ResourceId, event: Event) {
+        self.hand(id, Some(event));
+    }
+
+    fn hand(self: &Arc<Self>, id: &ResourceId, event: Option<Event>) {
+        if self.stopping.is_cancelled() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        if let Some(live) = state.live.get_mut(id) {
+            live.again = true;
+            live.events.extend(event);
+            return;
+        }
+        let live = Live { events: event.into_iter().collect(), again: false };
+        state.live.insert(id.clone(), live);
+        drop(state);
+        self.tasks.spawn(self.clone().drive(id.clone()));
+    }
+
+    /// An element moved: whoever waits for it looks again.
+    fn moved(self: &Arc<Self>, id: &ResourceId) {
+        let waiters = lock(&self.state).waiters.remove(id);
+        for waiter in waiters.into_iter().flatten() {
+            self.wake(&waiter);
+        }
+    }
+
+    /// Looks at a resource again at a time.
+    fn wake_at(self: &Arc<Self>, id: ResourceId, at: Timestamp) {
+        let scheduler = self.clone();
+        let pause = at.since(self.clock.now());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => scheduler.wake(&id),
+                () = scheduler.stopping.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// Locks; a panic elsewhere leaves the maps whole, since nothing in a critical section can fail half-way.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,176 @@
+//! The shared poller of an account: everything that is due is observed by one call per kind of element.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vimhost_connector::{ElementKind, Error as CallError, Observed};
+use vimhost_model::{Item, ResourceId, VimId};
+
+use super::Scheduler;
+use super::account::{Account, Due};
+use crate::machine::{Event, Sight};
+
+/// What falls due within this time is observed with what is due: fewer, larger requests.
+const TOGETHER: Duration = Duration::from_millis(5);
+
+/// Elements of one call. More would make an answer that is near the bound on answers.
+const BATCH: usize = 500;
+
+/// Pause after a failed observation; doubled up to [`FAILED_CAP`].
+const FAILED_PAUSE: Duration = Duration::from_millis(500);
+const FAILED_CAP: Duration = Duration::from_secs(30);
+
+/// Pages of one incremental answer that are read in a row.
+const MAX_PAGES: usize = 1000;
+
+impl Scheduler {
+    /// Observes what is due, for as long as the host runs.
+    pub(super) async fn poll(self: Arc<Self>, account: Arc<Account>) {
+        let mut failed_pause = FAILED_PAUSE;
+        loop {
+            let pause = account.next_due().map(|at| at.since(self.clock.now()));
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                // What falls due earlier changes the time to wait.
+                () = account.due_changed.notified() => {}
+                () = sleep_or_forever(pause) => {}
+            }
+            let due = account.take_due(self.clock.now().plus(TOGETHER));
+            if due.is_empty() {
+                continue;
+            }
+            let mut by_kind: HashMap<ElementKind, Vec<Due>> = HashMap::new();
+            for wish in due {
+                by_kind.entry(wish.kind).or_default().push(wish);
+            }
+            for (kind, wishes) in by_kind {
+                for batch in wishes.chunks(BATCH) {
+                    match self.observe_batch(&account, kind, batch).await {
+                        Ok(()) => failed_pause = FAILED_PAUSE,
+                        Err(error) => {
+                            tracing::warn!(
+                                target_id = %account.target, ?kind, elements = batch.len(), error = %error.message,
+                                retry_ms = failed_pause.as_millis(), "observation failed"
+                            );
+                            let at = self.clock.now().plus(failed_pause);
+                            batch.iter().for_each(|wish| account.observe(Due { at, ..wish.clone() }));
+                            failed_pause = failed_pause.saturating_mul(2).min(FAILED_CAP);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn observe_batch(self: &Arc<Self>, account: &Account, kind: ElementKind, batch: &[Due]) -> Result<(), CallError> {
+        let mut wanted: HashMap<VimId, Vec<ResourceId>> = HashMap::new();
+        for wish in batch {
+            wanted.entry(wish.vim_id.clone()).or_default().push(wish.resource.clone());
+        }
+        let ids: Vec<VimId> = wanted.keys().cloned().collect();
+        let opened = account.open(&*self.store, &*self.connectors, &self.keys).await?;
+        let mut cursor = None;
+        for _ in 0..MAX_PAGES {
+            let observed = opened.connector.observe(kind, &ids, cursor.take()).await?;
+            let more = observed.more && observed.cursor.is_some();
+            cursor = self.spread(observed, |id| wanted.remove(id).unwrap_or_default());
+            if !more {
+                break;
+            }
+        }
+        // What the connector said nothing about is neither there nor gone: later again.
+        let at = self.clock.now().plus(FAILED_PAUSE);
+        for wish in batch.iter().filter(|wish| wanted.contains_key(&wish.vim_id)) {
+            account.observe(Due { at, ..wish.clone() });
+        }
+        Ok(())
+    }
+
+    /// Hands sights to the resources they are of; answers the cursor.
+    fn spread(self: &Arc<Self>, observed: Observed, mut owners: impl FnMut(&VimId) -> Vec<ResourceId>) -> Option<Vec<u8>> {
+        for observation in observed.changed {
+            let observation = Box::new(observation);
+            for owner in owners(&observation.id) {
+                self.deliver(&owner, Event::Observed(Sight::Present(observation.clone())));
+            }
+        }
+        for id in observed.gone {
+            for owner in owners(&id) {
+                self.deliver(&owner, Event::Observed(Sight::Gone(id.clone())));
+            }
+        }
+        observed.cursor
+    }
+
+    /// Observes the idle elements of an account, one batched incremental call a kind and period.
+    pub(super) async fn observe_idle(self: Arc<Self>, account: Arc<Account>, period: Duration) {
+        let mut cursors: HashMap<ElementKind, Vec<u8>> = HashMap::new();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(period) => {}
+                () = self.stopping.cancelled() => return,
+            }
+            for item in [Item::Net, Item::Vdu, Item::SdnNet] {
+                let Some(kind) = ElementKind::of_item(item) else { continue };
+                if let Err(error) = self.observe_idle_kind(&account, item, kind, &mut cursors).await {
+                    // A look that failed says nothing; the whole picture is taken next time.
+                    cursors.remove(&kind);
+                    tracing::warn!(target_id = %account.target, ?kind, error, "idle elements not observed");
+                }
+            }
+        }
+    }
+
+    async fn observe_idle_kind(
+        self: &Arc<Self>,
+        account: &Account,
+        item: Item,
+        kind: ElementKind,
+        cursors: &mut HashMap<ElementKind, Vec<u8>>,
+    ) -> Result<(), String> {
+        let mut owners: HashMap<VimId, Vec<ResourceId>> = HashMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self
+                .store
+                .elements(&account.target, item, after.as_deref(), BATCH)
+                .await
+                .map_err(|error| error.to_string())?;
+            for element in page.entries {
+                owners.entry(element.vim_id).or_default().push(element.resource);
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        if owners.is_empty() {
+            cursors.remove(&kind);
+            return Ok(());
+        }
+        let opened =
+            account.open(&*self.store, &*self.connectors, &self.keys).await.map_err(|error| error.message)?;
+        let ids: Vec<VimId> = owners.keys().cloned().collect();
+        let mut cursor = cursors.remove(&kind);
+        for _ in 0..MAX_PAGES {
+            let observed = opened.connector.observe(kind, &ids, cursor.take()).await.map_err(|error| error.message)?;
+            let more = observed.more && observed.cursor.is_some();
+            cursor = self.spread(observed, |id| owners.get(id).cloned().unwrap_or_default());
+            if !more {
+                break;
+            }
+        }
+        if let Some(cursor) = cursor {
+            cursors.insert(kind, cursor);
+        }
+        Ok(())
+    }
+}
+
+async fn sleep_or_forever(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
