@@ -1,0 +1,218 @@
+//! What a person types.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::ServeSettings;
+
+/// A resource orchestrator for network functions virtualisation, with sandboxed VIM connectors.
+#[derive(Debug, Parser)]
+#[command(name = "vimhost", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  vimhost serve                                      start the host
+  vimhost vim add lab --type mock --url http://127.0.0.1:9500 --user mock --tenant mock --password-stdin
+  vimhost plan web.yaml                              what a deploy would do
+  vimhost deploy web.yaml --wait                     do it, and show progress
+  vimhost status web                                 how it stands
+  vimhost terminate web --wait                       delete everything of it
+
+Exit codes: 0 done, 1 not done (the text says why), 2 wrong usage, 3 the action ended in FAILED.";
+
+/// Options of every client command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Admin interface of the host.
+    #[arg(long, global = true, env = "VIMHOST_SERVER", default_value = "http://127.0.0.1:9191", value_name = "URL")]
+    pub server: String,
+    /// Bearer token, where the host asks for one.
+    #[arg(long, global = true, env = "VIMHOST_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// Form of the answer.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+}
+
+/// Form of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the host.
+    Serve(Box<ServeSettings>),
+    /// VIM accounts.
+    #[command(subcommand)]
+    Vim(VimCommand),
+    /// Show what deploying a network service would do; touches nothing in a VIM.
+    Plan {
+        /// The network service (YAML).
+        file: PathBuf,
+    },
+    /// Bring a network service to what its file says.
+    Deploy {
+        /// The network service (YAML).
+        file: PathBuf,
+        /// Wait for the end and show progress.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Delete everything of a network service from the VIMs.
+    Terminate {
+        /// Its name.
+        name: String,
+        /// Wait for the end and show progress.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Forget a terminated network service.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// How network services, or one of their actions, stand.
+    Status {
+        /// Name of a network service; without it all are listed.
+        name: Option<String>,
+        /// One action of it.
+        action: Option<String>,
+    },
+    /// List the connectors the host knows.
+    Plugins,
+    /// Start a small VIM for tries and tests.
+    MockVim(MockVimOptions),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VimCommand {
+    /// Add an account, and check it.
+    Add(Box<VimAdd>),
+    /// List accounts.
+    List,
+    /// Show an account.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Try an account: plugin, network, login.
+    Check {
+        /// Its id.
+        id: String,
+    },
+    /// Grant an account's connector access, or approve its rules.
+    Allow(VimAllow),
+    /// Remove an account.
+    Rm {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct VimAdd {
+    /// Its name; also its id unless --id is given.
+    pub name: String,
+    /// Its id.
+    #[arg(long)]
+    pub id: Option<String>,
+    /// VIM type, which chooses the connector.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub vim_type: String,
+    /// URL, for OpenStack the Keystone URL.
+    #[arg(long)]
+    pub url: String,
+    /// User name.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Project or tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Read the password from the first line of stdin.
+    #[arg(long, conflicts_with = "password_file")]
+    pub password_stdin: bool,
+    /// Read the password from the first line of a file.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// A setting of the connector; the value is JSON, or text where it is none. Repeatable.
+    #[arg(long = "config", value_name = "KEY=VALUE")]
+    pub config: Vec<String>,
+    /// PEM file of the certificate authorities that sign the VIM's certificate.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Do not verify the VIM's TLS certificate.
+    #[arg(long)]
+    pub insecure: bool,
+    #[command(flatten)]
+    pub grants: GrantOptions,
+    /// Do not check it.
+    #[arg(long)]
+    pub no_check: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VimAllow {
+    /// Account id.
+    pub id: String,
+    #[command(flatten)]
+    pub grants: GrantOptions,
+    /// Approve the credential and egress rules of the connector as it is loaded.
+    #[arg(long)]
+    pub rules: bool,
+}
+
+/// What a connector may reach beside the origin of the account's URL.
+#[derive(Debug, Args)]
+pub struct GrantOptions {
+    /// Origin it may reach (https://nova.example:8774). Repeatable.
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    pub origins: Vec<String>,
+    /// Loopback or private addresses it may reach (10.1.0.0/16, 127.0.0.1). Repeatable.
+    #[arg(long = "address", value_name = "CIDR")]
+    pub addresses: Vec<String>,
+    /// Hosts it may reach by the end of their name (.cloud.example). Repeatable.
+    #[arg(long = "domain-suffix", value_name = "SUFFIX")]
+    pub domain_suffixes: Vec<String>,
+    /// Any port of the host in the account's URL.
+    #[arg(long)]
+    pub same_host_any_port: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct MockVimOptions {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1:9500")]
+    pub listen: std::net::SocketAddr,
+    /// Keep the state in this file over restarts.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// User name.
+    #[arg(long, default_value = "mock")]
+    pub user: String,
+    /// Password.
+    #[arg(long, default_value = "mock", env = "VIMHOST_MOCK_PASSWORD", hide_env_values = true)]
+    pub password: String,
+    /// Tenant.
+    #[arg(long, default_value = "mock")]
+    pub tenant: String,
+    /// Each request takes this long, in milliseconds.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub latency: u64,
+    /// A VM builds this long, in milliseconds.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub build_delay: u64,
+    /// Faults as a JSON document (see the mock VIM's README); merged over the options above.
+    #[arg(long, value_name = "JSON")]
+    pub faults: Option<String>,
+}

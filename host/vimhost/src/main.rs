@@ -1,0 +1,57 @@
+//! The vimhost binary: command line, configuration, wiring, telemetry.
+//!
+//! `vimhost serve` is the host; every other command is a client of its admin interface, so that what a person can do a program
+//! can do too. stdout is data, stderr is talk; `-o json` gives every answer as JSON.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod client;
+mod mock_vim;
+mod output;
+mod progress;
+mod serve;
+mod service;
+mod settings;
+mod telemetry;
+mod vim;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            // 3 is an action that ended in FAILED; everything else a person can mend by reading the text is 1.
+            if error.is::<progress::ActionFailed>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Serve(settings) => serve::run(*settings).await,
+        Command::MockVim(options) => mock_vim::run(options).await,
+        Command::Vim(command) => vim::run(&global, command).await,
+        Command::Plan { file } => service::plan(&global, &file).await,
+        Command::Deploy { file, wait } => service::deploy(&global, &file, wait).await,
+        Command::Terminate { name, wait } => service::terminate(&global, &name, wait).await,
+        Command::Remove { name } => service::remove(&global, &name).await,
+        Command::Status { name, action } => service::status(&global, name.as_deref(), action.as_deref()).await,
+        Command::Plugins => service::plugins(&global).await,
+    }
+}

@@ -1,0 +1,164 @@
+//! Puts the parts together and runs them until told to stop.
+
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use vimhost_api::{RequestLimits, ServeOptions, SourceRanges, admin, ng_ro};
+use vimhost_engine::{Engine, EngineConfig, SystemClock};
+use vimhost_model::HostId;
+use vimhost_runtime::{HostKey, Runtime, RuntimeConfig};
+use vimhost_store::Store;
+use vimhost_store::seal::{IfMissing, KeyRing};
+use vimhost_store_sqlite::SqliteStore;
+
+use crate::settings::ServeSettings;
+use crate::telemetry;
+
+/// How long calls in flight may take at a stop. What is not over then is taken up by the next start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The host of an embedded store: one per file, so its name need not tell hosts apart, and a restart keeps its claims.
+const LOCAL_HOST: &str = "local";
+
+/// Runs the host.
+pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
+    telemetry::start(settings.log_json);
+    let data_dir = settings.data_dir()?;
+    let plugin_dir = settings.plugin_dir()?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&data_dir)
+        .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+    // Bound first: what cannot be served must not touch the store.
+    let ng_ro_listener = bind("NG-RO", settings.ng_ro_listen).await?;
+    let admin_listener = bind("admin", settings.admin_listen).await?;
+    let database = data_dir.join("vimhost.db");
+    let new_database = !database.exists();
+    let store: Arc<dyn Store> = Arc::new(
+        SqliteStore::open(&database, vimhost_store_sqlite::Options::default())
+            .with_context(|| format!("cannot open the database {}", database.display()))?,
+    );
+    let keys = Arc::new(seal_keys(&data_dir, new_database)?);
+    let runtime = Runtime::new(RuntimeConfig::new(data_dir.join("images"), image_key(&data_dir)?))
+        .context("cannot start the plugin runtime")?;
+    load_plugins(&runtime, &plugin_dir).await?;
+    let config = EngineConfig {
+        host: HostId::new(LOCAL_HOST)?,
+        calls_per_account: settings.calls_per_account,
+        idle_period: (settings.idle_period > 0).then(|| Duration::from_secs(settings.idle_period)),
+    };
+    let engine = Engine::start(config, store, runtime, keys, Arc::new(SystemClock)).await.context("cannot start the engine")?;
+    let shutdown = CancellationToken::new();
+    let ng_ro = ng_ro::router(
+        engine.clone(),
+        ng_ro::Options { limits: RequestLimits::default(), sources: sources(&settings.ng_ro_sources)? },
+    );
+    let admin = admin::router(engine.clone(), admin_options(&settings, &shutdown)?);
+    announce(&ng_ro_listener, &admin_listener)?;
+    let servers = [
+        tokio::spawn(vimhost_api::serve(ng_ro_listener, ng_ro, ServeOptions::default(), shutdown.clone())),
+        tokio::spawn(vimhost_api::serve(admin_listener, admin, ServeOptions::default(), shutdown.clone())),
+    ];
+    wait_for_signal().await?;
+    tracing::info!("stopping");
+    shutdown.cancel();
+    for server in servers {
+        server.await.context("a listener ended badly")?;
+    }
+    engine.stop(PATIENCE).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(what: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} for the {what} interface; another address is given by --{}-listen", what.to_lowercase()))
+}
+
+/// The keys that seal secrets. A missing key beside an existing database is never made anew: it would open nothing in it.
+fn seal_keys(data_dir: &Path, new_database: bool) -> anyhow::Result<KeyRing> {
+    let path = data_dir.join("seal.key");
+    let if_missing = if new_database { IfMissing::Create } else { IfMissing::Refuse };
+    KeyRing::load(&path, &[], if_missing).with_context(|| format!("cannot use the seal key {}", path.display()))
+}
+
+/// The key that authenticates compiled connectors. It protects a cache, so a lost one is simply made anew.
+fn image_key(data_dir: &Path) -> anyhow::Result<HostKey> {
+    let path = data_dir.join("image.key");
+    if let Ok(bytes) = std::fs::read(&path) {
+        if let Ok(key) = <[u8; 32]>::try_from(bytes.as_slice()) {
+            return Ok(HostKey::new(key));
+        }
+    }
+    let mut key = [0u8; 32];
+    getrandom::fill(&mut key).context("the operating system gives no random bytes")?;
+    write_private(&path, &key).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(HostKey::new(key))
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+async fn load_plugins(runtime: &Runtime, dir: &Path) -> anyhow::Result<()> {
+    let plugins =
+        runtime.load_dir(dir).await.with_context(|| format!("cannot read the plugin directory {}", dir.display()))?;
+    if plugins.is_empty() {
+        bail!("no connector (*.wasm) in {}: build them with `cargo xtask plugins`", dir.display());
+    }
+    Ok(())
+}
+
+fn sources(ranges: &[String]) -> anyhow::Result<SourceRanges> {
+    if ranges.is_empty() {
+        return Ok(SourceRanges::default());
+    }
+    let parsed: anyhow::Result<Vec<vimhost_model::AddressRange>> = ranges
+        .iter()
+        .map(|range| range.parse().with_context(|| format!("--ng-ro-source {range}: not a range like 10.1.0.0/16")))
+        .collect();
+    Ok(SourceRanges(parsed?))
+}
+
+fn announce(ng_ro: &TcpListener, admin: &TcpListener) -> anyhow::Result<()> {
+    let (ng_ro, admin) = (ng_ro.local_addr()?, admin.local_addr()?);
+    tracing::info!(%ng_ro, %admin, "listening");
+    // For whoever started the host: the addresses, which it cannot know when it asked for port 0.
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ng-ro http://{ng_ro}/ro\nadmin http://{admin}\nready")?;
+    out.flush()?;
+    Ok(())
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        result = tokio::signal::ctrl_c() => result.context("cannot listen for SIGINT")?,
+    }
+    Ok(())
+}
+
+fn admin_options(settings: &ServeSettings, shutdown: &CancellationToken) -> anyhow::Result<admin::Options> {
+    let tokens: anyhow::Result<Vec<admin::TokenDigest>> = settings
+        .admin_tokens
+        .iter()
+        .map(|token| {
+            let (role, digest) = token.split_once(':').context("--admin-token is not ROLE:DIGEST")?;
+            admin::TokenDigest::new(digest, role).context("--admin-token cannot be used")
+        })
+        .collect();
+    Ok(admin::Options { tokens: tokens?, shutdown: shutdown.clone(), ..admin::Options::default() })
+}

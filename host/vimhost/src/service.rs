@@ -1,0 +1,186 @@
+//! `vimhost plan | deploy | terminate | remove | status | plugins`
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+use crate::cli::Global;
+use crate::client::{Client, encode};
+use crate::output::{head, print, row, table, text};
+use crate::progress;
+
+fn path(name: &str) -> String {
+    format!("/v1/network-services/{}", encode(name))
+}
+
+/// Reads a network service's file.
+fn read(file: &Path) -> anyhow::Result<(String, Value)> {
+    let content = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let document: Value =
+        serde_saphyr::from_str(&content).with_context(|| format!("{} is not YAML", file.display()))?;
+    let name = document.get("name").and_then(Value::as_str).context("the file has no 'name'")?.to_owned();
+    Ok((name, document))
+}
+
+/// Shows what a deploy would do.
+pub async fn plan(global: &Global, file: &Path) -> anyhow::Result<()> {
+    let client = Client::new(global)?;
+    let (name, document) = read(file)?;
+    client.put(&path(&name), document).await?;
+    let plan = client.post(&format!("{}/plan", path(&name)), json!({})).await?;
+    print(global, &plan, plan_text)
+}
+
+fn plan_text(plan: &Value) -> String {
+    let changes: Vec<&Value> = plan.get("changes").and_then(Value::as_array).into_iter().flatten().collect();
+    let mut rows = Vec::new();
+    let mut counts = [0usize; 4];
+    for change in &changes {
+        let (sign, slot) = match text(change, "change").as_str() {
+            "create" => ("+", 0),
+            "delete" => ("-", 1),
+            "changed" => ("~", 2),
+            _ => (" ", 3),
+        };
+        if let Some(count) = counts.get_mut(slot) {
+            *count += 1;
+        }
+        let mut reason = text(change, "reason");
+        if let Some(fields) = change.get("fields").and_then(Value::as_array) {
+            let fields: Vec<&str> = fields.iter().filter_map(Value::as_str).collect();
+            reason = format!("{reason}: {}", fields.join(", "));
+        }
+        rows.push(vec![sign.to_owned(), text(change, "kind"), short(&text(change, "item")), text(change, "target"), reason]);
+    }
+    let [create, delete, changed, unchanged] = counts;
+    format!("{}{create} to create, {delete} to delete, {changed} changed, {unchanged} unchanged\n", table(&rows))
+}
+
+/// An item without its record: `vdur.web-0` of `vnfrs:web-vnf:vdur.web-0`.
+fn short(item: &str) -> String {
+    item.rsplit_once(':').map_or(item, |(_, item)| item).to_owned()
+}
+
+/// Deploys a network service.
+pub async fn deploy(global: &Global, file: &Path, wait: bool) -> anyhow::Result<()> {
+    let client = Client::new(global)?;
+    let (name, document) = read(file)?;
+    client.put(&path(&name), document).await?;
+    let accepted = client.post(&format!("{}/deploy", path(&name)), json!({})).await?;
+    follow(global, &client, &name, &accepted, wait).await
+}
+
+/// Terminates a network service.
+pub async fn terminate(global: &Global, name: &str, wait: bool) -> anyhow::Result<()> {
+    let client = Client::new(global)?;
+    let accepted = client.post(&format!("{}/terminate", path(name)), json!({})).await?;
+    follow(global, &client, name, &accepted, wait).await
+}
+
+async fn follow(global: &Global, client: &Client, name: &str, accepted: &Value, wait: bool) -> anyhow::Result<()> {
+    let action = text(accepted, "action_id");
+    if !wait {
+        return print(global, accepted, |_| format!("action {action} accepted; `vimhost status {name} {action}` shows how it stands\n"));
+    }
+    eprintln!("action {action} accepted");
+    progress::watch(client, name, &action).await?;
+    let view = client.get(&format!("{}/actions/{}", path(name), encode(&action))).await?;
+    print(global, &view, |_| format!("{name}: done\n"))
+}
+
+/// Forgets a terminated service.
+pub async fn remove(global: &Global, name: &str) -> anyhow::Result<()> {
+    Client::new(global)?.delete(&path(name)).await?;
+    eprintln!("network service {name} removed");
+    Ok(())
+}
+
+/// Shows all services, one, or one action.
+pub async fn status(global: &Global, name: Option<&str>, action: Option<&str>) -> anyhow::Result<()> {
+    let client = Client::new(global)?;
+    match (name, action) {
+        (None, _) => {
+            let services = Value::Array(client.list("/v1/network-services").await?);
+            print(global, &services, |services| {
+                let mut rows = vec![head(&["ID", "NAME"])];
+                rows.extend(services.as_array().into_iter().flatten().map(|service| row(service, &["id", "name"])));
+                table(&rows)
+            })
+        }
+        (Some(name), None) => {
+            let mut service = client.get(&path(name)).await?;
+            let actions = client.list(&format!("{}/actions", path(name))).await?;
+            if let Some(map) = service.as_object_mut() {
+                map.insert("actions".to_owned(), Value::Array(actions));
+            }
+            print(global, &service, service_text)
+        }
+        (Some(name), Some(action)) => {
+            let view = client.get(&format!("{}/actions/{}", path(name), encode(action))).await?;
+            print(global, &view, action_text)
+        }
+    }
+}
+
+fn service_text(service: &Value) -> String {
+    let mut rows = vec![head(&["KIND", "ID", "TARGET", "STATUS", "VIM ID", "ADDRESS", "MESSAGE"])];
+    let vnfrs = service.get("vnfrs").and_then(Value::as_array).into_iter().flatten();
+    for record in service.get("nsr").into_iter().chain(vnfrs) {
+        for (list, kind) in [
+            ("vld", "network"),
+            ("image", "image"),
+            ("flavor", "flavour"),
+            ("affinity-or-anti-affinity-group", "group"),
+            ("vdur", "vm"),
+        ] {
+            for item in record.get(list).and_then(Value::as_array).into_iter().flatten() {
+                for (target, info) in item.get("vim_info").and_then(Value::as_object).into_iter().flatten() {
+                    rows.push(vec![
+                        kind.to_owned(),
+                        text(item, "id"),
+                        target.clone(),
+                        text(info, "vim_status"),
+                        text(info, "vim_id"),
+                        text(item, "ip-address"),
+                        text(info, "vim_message"),
+                    ]);
+                }
+            }
+        }
+    }
+    let mut actions = vec![head(&["ACTION", "KIND", "TASKS", "ACCEPTED"])];
+    actions.extend(
+        service.get("actions").and_then(Value::as_array).into_iter().flatten().map(|a| row(a, &["id", "kind", "tasks", "created_at"])),
+    );
+    format!("{}\n{}", table(&rows), table(&actions))
+}
+
+fn action_text(action: &Value) -> String {
+    let mut rows = vec![head(&["TASK", "ACTION", "ITEM", "ELEMENT", "STATUS", "MESSAGE"])];
+    for task in action.get("tasks").and_then(Value::as_array).into_iter().flatten() {
+        rows.push(row(task, &["id", "action", "item", "element", "status", "message"]));
+    }
+    format!("{} {}/{}\n{}", text(action, "status"), text(action, "done"), text(action, "total"), table(&rows))
+}
+
+/// Lists connectors.
+pub async fn plugins(global: &Global) -> anyhow::Result<()> {
+    let plugins = Client::new(global)?.get("/v1/plugins").await?;
+    print(global, &plugins, |plugins| {
+        let mut rows = vec![head(&["NAME", "VERSION", "STATE", "VIM TYPES", "FILE", "REASON"])];
+        let list = plugins.get("items").unwrap_or(plugins);
+        for plugin in list.as_array().into_iter().flatten() {
+            let descriptor = plugin.get("descriptor").cloned().unwrap_or(Value::Null);
+            rows.push(vec![
+                text(&descriptor, "name"),
+                text(&descriptor, "version"),
+                text(plugin, "state"),
+                text(&descriptor, "vim_types"),
+                text(plugin, "file"),
+                text(plugin, "reason"),
+            ]);
+        }
+        table(&rows)
+    })
+}

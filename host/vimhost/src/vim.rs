@@ -1,0 +1,153 @@
+//! `vimhost vim …`
+
+use std::io::BufRead as _;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use serde_json::{Map, Value, json};
+
+use crate::cli::{GrantOptions, Global, VimAdd, VimAllow, VimCommand};
+use crate::client::{Client, encode};
+use crate::output::{head, print, row, table, text};
+
+/// Runs a command.
+pub async fn run(global: &Global, command: VimCommand) -> anyhow::Result<()> {
+    let client = Client::new(global)?;
+    match command {
+        VimCommand::Add(options) => add(global, &client, *options).await,
+        VimCommand::List => list(global, &client).await,
+        VimCommand::Show { id } => show(global, &client.get(&path(&id)).await?),
+        VimCommand::Check { id } => check(global, &client, &id).await,
+        VimCommand::Allow(options) => allow(global, &client, options).await,
+        VimCommand::Rm { id } => {
+            client.delete(&path(&id)).await?;
+            eprintln!("account {id} removed");
+            Ok(())
+        }
+    }
+}
+
+fn path(id: &str) -> String {
+    format!("/v1/vims/{}", encode(id))
+}
+
+async fn add(global: &Global, client: &Client, options: VimAdd) -> anyhow::Result<()> {
+    let password = match (&options.password_file, options.password_stdin) {
+        (Some(file), _) => Some(first_line_of(file)?),
+        (None, true) => {
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).context("cannot read the password from stdin")?;
+            Some(line.trim_end_matches(['\r', '\n']).to_owned())
+        }
+        (None, false) => None,
+    };
+    let ca = match &options.ca_file {
+        Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?),
+        None => None,
+    };
+    let body = json!({
+        "id": options.id.as_deref().unwrap_or(&options.name), "name": options.name, "vim_type": options.vim_type, "url": options.url,
+        "user": options.user, "tenant": options.tenant, "config": config_of(&options.config)?,
+        "credentials": password.map(|password| json!({"password": password})).unwrap_or_else(|| json!({})),
+        "ca_certificates": ca, "insecure_tls": options.insecure, "grants": merged(&json!({}), &options.grants),
+    });
+    let account = client.post("/v1/vims", body).await?;
+    let id = text(&account, "id");
+    if options.no_check {
+        return show(global, &account);
+    }
+    check(global, client, &id)
+        .await
+        .with_context(|| format!("account {id} was added and does not work yet; `vimhost vim check {id}` tries again"))
+}
+
+fn first_line_of(file: &Path) -> anyhow::Result<String> {
+    let content = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    content.lines().next().map(str::to_owned).with_context(|| format!("{} is empty", file.display()))
+}
+
+fn config_of(settings: &[String]) -> anyhow::Result<Map<String, Value>> {
+    settings
+        .iter()
+        .map(|setting| {
+            let Some((key, value)) = setting.split_once('=') else { bail!("--config {setting}: not KEY=VALUE") };
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+            Ok((key.to_owned(), value))
+        })
+        .collect()
+}
+
+/// Grants with more added.
+fn merged(grants: &Value, more: &GrantOptions) -> Value {
+    let mut grants = grants.as_object().cloned().unwrap_or_default();
+    for (key, added) in
+        [("origins", &more.origins), ("addresses", &more.addresses), ("domain_suffixes", &more.domain_suffixes)]
+    {
+        let list = grants.entry(key).or_insert_with(|| json!([]));
+        for entry in added {
+            // A single address is a range of one.
+            let entry = match (key, entry.parse::<std::net::IpAddr>()) {
+                ("addresses", Ok(address)) => format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }),
+                _ => entry.clone(),
+            };
+            if let Some(list) = list.as_array_mut().filter(|list| !list.contains(&json!(entry))) {
+                list.push(json!(entry));
+            }
+        }
+    }
+    if more.same_host_any_port {
+        grants.insert("same_host_any_port".to_owned(), json!(true));
+    }
+    Value::Object(grants)
+}
+
+async fn list(global: &Global, client: &Client) -> anyhow::Result<()> {
+    let accounts = Value::Array(client.list("/v1/vims").await?);
+    print(global, &accounts, |accounts| {
+        let mut rows = vec![head(&["ID", "NAME", "TYPE", "URL", "STATE", "DETAIL"])];
+        rows.extend(accounts.as_array().into_iter().flatten().map(|a| row(a, &["id", "name", "vim_type", "url", "state", "detail"])));
+        table(&rows)
+    })
+}
+
+fn show(global: &Global, account: &Value) -> anyhow::Result<()> {
+    print(global, account, |account| {
+        let keys = ["id", "target", "name", "vim_type", "url", "user", "tenant", "config", "credentials", "grants", "state", "detail"];
+        let rows: Vec<Vec<String>> = keys
+            .iter()
+            .map(|key| vec![(*key).to_owned(), text(account, key)])
+            .filter(|row| row.last().is_some_and(|value| !value.is_empty()))
+            .collect();
+        table(&rows)
+    })
+}
+
+async fn check(global: &Global, client: &Client, id: &str) -> anyhow::Result<()> {
+    let report = client.post(&format!("{}/check", path(id)), json!({})).await?;
+    print(global, &report, |report| {
+        let mut lines = format!("account {id} works");
+        if let Some(version) = report.get("vim_version").and_then(Value::as_str) {
+            lines.push_str(&format!(": {version}"));
+        }
+        lines.push('\n');
+        for origin in report.get("origins").and_then(Value::as_array).into_iter().flatten() {
+            lines.push_str(&format!(
+                "the VIM names {} for {}; to grant it: vimhost vim allow {id} --origin {}\n",
+                text(origin, "origin"),
+                text(origin, "purpose"),
+                text(origin, "origin")
+            ));
+        }
+        for warning in report.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+            lines.push_str(&format!("warning: {}\n", warning.as_str().unwrap_or_default()));
+        }
+        lines
+    })
+}
+
+async fn allow(global: &Global, client: &Client, options: VimAllow) -> anyhow::Result<()> {
+    let account = client.get(&path(&options.id)).await?;
+    let grants = merged(account.get("grants").unwrap_or(&Value::Null), &options.grants);
+    let edited = client.patch(&path(&options.id), json!({"grants": grants, "approve_rules": options.rules})).await?;
+    show(global, &edited)
+}

@@ -1,0 +1,72 @@
+//! Secrets stay where they belong: neither the password nor the VIM's token is in a log, an answer or a plain file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mock_vim::{Config, Credentials, Server};
+use serde_json::json;
+use vimhost_tests::{Host, Setup, wait_until};
+
+const CANARY: &str = "canary-8d1f2c77-password";
+
+fn holds(path: &Path, needle: &str) -> bool {
+    if path.is_dir() {
+        return std::fs::read_dir(path).unwrap().any(|entry| holds(&entry.unwrap().path(), needle));
+    }
+    let bytes = std::fs::read(path).unwrap();
+    bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_and_the_token_are_in_no_log_answer_or_plain_file() {
+    let credentials = Credentials { user: "mock".into(), password: CANARY.into(), tenant: "mock".into() };
+    let vim = Server::start(Config { credentials, ..Config::default() }).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(dir.path());
+    setup.log = "trace".to_owned();
+    let host = Host::start(&setup).unwrap();
+    let mut answers = vec![host.add_vim("mock", &vim.url(), CANARY).await.unwrap()];
+    let service = json!({"name": "s", "vim": "mock", "networks": {"data": {}},
+        "flavours": {"f": {"vcpus": 1, "memory-mb": 1, "disk-gb": 1}},
+        "vms": {"vm": {"image": "cirros034", "flavour": "f", "interfaces": [{"network": "data"}]}}});
+    for (method, path, body) in [
+        ("POST", "/v1/vims/mock/check", Some(json!({}))),
+        ("GET", "/v1/vims/mock", None),
+        ("GET", "/v1/vims", None),
+        ("PUT", "/v1/network-services/s", Some(service)),
+        ("POST", "/v1/network-services/s/deploy", Some(json!({}))),
+    ] {
+        answers.push(host.admin_ok(method, path, body).await.unwrap());
+    }
+    let action = answers.last().unwrap()["action_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/network-services/s/actions/{action}");
+    wait_until("the deploy", Duration::from_secs(30), async || {
+        Ok(host.admin_ok("GET", &path, None).await?["status"] == "DONE")
+    })
+    .await
+    .unwrap();
+    answers.push(host.admin_ok("GET", &path, None).await.unwrap());
+    answers.push(host.admin_ok("GET", "/v1/network-services/s", None).await.unwrap());
+    // A wrong password is refused without being repeated.
+    let (status, refused) = host
+        .admin("POST", "/v1/vims", Some(json!({"id": "wrong", "name": "wrong", "vim_type": "mock", "url": vim.url(), "user": "mock",
+            "tenant": "mock", "credentials": {"password": "canary-wrong"}})))
+        .await
+        .unwrap();
+    assert_eq!(status, 201, "{refused}");
+    let (status, refused) = host.admin("POST", "/v1/vims/wrong/check", Some(json!({}))).await.unwrap();
+    assert!(status >= 400, "{refused}");
+    answers.push(refused);
+
+    let log = host.stop().unwrap();
+    let secrets = [CANARY, "canary-wrong"];
+    for secret in secrets {
+        assert!(!log.contains(secret), "in the log");
+        assert!(!answers.iter().any(|answer| answer.to_string().contains(secret)), "in an answer");
+        assert!(!holds(dir.path(), secret), "in a plain file");
+    }
+    // The VIM's tokens: the mock VIM hands them out with a prefix of their own.
+    assert!(vim.inventory().sessions > 0);
+    assert!(!log.to_lowercase().contains("x-mock-token: "), "a token's header with its value is in the log");
+    vim.stop().await.unwrap();
+}

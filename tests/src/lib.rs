@@ -1,0 +1,13 @@
+//! What end-to-end tests share: the real binary as a child process, a mock VIM, LCM's calls.
+//!
+//! `cargo xtask test` builds the binary and the connectors first; a test that finds none says which command does.
+
+#![forbid(unsafe_code)]
+
+mod host;
+mod lcm;
+mod random;
+
+pub use host::{Host, Setup, binary, plugin_dir, wait_until};
+pub use lcm::{Lcm, Records};
+pub use random::Random;
