@@ -4,7 +4,7 @@
 //! and lists the checks as its own tests:
 //!
 //! ```ignore
-//! async fn fresh() -> MySubject { … }
+//! async fn fresh() -> MySubject { MySubject::open().await }
 //! vimhost_store::store_contract_tests!(fresh);
 //! ```
 //!
@@ -12,7 +12,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a check fails by panicking, as a test does"
 )]

@@ -198,19 +198,15 @@ impl SealKey {
         }
         let mut content = Zeroizing::new(Vec::with_capacity(KEY_BYTES * 4));
         file.take(LONGEST_FILE).read_to_end(&mut content).map_err(failed)?;
-        parse(&content).map(Self::new).ok_or_else(|| KeyError::Form {
-            path: path.to_owned(),
-        })
+        parse(&content)
+            .map(Self::new)
+            .ok_or_else(|| KeyError::Form { path: path.to_owned() })
     }
 
     fn create(path: &Path) -> Result<Self, KeyError> {
         let key = Self::random()?;
         let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
             file.write_all(Zeroizing::new(hex(key.bytes.iter())).as_bytes())?;
             file.write_all(b"\n")?;
             file.sync_all()?;
@@ -390,7 +386,11 @@ fn parse(content: &[u8]) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
     }
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let [high, low] = pair else { return None };
-        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+        let digit = |digit: u8| {
+            char::from(digit)
+                .to_digit(16)
+                .and_then(|value| u8::try_from(value).ok())
+        };
         *byte = digit(*high)? << 4 | digit(*low)?;
     }
     Some(bytes)

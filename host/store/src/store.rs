@@ -43,7 +43,8 @@ pub struct Lease {
 /// A write to the journal of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JournalWrite {
-    /// Announce an element. The same kind and token again answers the same entry, whatever became of it.
+    /// Announce an element. The same kind and token again answers the same entry, whatever became of it; one that was forgotten
+    /// is back as begun, under its number, because a request follows and what it makes must be known.
     Begin {
         /// Kind, the connector's word.
         kind: String,

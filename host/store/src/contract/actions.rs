@@ -79,7 +79,10 @@ pub async fn the_same_action_twice_is_one_action(subject: &mut dyn Subject) {
     // Another service may use the same id.
     let theirs = resource("theirs", "a", vec![create("ns2", "act", 0, Item::Net)]);
     assert_eq!(
-        store.commit_action(commit("ns2", "act", 0, vec![theirs])).await.unwrap(),
+        store
+            .commit_action(commit("ns2", "act", 0, vec![theirs]))
+            .await
+            .unwrap(),
         Committed::Accepted
     );
 }
@@ -107,10 +110,7 @@ async fn assert_untouched(store: &dyn Store, action: &str, before: &[vimhost_mod
     assert_eq!(store.resource(&id("new")).await.unwrap(), None);
     assert_eq!(store.text(&"new".to_owned()).await.unwrap(), None);
     assert_eq!(store.service_revision(&id("ns")).await.unwrap(), 1);
-    assert_eq!(
-        store.resources_of_action(&id("ns"), &id(action)).await.unwrap(),
-        []
-    );
+    assert_eq!(store.resources_of_action(&id("ns"), &id(action)).await.unwrap(), []);
     for resource in before {
         assert_eq!(store.resource(&resource.id).await.unwrap().as_ref(), Some(resource));
     }
@@ -217,7 +217,7 @@ pub async fn tasks_and_uses_are_added_to_what_exists(subject: &mut dyn Subject) 
     assert!(after.tasks.iter().all(|task| task.status == TaskStatus::Scheduled));
     assert_eq!(
         store.resources_of_action(&id("ns"), &id("act-2")).await.unwrap(),
-        [after.clone()]
+        std::slice::from_ref(&after)
     );
     assert_eq!(
         store.resources_of_action(&id("ns"), &id("act-1")).await.unwrap(),
@@ -261,7 +261,10 @@ pub async fn actions_are_listed_newest_first_a_page_at_a_time(subject: &mut dyn 
         (Some(id("even")), vec!["act-6", "act-4", "act-2", "act-0"]),
         (Some(id("odd")), vec!["act-5", "act-3", "act-1"]),
         (Some(id("nobody")), vec![]),
-        (None, vec!["act-6", "act-5", "act-4", "act-3", "act-2", "act-1", "act-0"]),
+        (
+            None,
+            vec!["act-6", "act-5", "act-4", "act-3", "act-2", "act-1", "act-0"],
+        ),
     ] {
         let mut found = Vec::new();
         let mut after: Option<String> = None;

@@ -86,10 +86,7 @@ pub async fn what_others_hold_loses_only_the_tasks_of_the_service(subject: &mut 
     let net = resource("net", "a", vec![create("ns", "act", 0, Item::Net)]);
     let net = accept(&*store, "ns", "act", vec![net]).await.remove(0);
     let claim = claim(&*store, "a").await;
-    let revision = store
-        .save_resource(&claim, &made(net, "vim-net"), &[])
-        .await
-        .unwrap();
+    let revision = store.save_resource(&claim, &made(net, "vim-net"), &[]).await.unwrap();
     let mut theirs = commit("ns2", "act", 0, Vec::new());
     theirs.updates = vec![ResourceUpdate {
         resource: id("net"),

@@ -29,10 +29,7 @@ pub async fn a_claim_is_granted_to_one_host(subject: &mut dyn Subject) {
     assert!(is_fenced(
         &store.claim_account(&account, &two, minutes(3), minutes(9)).await
     ));
-    store
-        .claim_account(&target("b"), &two, NOW, minutes(1))
-        .await
-        .unwrap();
+    store.claim_account(&target("b"), &two, NOW, minutes(1)).await.unwrap();
 
     let leases = store.leases().await.unwrap();
     let of_a: Vec<_> = leases.iter().filter(|lease| lease.target == account).collect();

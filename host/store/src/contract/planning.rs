@@ -36,10 +36,7 @@ pub async fn resources_are_found_by_service_and_by_action(subject: &mut dyn Subj
     let of_action = store.resources_of_action(&id("ns"), &id("act-1")).await.unwrap();
     assert_eq!(names(&of_action), ["net", "vm"]);
     assert_eq!(store.resources_of(&id("nobody")).await.unwrap(), []);
-    assert_eq!(
-        store.resources_of_action(&id("ns2"), &id("act-2")).await.unwrap(),
-        []
-    );
+    assert_eq!(store.resources_of_action(&id("ns2"), &id("act-2")).await.unwrap(), []);
 }
 
 /// By target, kind and common id, while a CREATE of it is live and the element is not known to be gone.

@@ -194,7 +194,11 @@ pub async fn a_removed_item_is_not_brought_back(subject: &mut dyn Subject) {
     assert_eq!(document["vdur"].as_array().unwrap().len(), 1);
     assert_eq!(document["vdur"][0]["status"], "ACTIVE");
     // Nor a record.
-    changer.store.delete_record(Collection::Vnfrs, &id("ns-vnf")).await.unwrap();
+    changer
+        .store
+        .delete_record(Collection::Vnfrs, &id("ns-vnf"))
+        .await
+        .unwrap();
     changer.make(&[with_status(vm("b"), "DELETED")]).await;
     assert_eq!(
         changer.store.record(Collection::Vnfrs, &id("ns-vnf")).await.unwrap(),
@@ -299,10 +303,7 @@ pub async fn services_are_listed_a_page_at_a_time(subject: &mut dyn Subject) {
     let page = store.services(None, 2).await.unwrap();
     assert_eq!(
         page.entries,
-        [
-            (id("a"), "service a".to_owned()),
-            (id("b"), "service b".to_owned())
-        ]
+        [(id("a"), "service a".to_owned()), (id("b"), "service b".to_owned())]
     );
     let page = store.services(page.next.as_deref(), 2).await.unwrap();
     assert_eq!(page.entries, [(id("c"), "service c".to_owned())]);

@@ -186,7 +186,10 @@ pub fn vnfr(nsr: &str, vms: &[&str]) -> Value {
 /// When the store refuses.
 pub async fn claim(store: &dyn Store, account: &str) -> Claim {
     let host: HostId = id("host");
-    store.claim_account(&target(account), &host, NOW, minutes(1)).await.unwrap()
+    store
+        .claim_account(&target(account), &host, NOW, minutes(1))
+        .await
+        .unwrap()
 }
 
 /// Accepts an action of new resources on the service's present planning revision, and reads the resources back in the same
@@ -197,7 +200,10 @@ pub async fn claim(store: &dyn Store, account: &str) -> Claim {
 pub async fn accept(store: &dyn Store, nsr: &str, action: &str, resources: Vec<Resource>) -> Vec<Resource> {
     let ids: Vec<_> = resources.iter().map(|resource| resource.id.clone()).collect();
     let revision = store.service_revision(&id(nsr)).await.unwrap();
-    store.commit_action(commit(nsr, action, revision, resources)).await.unwrap();
+    store
+        .commit_action(commit(nsr, action, revision, resources))
+        .await
+        .unwrap();
     let mut read = Vec::new();
     for id in &ids {
         read.push(store.resource(id).await.unwrap().unwrap());

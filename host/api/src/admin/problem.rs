@@ -1,0 +1,92 @@
+//! Refusals as problem details (RFC 9457).
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::exchange::RequestId;
+use crate::failure::Failure;
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    /// `urn:vimhost:problem:<code>`: stable, for programs.
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<WrongField<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrongField<'a> {
+    /// JSON pointer into the body; empty for the whole.
+    pointer: String,
+    detail: &'a str,
+}
+
+/// Writes a refusal.
+pub(super) fn write(failure: &Failure, _asked: &HeaderMap, id: &RequestId) -> Response {
+    let problem = Problem {
+        kind: format!("urn:vimhost:problem:{}", failure.code),
+        title: failure.status.canonical_reason().unwrap_or("Error"),
+        status: failure.status.as_u16(),
+        detail: &failure.detail,
+        request_id: id.as_str(),
+        errors: failure
+            .fields
+            .iter()
+            .map(|field| WrongField {
+                pointer: pointer(&field.path),
+                detail: &field.reason,
+            })
+            .collect(),
+    };
+    // Writing texts and numbers to memory does not fail.
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = failure.status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    response
+}
+
+/// `vms:web:count` as `/vms/web/count`.
+fn pointer(path: &str) -> String {
+    path.split(':')
+        .filter(|part| !part.is_empty())
+        .map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1")))
+        .collect()
+}
+
+/// For paths that no route has.
+pub(super) async fn no_such_path() -> Failure {
+    Failure::of_status(StatusCode::NOT_FOUND)
+}
+
+/// Answers are about now and may name what is secret: nobody keeps them on the way.
+pub(super) async fn no_store(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_the_engine_becomes_a_json_pointer() {
+        assert_eq!(pointer(""), "");
+        assert_eq!(pointer("vms:web/1:count~"), "/vms/web~11/count~0");
+    }
+}

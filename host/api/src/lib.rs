@@ -1,0 +1,31 @@
+//! The northbound interfaces: the only crate that names axum.
+//!
+//! A dialect is a router on a listener of its own; each takes the same [`Engine`](vimhost_engine::Engine):
+//!
+//! * [`ng_ro`] — `/ro/…`, what OSM's LCM speaks: YAML and JSON, no credentials, a list of source ranges.
+//! * [`admin`] — `/v1/…`, accounts, records, network services and actions: JSON out, JSON or YAML in, bearer tokens, problem
+//!   details, server-sent events.
+//!
+//! What both share: every request is one task with one span, one time limit and one line in the log, and every refusal is a
+//! [`Failure`](failure::Failure) until the last step, where the dialect gives it its form. A handler extracts, calls the engine
+//! and turns the answer into a view; views are not store types.
+//!
+//! [`serve()`] runs a router on a listener, with limits against slow clients, until it is told to stop.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+mod body;
+mod exchange;
+mod failure;
+mod mask;
+pub mod ng_ro;
+mod path;
+mod serve;
+mod source;
+mod time;
+mod yaml;
+
+pub use exchange::RequestLimits;
+pub use serve::{ServeOptions, serve};
+pub use source::SourceRanges;

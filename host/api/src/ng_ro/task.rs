@@ -1,0 +1,125 @@
+//! Tasks as NG-RO's documents (NG-RO engine §2.3).
+
+use serde_json::{Map, Value, json};
+use vimhost_engine::TaskReport;
+use vimhost_model::{Item, TaskAction};
+
+use crate::mask::mask;
+
+/// A task in NG-RO's shape, secrets masked (D33).
+pub(super) fn document(report: &TaskReport) -> Value {
+    let task = &report.task;
+    let place = &task.target_record;
+    let record = format!("{}:{}:{}", place.collection.as_str(), place.record, place.list.as_str());
+    // A command's results do not go to one target's part of the item.
+    let tail = if task.action == TaskAction::Exec {
+        String::new()
+    } else {
+        format!(".vim_info.{}", report.target)
+    };
+    let suffix = if task.item == Item::SdnNet { ".sdn" } else { "" };
+    let mut document = Map::new();
+    let mut set = |key: &str, value: Value| document.insert(key.to_owned(), value);
+    set("action_id", json!(task.action_id));
+    set("nsr_id", json!(task.nsr_id));
+    set("task_id", json!(task.id));
+    set("status", json!(task.status.as_str()));
+    set("action", json!(task.action.as_str()));
+    set("item", json!(task.item.as_str()));
+    set("target_record", json!(format!("{record}.{}{tail}", task.position)));
+    set("target_record_id", json!(format!("{place}{suffix}")));
+    for (key, value) in [("params", &task.params), ("find_params", &task.find_params)] {
+        if let Some(value) = value {
+            set(key, value.clone());
+        }
+    }
+    if !task.depends_on.is_empty() {
+        set(
+            "depends_on",
+            task.depends_on.iter().map(|on| json!(on.reference)).collect(),
+        );
+    }
+    if let Some(common_id) = &task.common_id {
+        set("common_id", json!(common_id));
+    }
+    for (key, index) in [
+        ("mgmt_vnf_interface", task.mgmt_vnf_interface),
+        ("mgmt_vdu_interface", task.mgmt_vdu_interface),
+    ] {
+        if let Some(index) = index {
+            set(key, json!(index));
+        }
+    }
+    let mut document = Value::Object(document);
+    mask(&mut document);
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vimhost_model::{Collection, Dependency, ItemList, ItemRef, Task, TaskStatus, Until, VimState};
+
+    fn report(action: TaskAction, item: Item) -> TaskReport {
+        let reference = |text: &str| Dependency {
+            reference: text.to_owned(),
+            resource: "r".parse().unwrap(),
+            until: Until::Created,
+        };
+        TaskReport {
+            task: Task {
+                id: "op-1:3".parse().unwrap(),
+                action_id: "op-1".parse().unwrap(),
+                nsr_id: "n".parse().unwrap(),
+                action,
+                item,
+                status: TaskStatus::Done,
+                target_record: ItemRef {
+                    collection: Collection::Vnfrs,
+                    record: "v".parse().unwrap(),
+                    list: ItemList::Vdur,
+                    item: "d".parse().unwrap(),
+                },
+                position: 0,
+                params: Some(json!({"name": "ns-vnf1-vmA-0", "cloud_config": {"password": "canary"}})),
+                find_params: None,
+                depends_on: vec![reference("nsrs:n:image.0"), reference("nsrs:n:vld.mgmt")],
+                common_id: None,
+                mgmt_vnf_interface: Some(0),
+                mgmt_vdu_interface: None,
+                message: None,
+                attempt: 0,
+                not_before: None,
+                connector_state: None,
+            },
+            target: "vim:6a".parse().unwrap(),
+            resource: "r".parse().unwrap(),
+            vim: VimState::default(),
+        }
+    }
+
+    #[test]
+    fn a_task_has_the_keys_of_the_references_example() {
+        assert_eq!(
+            document(&report(TaskAction::Create, Item::Vdu)),
+            json!({
+                "action_id": "op-1", "nsr_id": "n", "task_id": "op-1:3", "status": "DONE", "action": "CREATE", "item": "vdu",
+                "target_record": "vnfrs:v:vdur.0.vim_info.vim:6a", "target_record_id": "vnfrs:v:vdur.d",
+                "depends_on": ["nsrs:n:image.0", "nsrs:n:vld.mgmt"], "mgmt_vnf_interface": 0,
+                "params": {"name": "ns-vnf1-vmA-0", "cloud_config": {"password": "***"}},
+            })
+        );
+    }
+
+    #[test]
+    fn commands_and_sdn_networks_differ_in_where_results_go() {
+        assert_eq!(
+            document(&report(TaskAction::Exec, Item::Update))["target_record"],
+            "vnfrs:v:vdur.0"
+        );
+        assert_eq!(
+            document(&report(TaskAction::Create, Item::SdnNet))["target_record_id"],
+            "vnfrs:v:vdur.d.sdn"
+        );
+    }
+}

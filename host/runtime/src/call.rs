@@ -1,0 +1,245 @@
+//! One call: a slot, a store, an instance, a verdict.
+//!
+//! A store serves one call and is dropped, because after a trap or a deadline nothing in it can be trusted, and because dropping
+//! it ends its requests. The caller learns one of three things: an answer, the guest's own error, or that the plugin failed; in
+//! the last case with its name, version, function, reason and last words, and whether something may have been done.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tracing::Instrument as _;
+use vimhost_connector::{Call, Error, ErrorKind, Outcome};
+use wasmtime::component::Instance;
+use wasmtime::{Store, Trap};
+
+use crate::account::AccountState;
+use crate::bindings::host::vim_types as wit;
+use crate::context::{Ctx, Shared};
+use crate::convert::{Reader, Rubbish};
+use crate::core::Core;
+use crate::imports::journal::CallJournal;
+use crate::meter::{self, Exhausted};
+use crate::plugin::{Code, Identity};
+use crate::text::{cut, safe};
+
+/// What a plugin's failure shows of a reason that is not ours.
+const REASON: usize = 1 << 10;
+/// What it shows of the last words; the end, where the exception is named.
+const WORDS: usize = 2 << 10;
+
+/// What is done with an instance.
+pub(crate) type Work<T> =
+    Box<dyn for<'a> FnOnce(&'a mut Store<Ctx>, &'a Code, &'a Instance) -> WorkFuture<'a, T> + Send>;
+/// Its future.
+pub(crate) type WorkFuture<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
+
+/// A call to be made.
+pub(crate) struct Invocation {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) code: Arc<Code>,
+    pub(crate) account: Option<Arc<AccountState>>,
+    /// Name in the contract.
+    pub(crate) function: &'static str,
+}
+
+impl Invocation {
+    /// Makes the call and reads its answer.
+    ///
+    /// # Errors
+    /// What the guest reported, or why the plugin failed.
+    pub(crate) async fn run<A, R>(
+        self,
+        core: &Arc<Core>,
+        call: Option<Call>,
+        work: Work<Result<A, wit::Error>>,
+        read: impl FnOnce(Reader<'_>, A) -> Result<R, Rubbish> + Send,
+    ) -> Result<R, Error>
+    where
+        A: Send + 'static,
+    {
+        let caller = tokio::runtime::Handle::current();
+        let (identity, function) = (Arc::clone(&self.identity), self.function);
+        let own = Arc::clone(core);
+        let running = core.guests().spawn(
+            self.on_guest_thread(own, call, caller, work)
+                .instrument(tracing::Span::current()),
+        );
+        let ended = AbortOnDrop(running).await.map_err(|error| {
+            failed(
+                &identity,
+                function,
+                &format!("the host's own task broke off: {error}"),
+                Outcome::Unknown,
+            )
+        })??;
+        let reader = Reader::new(&core.limits);
+        match ended.answer {
+            Ok(answer) => read(reader, answer).map_err(|rubbish| {
+                let outcome = outcome(&ended.shared);
+                failed(&identity, function, &format!("answered rubbish: {rubbish}"), outcome)
+            }),
+            Err(error) => {
+                let mut error = reader.error(&error);
+                error.message.push_str(&ended.shared.remarks());
+                Err(error)
+            }
+        }
+    }
+
+    async fn on_guest_thread<A: Send + 'static>(
+        self,
+        core: Arc<Core>,
+        call: Option<Call>,
+        caller: tokio::runtime::Handle,
+        work: Work<Result<A, wit::Error>>,
+    ) -> Result<Ended<A>, Error> {
+        let limits = &core.limits;
+        let slot = tokio::time::timeout(limits.queue, core.slots.acquire()).await;
+        let Ok(Ok(_slot)) = slot else {
+            let reason = format!("no slot was free within {:?}", limits.queue);
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                format!("{}, {}: {reason}", self.identity, self.function),
+            ));
+        };
+        let shared = Arc::new(Shared::new(limits));
+        let journal = call.map(|call| CallJournal::new(&call, caller, limits.journal_entries, &shared));
+        let writing = journal.as_ref().map(CallJournal::writing);
+        let ctx = Ctx::new(
+            &self.identity,
+            self.account.clone(),
+            journal,
+            Arc::clone(&shared),
+            limits,
+        );
+        let mut store = Store::new(&self.code.engine, ctx);
+        store.set_hostcall_fuel(limits.host_call_bytes);
+        meter::attach(&mut store);
+
+        let ticking = core.ticker.run();
+        let code = &self.code;
+        let result = tokio::time::timeout(limits.wall, async {
+            let instance = code.pre.instantiate_async(&mut store).await?;
+            work(&mut store, code, &instance).await
+        })
+        .await;
+        drop(ticking);
+
+        let ctx = store.data();
+        ctx.log.finish([("stdout", &ctx.stdout), ("stderr", &ctx.stderr)]);
+        let compute_us = u64::try_from(ctx.meter.used().as_micros()).unwrap_or(u64::MAX);
+        tracing::trace!(plugin = %self.identity.name, call = self.function, compute_us, "call ended");
+        let verdict = match result {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(reason(&error, ctx)),
+            Err(_) => Err(format!("wall time limit of {:?} exceeded", limits.wall)),
+        };
+        let words = last_words(ctx);
+        // Ends requests in flight before the outcome is read, and frees the slot.
+        drop(store);
+        if let Some(writing) = writing {
+            writing.settle().await;
+        }
+        if let Some(breach) = shared.breach() {
+            let mut error = self.failed(&breach.message, &shared);
+            error.kind = breach.kind;
+            return Err(error);
+        }
+        match verdict {
+            Ok(answer) => Ok(Ended { answer, shared }),
+            Err(reason) => {
+                let (plugin, digest) = (&*self.identity.name, &*self.identity.digest);
+                tracing::debug!(plugin, digest, call = self.function, reason, "plugin failed");
+                Err(self.failed(&format!("{reason}{}{words}", shared.remarks()), &shared))
+            }
+        }
+    }
+
+    fn failed(&self, reason: &str, shared: &Shared) -> Error {
+        failed(&self.identity, self.function, reason, outcome(shared))
+    }
+}
+
+/// A call that the guest finished.
+struct Ended<A> {
+    answer: Result<A, wit::Error>,
+    shared: Arc<Shared>,
+}
+
+fn outcome(shared: &Shared) -> Outcome {
+    if shared.outcome_is_open() {
+        Outcome::Unknown
+    } else {
+        Outcome::Known
+    }
+}
+
+fn failed(identity: &Identity, function: &str, reason: &str, outcome: Outcome) -> Error {
+    Error {
+        kind: ErrorKind::Plugin,
+        message: format!("{identity}, {function}: {reason}"),
+        retry_after: None,
+        outcome,
+    }
+}
+
+/// Why a guest ended, in words that say whose fault it is.
+fn reason(error: &wasmtime::Error, ctx: &Ctx) -> String {
+    if let Some(exhausted) = error.downcast_ref::<Exhausted>() {
+        return exhausted.to_string();
+    }
+    if let Some(refused) = ctx.memory.refused() {
+        return refused.to_owned();
+    }
+    if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
+        return "it called exit".into();
+    }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other traps have texts of their own")]
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::UnreachableCodeReached) => "it panicked or aborted".into(),
+        Some(Trap::StackOverflow) => "its stack overflowed".into(),
+        Some(Trap::MemoryOutOfBounds) => "it accessed memory out of bounds, as endless recursion does".into(),
+        Some(trap) => trap.to_string(),
+        None => safe(&error.root_cause().to_string(), REASON),
+    }
+}
+
+fn last_words(ctx: &Ctx) -> String {
+    let words = [ctx.stdout.last_words(), ctx.stderr.last_words()];
+    let words: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|words| !words.is_empty())
+        .collect();
+    if words.is_empty() {
+        return String::new();
+    }
+    format!("; last words: {}", end_of(&words.join(" | ")))
+}
+
+fn end_of(text: &str) -> String {
+    let Some(excess) = text.len().checked_sub(WORDS) else {
+        return text.to_owned();
+    };
+    let start = (excess..text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(text.len());
+    format!("…{}", cut(text.get(start..).unwrap_or_default(), WORDS))
+}
+
+/// A caller that goes away ends its call.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}

@@ -1,0 +1,363 @@
+//! The only way out: HTTP requests of guests, through one pooled client per account.
+//!
+//! One client per account and not one for all: the pool is keyed by authority, so a shared one would hand a connection that was
+//! dialled under one account's addresses and certificate authorities to another. The client follows no redirects, reads no proxy
+//! variables and unpacks nothing, so each hop is a request of its own that is checked.
+//!
+//! What is refused reaches the guest as "denied" and is kept for the call's error, with the command that would grant it.
+
+mod body;
+mod dial;
+mod failure;
+mod fill;
+pub(crate) mod needles;
+pub(crate) mod policy;
+mod tls;
+pub(crate) mod vault;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, IF_RANGE, RANGE};
+use http::{HeaderValue, Method, Request, Response, Uri};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use vimhost_connector::AnswerCredential;
+use vimhost_model::{Origin, VimAccount};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::Limits;
+use crate::account::AccountState;
+use crate::context::Shared;
+use crate::text::safe;
+use body::Guarded;
+use dial::{CONNECT_LIMIT, Dial};
+use fill::Target;
+use policy::Policy;
+
+/// How long an unused connection is kept: common servers close theirs after 60 to 75 seconds.
+const IDLE: Duration = Duration::from_secs(55);
+/// What is shown of a path in errors.
+const SHOWN_PATH: usize = 256;
+
+/// The client of one account.
+#[derive(Clone)]
+pub(crate) struct Client(Pool<HttpsConnector<Dial>, Full<Bytes>>);
+
+impl Client {
+    /// # Errors
+    /// When the account's TLS settings cannot be used.
+    pub(crate) fn new(account: &VimAccount, policy: &Arc<Policy>, limits: &Limits) -> Result<Self, String> {
+        let tls = tls::config(account.ca_certificates.as_deref(), account.insecure_tls)?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(Dial::new(Arc::clone(policy), limits.connect));
+        let pool = Pool::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(limits.idle_connections)
+            .build(connector);
+        Ok(Self(pool))
+    }
+}
+
+/// The way out as one call sees it. Only shared parts: each request is a task of its own.
+#[derive(Clone)]
+pub(crate) struct Egress {
+    account: Option<Arc<AccountState>>,
+    shared: Arc<Shared>,
+    limits: Arc<Limits>,
+}
+
+/// A request that was not sent: the guest's code, and the text for the call's error.
+struct Refusal(Error, String);
+
+impl Refusal {
+    fn denied(reason: impl Into<String>) -> Self {
+        Self(Error::HttpRequestDenied, reason.into())
+    }
+}
+
+type Answer = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+
+impl WasiHttpHooks for Egress {
+    fn set_host_header(&mut self) -> bool {
+        // The pooled client sets it, and HTTP/2 has none.
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _done: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Answer, Error>> + Send> {
+        let egress = self.clone();
+        Box::new(async move {
+            let answer = egress.send(request, options.unwrap_or_default()).await?;
+            Ok((answer, Box::new(async { Ok(()) }) as Box<dyn Future<Output = _> + Send>))
+        })
+    }
+}
+
+impl Egress {
+    pub(crate) fn new(account: Option<Arc<AccountState>>, shared: Arc<Shared>, limits: Arc<Limits>) -> Self {
+        Self {
+            account,
+            shared,
+            limits,
+        }
+    }
+
+    async fn send(self, request: Request<WasiBody>, options: RequestOptions) -> Result<Response<WasiBody>, Error> {
+        let what = format!("{} {}", request.method(), shown(request.uri()));
+        let refused = |Refusal(code, reason)| {
+            self.shared.refuse(format!("{what}: {reason}"));
+            code
+        };
+        let Some(account) = &self.account else {
+            return Err(refused(Refusal::denied(
+                "there is no network while a plugin describes itself",
+            )));
+        };
+        let origin = self.admit(account, &request).map_err(refused)?;
+        let permit = Arc::clone(&self.shared.open).try_acquire_owned().map_err(|_| {
+            let limit = self.limits.open_requests;
+            refused(Refusal(
+                Error::ConnectionLimitReached,
+                format!("limit of {limit} open requests exceeded"),
+            ))
+        })?;
+        let request = self.prepare(account, &origin, request).await.map_err(refused)?;
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let target = Target {
+            method: &method,
+            path: &path,
+            origin: &origin,
+            policy: account.policy(),
+        };
+
+        let answer = self.exchange(account, request, &options, &what).await?;
+        let (mut head, incoming) = answer.into_parts();
+        self.check_answer(account, target, &mut head, &incoming)
+            .map_err(refused)?;
+        let pace = smaller(self.limits.between_bytes, options.between_bytes_timeout);
+        let guarded = Guarded::new(
+            incoming,
+            self.limits.response_body,
+            pace,
+            Arc::clone(account.vault()),
+            Arc::clone(&self.shared),
+            what.clone(),
+            permit,
+        );
+        Ok(Response::from_parts(head, guarded.boxed_unsync()))
+    }
+
+    /// Whether a request may go out at all; answers where to.
+    fn admit(&self, account: &AccountState, request: &Request<WasiBody>) -> Result<Origin, Refusal> {
+        if let Some(breach) = self.shared.breach() {
+            return Err(Refusal::denied(format!(
+                "the call has failed already: {}",
+                breach.message
+            )));
+        }
+        if self.remaining(account).is_zero() {
+            return Err(Refusal::denied(
+                "the time in which this host may send for the account is over",
+            ));
+        }
+        if self.shared.count_request() > self.limits.requests {
+            let limit = self.limits.requests;
+            return Err(Refusal(
+                Error::ConnectionLimitReached,
+                format!("limit of {limit} requests of one call exceeded"),
+            ));
+        }
+        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+            return Err(Refusal::denied("this method is not available to plugins"));
+        }
+        if request
+            .uri()
+            .authority()
+            .is_none_or(|authority| authority.as_str().contains('@'))
+        {
+            return Err(Refusal::denied("its authority is missing or names a user"));
+        }
+        let origin = Origin::of_url(&request.uri().to_string())
+            .map_err(|error| Refusal(Error::HttpRequestUriInvalid, error.to_string()))?;
+        account.policy().check_origin(&origin).map_err(Refusal::denied)?;
+        Ok(origin)
+    }
+
+    /// Time in which requests may still be made: inside of the call's and of the account's lease.
+    fn remaining(&self, account: &AccountState) -> Duration {
+        let now = Instant::now();
+        let call = self.shared.deadline.saturating_duration_since(now);
+        account
+            .fence()
+            .map_or(call, |until| until.saturating_duration_since(now).min(call))
+    }
+
+    /// The request as it is sent: to the origin that was checked, body whole, secrets in.
+    async fn prepare(
+        &self,
+        account: &AccountState,
+        origin: &Origin,
+        request: Request<WasiBody>,
+    ) -> Result<Request<Full<Bytes>>, Refusal> {
+        let (mut head, body) = request.into_parts();
+        let limit = self.limits.request_body;
+        let body = match Limited::new(body, limit).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(Refusal(
+                    Error::HttpRequestBodySize(u64::try_from(limit).ok()),
+                    format!("its body is larger than the limit of {limit} bytes"),
+                ));
+            }
+            Err(error) => {
+                return Err(Refusal(
+                    Error::HttpProtocolError,
+                    format!("its body broke off: {error}"),
+                ));
+            }
+        };
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        head.uri = format!("{origin}{path}")
+            .parse::<Uri>()
+            .map_err(|error| Refusal(Error::HttpRequestUriInvalid, error.to_string()))?;
+        // An answer in pieces or packed could not be searched for secrets, and the body is sent at once.
+        for name in [ACCEPT_ENCODING, RANGE, IF_RANGE, EXPECT, CONTENT_LENGTH] {
+            head.headers.remove(name);
+        }
+        let path = head.uri.path().to_owned();
+        let target = Target {
+            method: &head.method,
+            path: &path,
+            origin,
+            policy: account.policy(),
+        };
+        let body = fill::fill(target, &head.uri, &mut head.headers, body, account.vault()).map_err(Refusal::denied)?;
+        if body.is_empty() && matches!(head.method, Method::POST | Method::PUT | Method::PATCH) {
+            // hyper takes an empty body for none, and some servers insist on a length.
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Ok(Request::from_parts(head, Full::new(body)))
+    }
+
+    async fn exchange(
+        &self,
+        account: &AccountState,
+        request: Request<Full<Bytes>>,
+        options: &RequestOptions,
+        what: &str,
+    ) -> Result<Response<Incoming>, Error> {
+        let connect = smaller(self.limits.connect, options.connect_timeout);
+        let remaining = self.remaining(account);
+        let wait = smaller(self.limits.first_byte, options.first_byte_timeout).min(remaining);
+        self.shared.sent();
+        let sending = CONNECT_LIMIT.scope(connect, account.client().0.request(request));
+        match tokio::time::timeout(wait, sending).await {
+            Ok(Ok(answer)) => {
+                self.shared.settled();
+                tracing::trace!(
+                    account = account.id(),
+                    request = what,
+                    status = answer.status().as_u16(),
+                    "answer"
+                );
+                Ok(answer)
+            }
+            Ok(Err(error)) => {
+                if failure::was_never_sent(&error) {
+                    self.shared.settled();
+                }
+                let (code, text) = failure::of_request(&error);
+                if matches!(code, Error::DestinationIpProhibited) {
+                    self.shared.refuse(format!("{what}: {text}"));
+                } else {
+                    self.shared.failed(format!("{what}: {text}"));
+                }
+                Err(code)
+            }
+            Err(_) => {
+                self.shared.failed(format!("{what}: no answer within {wait:?}"));
+                Err(Error::ConnectionReadTimeout)
+            }
+        }
+    }
+
+    /// Takes credentials out of the head, and refuses an answer that holds a secret or cannot be searched for one.
+    fn check_answer(
+        &self,
+        account: &AccountState,
+        target: Target<'_>,
+        head: &mut http::response::Parts,
+        incoming: &Incoming,
+    ) -> Result<(), Refusal> {
+        let limit = self.limits.response_body;
+        if incoming.size_hint().lower() > limit {
+            return Err(Refusal(
+                Error::HttpResponseBodySize(Some(limit)),
+                format!("its answer is larger than the limit of {limit} bytes"),
+            ));
+        }
+        let coding = head.headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+        if let Some(coding) = coding.filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
+            let coding = safe(coding, 32);
+            let reason = format!("its answer is packed ({coding}) although that was not asked for");
+            return Err(Refusal(Error::HttpResponseContentCoding(Some(coding)), reason));
+        }
+        let rules: &[AnswerCredential] = account.answer_credentials();
+        fill::swap_answer(target, &mut head.headers, rules, account.vault()).map_err(Refusal::denied)?;
+        let needles = account.vault().needles();
+        if let Some((name, _)) = head
+            .headers
+            .iter()
+            .find(|(_, value)| needles.found_in(value.as_bytes()))
+        {
+            return Err(Refusal::denied(format!(
+                "the header '{name}' of its answer holds a secret of the account"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn smaller(host: Duration, guest: Option<Duration>) -> Duration {
+    guest.map_or(host, |guest| guest.min(host))
+}
+
+/// A URL as errors show it: without user and query, where tokens tend to stand, and bounded.
+fn shown(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    safe(
+        &format!("{}://{host}{}", uri.scheme_str().unwrap_or("?"), uri.path()),
+        SHOWN_PATH,
+    )
+}
+
+/// What a guest learns of an error inside of an answer's body, where wasmtime looks for another type than it stores.
+pub(crate) fn error_code(error: &Error) -> wasmtime_wasi_http::p2::bindings::http::types::ErrorCode {
+    use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+    match error {
+        Error::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Error::HttpRequestDenied => ErrorCode::HttpRequestDenied,
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::TlsProtocolError => ErrorCode::TlsProtocolError,
+        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
+        other => ErrorCode::InternalError(Some(other.to_string())),
+    }
+}

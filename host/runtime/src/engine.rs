@@ -1,0 +1,140 @@
+//! The one constructor of wasmtime engines, and the ticker that lets the host interrupt guests.
+//!
+//! A second, on-demand engine exists for components that do not fit a slot of the pool. Both have the same compatibility hash,
+//! so an image compiled by one loads in the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::error::text_of;
+use crate::{Allocation, Error, Limits};
+
+/// Interval of the epoch: a spinning guest holds its worker for so long at most. 1 ms keeps HTTP of other plugins at a few
+/// milliseconds beside a spinner; 10 ms costs them 40 ms, and below 1 ms the ticker itself shows.
+const TICK: Duration = Duration::from_millis(1);
+
+/// How often an idle ticker looks whether its engine still exists. Only bounds how long a thread outlives its runtime when
+/// nobody wakes it.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Core instances of one component: Python has 14, Rust 3.
+const CORE_INSTANCES: u32 = 16;
+/// Tables of one component: Python has 2.
+const TABLES: u32 = 4;
+/// Bytes of a slot's memory that stay resident between calls: resetting them by copying is cheaper than new page faults.
+const RESIDENT_MEMORY: usize = 2 << 20;
+/// The same for tables.
+const RESIDENT_TABLE: usize = 64 << 10;
+/// WebAssembly pages, the unit of a memory's size.
+const PAGE: usize = 64 << 10;
+
+/// The engine as configured, and how it got its memory in the end.
+pub(crate) fn build(allocation: Allocation, limits: &Limits, slots: usize) -> Result<(Engine, Allocation), Error> {
+    if allocation == Allocation::Pooled {
+        let built = slot_count(slots).and_then(|slots| {
+            Engine::new(&config(InstanceAllocationStrategy::Pooling(pool(limits, slots)))).map_err(|e| text_of(&e))
+        });
+        match built {
+            Ok(engine) => return Ok((engine, Allocation::Pooled)),
+            Err(error) => tracing::warn!(
+                error,
+                slots,
+                "instance pool cannot be made, instances are allocated on demand"
+            ),
+        }
+    }
+    let engine =
+        Engine::new(&config(InstanceAllocationStrategy::OnDemand)).map_err(|error| Error::Engine(text_of(&error)))?;
+    Ok((engine, Allocation::OnDemand))
+}
+
+fn slot_count(slots: usize) -> Result<u32, String> {
+    u32::try_from(slots)
+        .ok()
+        .filter(|slots| slots.checked_mul(CORE_INSTANCES).is_some())
+        .ok_or_else(|| format!("{slots} slots are too many"))
+}
+
+fn pool(limits: &Limits, slots: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(slots)
+        .total_stacks(slots)
+        .total_memories(slots)
+        .total_core_instances(slots.saturating_mul(CORE_INSTANCES))
+        .total_tables(slots.saturating_mul(TABLES))
+        .max_memory_size(limits.memory.next_multiple_of(PAGE))
+        .table_elements(limits.table_elements)
+        .linear_memory_keep_resident(RESIDENT_MEMORY)
+        .table_keep_resident(RESIDENT_TABLE)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+fn config(strategy: InstanceAllocationStrategy) -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        // No WASI 0.3 component is served; without it a call costs half.
+        .concurrency_support(false)
+        .allocation_strategy(strategy);
+    config
+}
+
+/// Counts calls in progress and ticks the epoch while there are any.
+///
+/// On an OS thread, because guests that never yield can occupy every async worker and would then starve their own timer.
+pub(crate) struct Ticker {
+    running: Arc<AtomicUsize>,
+    thread: std::thread::Thread,
+}
+
+impl Ticker {
+    pub(crate) fn start(engines: Vec<Engine>) -> Result<Self, Error> {
+        let running = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&running);
+        let engines: Vec<_> = engines.iter().map(Engine::weak).collect();
+        let handle = std::thread::Builder::new()
+            .name("vimhost-epoch".into())
+            .spawn(move || {
+                loop {
+                    let alive: Vec<_> = engines.iter().filter_map(wasmtime::EngineWeak::upgrade).collect();
+                    if alive.is_empty() {
+                        return;
+                    }
+                    if seen.load(Ordering::SeqCst) == 0 {
+                        drop(alive);
+                        std::thread::park_timeout(IDLE);
+                    } else {
+                        alive.iter().for_each(Engine::increment_epoch);
+                        drop(alive);
+                        std::thread::park_timeout(TICK);
+                    }
+                }
+            })
+            .map_err(Error::Threads)?;
+        Ok(Self {
+            running,
+            thread: handle.thread().clone(),
+        })
+    }
+
+    /// Ticks until the answer is dropped.
+    pub(crate) fn run(&self) -> Running {
+        if self.running.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.thread.unpark();
+        }
+        Running(Arc::clone(&self.running))
+    }
+}
+
+/// A call in progress.
+pub(crate) struct Running(Arc<AtomicUsize>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

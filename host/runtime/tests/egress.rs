@@ -1,0 +1,295 @@
+//! The way out: origins, addresses, credentials.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use support::vim::Vim;
+use support::{Host, PASSWORD, account};
+use vimhost_connector::{Connectors as _, Error};
+use vimhost_model::{Grants, VimAccount};
+use vimhost_runtime::Limits;
+
+/// Runs a `check` that makes these requests.
+async fn perform(host: &Host, account: &VimAccount, requests: Value) -> Result<Vec<String>, Error> {
+    let mut account = account.clone();
+    account.config = json!({ "requests": requests }).as_object().unwrap().clone();
+    Ok(host.open(&account).await.check().await?.warnings)
+}
+
+async fn refused(host: &Host, account: &VimAccount, request: Value) -> String {
+    let error = perform(host, account, json!([request])).await.unwrap_err();
+    assert!(!error.message.contains(PASSWORD), "{error}");
+    error.message
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ungranted_origin_is_refused_with_the_command_that_grants_it() {
+    let (host, own, other) = (
+        Host::new(Limits::default()).await,
+        Vim::start().await,
+        Vim::start().await,
+    );
+    let mut vim = account(&own.url, json!({}));
+    assert_eq!(
+        perform(&host, &vim, json!([{ "url": own.url }])).await.unwrap(),
+        ["200 {}"]
+    );
+
+    let message = refused(&host, &vim, json!({ "url": other.url })).await;
+    assert!(message.contains("HttpRequestDenied"), "{message}");
+    assert!(
+        message.contains(&format!("vimhost vim allow vim-1 --origin {}", other.url)),
+        "{message}"
+    );
+    assert!(other.seen().is_empty());
+
+    vim.grants.origins.push(other.url.parse().unwrap());
+    assert_eq!(
+        perform(&host, &vim, json!([{ "url": other.url }])).await.unwrap(),
+        ["200 {}"]
+    );
+    vim.grants = Grants {
+        same_host_any_port: true,
+        ..Grants::default()
+    };
+    assert_eq!(
+        perform(&host, &vim, json!([{ "url": other.url }])).await.unwrap(),
+        ["200 {}"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn addresses_are_checked_after_the_name() {
+    let host = Host::new(Limits::default()).await;
+    let own = Vim::start().await;
+    let by_name = own.url.replace("127.0.0.1", "localhost");
+    let mut vim = account(&by_name, json!({}));
+    let message = refused(&host, &vim, json!({ "url": by_name })).await;
+    assert!(message.contains("DestinationIpProhibited"), "{message}");
+    assert!(
+        message.contains("vimhost vim allow vim-1 --address 127.0.0.1/32") || message.contains("--address ::1/128"),
+        "{message}"
+    );
+    assert!(own.seen().is_empty());
+    vim.grants.addresses.push("127.0.0.0/8".parse().unwrap());
+    assert_eq!(
+        perform(&host, &vim, json!([{ "url": by_name }])).await.unwrap(),
+        ["200 {}"]
+    );
+
+    for never in [
+        "http://169.254.169.254/latest",
+        "http://[::ffff:169.254.169.254]/",
+        "http://0.0.0.0:9/",
+    ] {
+        let mut vim = account(never, json!({}));
+        vim.grants.addresses.push("0.0.0.0/0".parse().unwrap());
+        let message = refused(&host, &vim, json!({ "url": never })).await;
+        assert!(message.contains("is never dialled"), "{message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_outlive_instances_and_not_accounts() {
+    let (host, own) = (Host::new(Limits::default()).await, Vim::start().await);
+    let vim = account(&own.url, json!({}));
+    for _ in 0..5 {
+        perform(&host, &vim, json!([{ "url": own.url }, { "url": own.url }]))
+            .await
+            .unwrap();
+    }
+    // Another configuration is another account content: `perform` used the same one five times.
+    assert_eq!(own.connections.load(Ordering::SeqCst), 1);
+    host.runtime.close(&vim.target).await;
+    perform(&host, &vim, json!([{ "url": own.url }, { "url": own.url }]))
+        .await
+        .unwrap();
+    assert_eq!(own.connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_is_put_in_at_each_declared_place() {
+    let (host, own) = (Host::new(Limits::default()).await, Vim::start().await);
+    let vim = account(&own.url, json!({}));
+    let login = json!({
+        "url": format!("{}/v3/auth/tokens", own.url), "method": "POST", "show": "token",
+        "headers": { "content-type": "application/json" },
+        "body": "{\"auth\": {\"password\": \"{password}\", \"n\": 1}}",
+    });
+    let answers = perform(
+        &host,
+        &vim,
+        json!([login, { "url": own.url, "headers": { "x-auth-token": "{token}" } }]),
+    )
+    .await
+    .unwrap();
+    let seen = own.seen();
+    let body: Value = serde_json::from_str(&seen[0].body).unwrap();
+    assert_eq!(body, json!({ "auth": { "password": PASSWORD, "n": 1 } }));
+    assert_eq!(seen[0].header("content-length"), seen[0].body.len().to_string());
+    assert_eq!(
+        seen[1].header("x-auth-token"),
+        "gAAAA-token-1",
+        "the token was put in for its handle"
+    );
+    assert!(
+        answers[1].starts_with("vhcred-") && answers[1].len() == 39,
+        "the guest saw a handle: {answers:?}"
+    );
+
+    perform(
+        &host,
+        &vim,
+        json!([
+            { "url": format!("{}/key", own.url), "headers": { "x-api-key": "Key {password}" } },
+            { "url": format!("{}/basic", own.url), "headers": { "authorization": "Basic user:{password}" } },
+            { "url": format!("{}/form", own.url), "method": "POST", "body": "user=u&password={password}",
+              "headers": { "content-type": "application/x-www-form-urlencoded" } },
+        ]),
+    )
+    .await
+    .unwrap();
+    let seen = own.seen();
+    assert_eq!(seen[2].header("x-api-key"), format!("Key {PASSWORD}"));
+    use base64::Engine as _;
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("user:{PASSWORD}"));
+    assert_eq!(seen[3].header("authorization"), format!("Basic {pair}"));
+    assert_eq!(seen[4].body, "user=u&password=s3cret%2F%22canary%22");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handle_anywhere_else_refuses_the_request() {
+    let (host, own, other) = (
+        Host::new(Limits::default()).await,
+        Vim::start().await,
+        Vim::start().await,
+    );
+    let mut vim = account(&own.url, json!({}));
+    vim.grants.origins.push(other.url.parse().unwrap());
+    let json_type = json!({ "content-type": "application/json" });
+    let post = |url: &str, body: &str| json!({ "url": url, "method": "POST", "headers": json_type, "body": body });
+    let login = format!("{}/v3/auth/tokens", own.url);
+    let right = "{\"auth\": {\"password\": \"{password}\"}}";
+    let cases = [
+        (json!({ "url": format!("{}/x?p={{password}}", own.url) }), "in its URL"),
+        (
+            json!({ "url": own.url, "headers": { "x-other": "{password}" } }),
+            "in its header 'x-other'",
+        ),
+        (
+            json!({ "url": format!("{}/key", own.url), "headers": { "x-api-key": "{password}" } }),
+            "in its header 'x-api-key'",
+        ),
+        (
+            post(&login, "{\"name\": \"{password}\"}"),
+            "at '/name' of its JSON body",
+        ),
+        (
+            post(&login, "{\"auth\": {\"password\": \"x{password}\"}}"),
+            "at '/auth/password' of its JSON body",
+        ),
+        (post(&login, "{\"{password}\": 1}"), "as a key of its JSON body"),
+        (post(&login, "no json {password}"), "neither JSON nor a form"),
+        // An escaped handle at the declared place does not make the raw one elsewhere pass.
+        (
+            post(
+                &login,
+                "{\"name\": \"{password}\", \"auth\": {\"password\": \"\\u0076hcred-00000000000000000000000000000000\"}}",
+            ),
+            "credential handle",
+        ),
+        (
+            post(&format!("{}/v3/servers", own.url), right),
+            "at '/auth/password' of its JSON body",
+        ),
+        (post(&format!("{}/x/%2e%2e/auth/tokens", own.url), right), "dots"),
+        (
+            post(&format!("{}/v3/auth/tokens", other.url), right),
+            "for this method, path and origin",
+        ),
+        (
+            json!({ "url": own.url, "headers": { "x-auth-token": "vhcred-00000000000000000000000000000000" } }),
+            "unknown or was dropped",
+        ),
+    ];
+    for (request, expected) in cases {
+        let message = refused(&host, &vim, request).await;
+        assert!(
+            message.contains(expected) && message.contains("HttpRequestDenied"),
+            "{message}"
+        );
+    }
+    assert!(own.seen().is_empty() && other.seen().is_empty(), "nothing was sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_holds_a_secret_is_refused() {
+    let (host, own) = (Host::new(Limits::default()).await, Vim::start().await);
+    let vim = account(&own.url, json!({}));
+    for path in ["/echo/auth/tokens", "/pieces/auth/tokens", "/echo-header/auth/tokens"] {
+        let request = json!({
+            "url": format!("{}{path}", own.url), "method": "POST", "body": "{\"auth\": {\"password\": \"{password}\"}}",
+        });
+        let message = refused(&host, &vim, request).await;
+        assert!(message.contains("holds a secret of the account"), "{path}: {message}");
+    }
+    let login = json!({
+        "url": format!("{}/v3/auth/tokens", own.url), "method": "POST", "body": "{\"auth\": {\"password\": \"{password}\"}}",
+    });
+    let echo = json!({ "url": format!("{}/echo-token", own.url), "headers": { "x-auth-token": "{token}" } });
+    let error = perform(&host, &vim, json!([login, echo])).await.unwrap_err();
+    assert!(
+        error.message.contains("holds a secret of the account"),
+        "a token is a secret too: {error}"
+    );
+    assert!(!error.message.contains("gAAAA"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sent_beyond_the_accounts_lease() {
+    let (host, own) = (Host::new(Limits::default()).await, Vim::start().await);
+    let vim = account(&own.url, json!({}));
+    host.runtime.set_send_deadline(&vim.target, Some(Instant::now()));
+    let message = refused(&host, &vim, json!({ "url": own.url })).await;
+    assert!(
+        message.contains("the time in which this host may send for the account is over"),
+        "{message}"
+    );
+    assert!(own.seen().is_empty());
+    host.runtime.set_send_deadline(&vim.target, None);
+    assert!(perform(&host, &vim, json!([{ "url": own.url }])).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handles_and_cache_belong_to_the_account_as_it_is() {
+    let host = Host::new(Limits::default()).await;
+    let seen = |account: VimAccount| {
+        let runtime = Arc::clone(&host.runtime);
+        async move {
+            runtime
+                .open(&account)
+                .await
+                .unwrap()
+                .check()
+                .await
+                .unwrap()
+                .vim_version
+                .unwrap()
+        }
+    };
+    let caching = account("http://127.0.0.1:9", json!({ "misbehaviour": "cache" }));
+    assert_eq!(seen(caching.clone()).await, "0");
+    assert_eq!(seen(caching.clone()).await, "1");
+    let mut edited = caching.clone();
+    edited.name = "renamed".into();
+    assert_eq!(seen(edited).await, "0", "an edited account begins anew");
+    let handles = account("http://127.0.0.1:9", json!({ "misbehaviour": "handle" }));
+    let first = seen(handles.clone()).await;
+    assert_eq!(first, seen(handles.clone()).await, "a handle survives calls");
+    host.runtime.close(&handles.target).await;
+    assert_ne!(first, seen(handles).await);
+}

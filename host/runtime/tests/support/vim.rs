@@ -1,0 +1,127 @@
+//! A VIM that remembers what it was sent and can echo it.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+/// A request that arrived.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub method: String,
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// The server.
+pub struct Vim {
+    pub url: String,
+    pub seen: Arc<Mutex<Vec<Seen>>>,
+    pub connections: Arc<AtomicUsize>,
+}
+
+impl Vim {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(vec![]));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (log, count) = (Arc::clone(&seen), Arc::clone(&connections));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let log = Arc::clone(&log);
+                tokio::spawn(async move {
+                    let service = service_fn(|request| serve(request, Arc::clone(&log)));
+                    // A client that goes away is no failure of the test.
+                    let _ = http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self { url, seen, connections }
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub fn last(&self) -> Seen {
+        self.seen().pop().expect("a request")
+    }
+}
+
+type Answer = Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible>;
+
+async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer {
+    let (head, body) = request.into_parts();
+    let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    let seen = Seen {
+        method: head.method.to_string(),
+        path: head.uri.to_string(),
+        headers: head.headers,
+        body: body.clone(),
+    };
+    log.lock().unwrap().push(seen.clone());
+    let whole = |text: String| Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+    Ok(match head.uri.path() {
+        "/v3/auth/tokens" => {
+            let mut answer = whole("{}".into());
+            let token = format!("gAAAA-token-{}", log.lock().unwrap().len());
+            answer.headers_mut().insert("x-subject-token", token.parse().unwrap());
+            answer
+        }
+        "/echo/auth/tokens" => whole(body),
+        "/echo-header/auth/tokens" => {
+            let mut answer = whole("{}".into());
+            let password: serde_json::Value = serde_json::from_str(&body).unwrap();
+            let password = password["auth"]["password"].as_str().unwrap();
+            answer.headers_mut().insert("x-echo", password.parse().unwrap());
+            answer
+        }
+        "/pieces/auth/tokens" => {
+            let pieces: Vec<_> = body.as_bytes().chunks(3).map(Bytes::copy_from_slice).collect();
+            pieced(pieces)
+        }
+        "/echo-token" => whole(seen.header("x-auth-token").to_owned()),
+        "/large" => whole("x".repeat(2 << 20)),
+        "/packed" => {
+            let mut answer = whole("packed".into());
+            answer.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+            answer
+        }
+        "/silent" => std::future::pending().await,
+        "/stalled" => {
+            let frames = futures_util::stream::unfold(true, |first| async move {
+                if !first {
+                    std::future::pending::<()>().await;
+                }
+                Some((Ok(Frame::data(Bytes::from_static(b"begun"))), false))
+            });
+            Response::new(BodyExt::boxed_unsync(StreamBody::new(frames)))
+        }
+        _ => whole("{}".into()),
+    })
+}
+
+fn pieced(pieces: Vec<Bytes>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let frames = futures_util::stream::iter(pieces.into_iter().map(|piece| Ok(Frame::data(piece))));
+    Response::new(BodyExt::boxed_unsync(StreamBody::new(frames)))
+}

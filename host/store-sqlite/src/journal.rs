@@ -1,0 +1,151 @@
+//! Journals of resources.
+//!
+//! A forgotten entry stays as a row: its number is not given again, and forgetting it again is no error. Announcing it again
+//! brings it back under its number, because a request follows an announcement and what the request makes must be known.
+
+use rusqlite::{Connection, Row};
+use vimhost_model::{JournalEntry, JournalStatus, ResourceId, VimId};
+use vimhost_store::{Claim, Error, JournalWrite};
+
+use crate::connection::{all, first, run};
+use crate::fault::{Outcome, from_sql, parse, to_sql};
+use crate::{leases, resources, sql};
+
+struct EntryRow {
+    entry: i64,
+    kind: String,
+    token: String,
+    committed: bool,
+    element: Option<String>,
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
+    Ok(EntryRow {
+        entry: row.get(0)?,
+        kind: row.get(1)?,
+        token: row.get(2)?,
+        committed: row.get(3)?,
+        element: row.get(4)?,
+    })
+}
+
+fn row_and_forgotten(found: &Row<'_>) -> rusqlite::Result<(EntryRow, bool)> {
+    Ok((row(found)?, found.get(5)?))
+}
+
+fn entry(row: EntryRow) -> Outcome<JournalEntry> {
+    Ok(JournalEntry {
+        id: from_sql(row.entry)?,
+        kind: row.kind,
+        token: row.token,
+        status: if row.committed {
+            JournalStatus::Committed
+        } else {
+            JournalStatus::Begun
+        },
+        element: row
+            .element
+            .map(|element| parse("a journal entry", &element))
+            .transpose()?,
+    })
+}
+
+pub(crate) fn list(connection: &Connection, resource: i64) -> Outcome<Vec<JournalEntry>> {
+    all(connection, sql::JOURNAL_LIST, [resource], row)?
+        .into_iter()
+        .map(entry)
+        .collect()
+}
+
+pub(crate) fn of_resource(connection: &Connection, resource: &ResourceId) -> Outcome<Vec<JournalEntry>> {
+    match first(connection, sql::RESOURCE_KEY, [resource.as_str()], |row| row.get(0))? {
+        Some(key) => list(connection, key),
+        None => Ok(Vec::new()),
+    }
+}
+
+pub(crate) fn write(
+    connection: &Connection,
+    claim: &Claim,
+    resource: &ResourceId,
+    write: JournalWrite,
+) -> Outcome<JournalEntry> {
+    let target = claim.target.to_string();
+    leases::check(connection, claim, &target)?;
+    let (key, resource_target) = resources::key(connection, resource)?;
+    if resource_target != target {
+        // A claim is no right to another account's elements.
+        return Err(Error::Fenced {
+            target: resource_target,
+        }
+        .into());
+    }
+    match write {
+        JournalWrite::Begin { kind, token } => begin(connection, key, kind, token),
+        JournalWrite::Commit { entry, element } => commit(connection, key, resource, entry, &element),
+        JournalWrite::Forget { entry } => forget(connection, key, resource, entry),
+    }
+}
+
+fn begin(connection: &Connection, key: i64, kind: String, token: String) -> Outcome<JournalEntry> {
+    let found = first(
+        connection,
+        sql::JOURNAL_BY_TOKEN,
+        (key, &kind, &token),
+        row_and_forgotten,
+    )?;
+    let number = match found {
+        Some((row, false)) => return entry(row),
+        Some((row, true)) => {
+            run(connection, sql::JOURNAL_REVIVE, (key, row.entry))?;
+            row.entry
+        }
+        None => {
+            let last = first(connection, sql::JOURNAL_LAST, [key], |row| row.get::<_, i64>(0))?;
+            let number = last.unwrap_or(0).saturating_add(1);
+            run(connection, sql::JOURNAL_INSERT, (key, number, &kind, &token))?;
+            number
+        }
+    };
+    entry(EntryRow {
+        entry: number,
+        kind,
+        token,
+        committed: false,
+        element: None,
+    })
+}
+
+fn find(connection: &Connection, key: i64, resource: &ResourceId, number: u64) -> Outcome<(EntryRow, bool)> {
+    first(
+        connection,
+        sql::JOURNAL_BY_ENTRY,
+        (key, to_sql(number)?),
+        row_and_forgotten,
+    )?
+    .ok_or_else(|| Error::missing(format!("journal entry {number} of resource {resource}")).into())
+}
+
+fn commit(
+    connection: &Connection,
+    key: i64,
+    resource: &ResourceId,
+    number: u64,
+    element: &VimId,
+) -> Outcome<JournalEntry> {
+    let (mut row, forgotten) = find(connection, key, resource, number)?;
+    if !forgotten {
+        run(connection, sql::JOURNAL_COMMIT, (key, row.entry, element.as_str()))?;
+        row.committed = true;
+        row.element = Some(element.to_string());
+    }
+    entry(row)
+}
+
+fn forget(connection: &Connection, key: i64, resource: &ResourceId, number: u64) -> Outcome<JournalEntry> {
+    let (row, forgotten) = find(connection, key, resource, number)?;
+    if !forgotten {
+        run(connection, sql::JOURNAL_FORGET, (key, row.entry))?;
+    }
+    entry(row)
+}

@@ -1,0 +1,184 @@
+//! Every statement the store runs, in one place, so that a test can ask for the plan of each.
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:literal;)+) => {
+        $($(#[$doc])* pub(crate) const $name: &str = $sql;)+
+        /// All of them, with their names.
+        #[cfg(test)]
+        pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+statements! {
+    // --- transactions ---
+    BEGIN = "BEGIN";
+    BEGIN_WRITE = "BEGIN IMMEDIATE";
+    COMMIT = "COMMIT";
+    ROLLBACK = "ROLLBACK";
+    SAVEPOINT = "SAVEPOINT operation";
+    RELEASE = "RELEASE operation";
+    ROLLBACK_TO = "ROLLBACK TO operation";
+    PROBE = "UPDATE probe SET count = count + 1 WHERE id = 1";
+
+    // --- accounts ---
+    ACCOUNT_GET = "SELECT revision, doc FROM account WHERE target = ?1";
+    ACCOUNT_INSERT = "INSERT INTO account(target, revision, doc) VALUES (?1, 1, ?2) ON CONFLICT DO NOTHING";
+    ACCOUNT_UPDATE = "UPDATE account SET revision = revision + 1, doc = ?2 WHERE target = ?1 AND revision = ?3";
+    ACCOUNT_REVISION = "SELECT revision FROM account WHERE target = ?1";
+    ACCOUNT_DELETE = "DELETE FROM account WHERE target = ?1";
+    ACCOUNT_PAGE = "SELECT target, revision, doc FROM account WHERE target > ?1 ORDER BY target LIMIT ?2";
+
+    // --- leases ---
+    LEASE_GET = "SELECT host, fence, expires_at FROM lease WHERE target = ?1";
+    LEASE_PUT = "INSERT INTO lease(target, host, fence, expires_at) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT(target) DO UPDATE SET host = excluded.host, fence = excluded.fence, expires_at = excluded.expires_at";
+    LEASE_RENEW = "UPDATE lease SET expires_at = ?3 WHERE target = ?1 AND fence = ?2 AND host IS NOT NULL";
+    LEASE_RELEASE = "UPDATE lease SET host = NULL WHERE target = ?1 AND fence = ?2";
+    LEASE_HELD = "SELECT 1 FROM lease WHERE target = ?1 AND fence = ?2 AND host IS NOT NULL";
+    LEASE_ALL = "SELECT target, host, fence, expires_at FROM lease WHERE host IS NOT NULL ORDER BY target";
+
+    // --- records ---
+    RECORD_HEAD = "SELECT key, revision FROM record WHERE collection = ?1 AND id = ?2";
+    RECORD_INSERT = "INSERT INTO record(collection, id, revision, name, service) VALUES (?1, ?2, 1, ?3, ?4)";
+    RECORD_REPLACE = "UPDATE record SET revision = revision + 1, name = ?2, service = ?3 WHERE key = ?1";
+    RECORD_TOUCH = "UPDATE record SET revision = revision + 1 WHERE key = ?1";
+    RECORD_DELETE = "DELETE FROM record WHERE key = ?1";
+    RECORD_DOCUMENT = "SELECT doc FROM record_document WHERE record = ?1";
+    RECORD_DOCUMENT_PUT = "INSERT INTO record_document(record, doc) VALUES (?1, ?2)
+        ON CONFLICT(record) DO UPDATE SET doc = excluded.doc";
+    RECORD_DOCUMENT_DELETE = "DELETE FROM record_document WHERE record = ?1";
+    RECORD_ITEMS = "SELECT list, doc FROM record_item WHERE record = ?1 ORDER BY list, position";
+    RECORD_ITEMS_DELETE = "DELETE FROM record_item WHERE record = ?1";
+    RECORD_ITEM_INSERT = "INSERT INTO record_item(record, list, position, item, doc) VALUES (?1, ?2, ?3, ?4, ?5)";
+    RECORD_ITEM_BY_ID = "SELECT key, position, doc FROM record_item WHERE record = ?1 AND list = ?2 AND item = ?3";
+    RECORD_ITEM_BY_POSITION = "SELECT key, position, doc FROM record_item
+        WHERE record = ?1 AND list = ?2 AND position = ?3 AND item IS NULL";
+    RECORD_ITEM_UPDATE = "UPDATE record_item SET doc = ?2 WHERE key = ?1";
+    RECORD_ITEM_RENAME = "UPDATE record_item SET item = ?2 WHERE key = ?1";
+    RECORD_ITEM_LAST = "SELECT position FROM record_item WHERE record = ?1 AND list = ?2 ORDER BY position DESC LIMIT 1";
+    RECORD_OF_SERVICE = "SELECT key, id, revision FROM record WHERE service = ?1 ORDER BY key";
+    SERVICE_PAGE = "SELECT id, name FROM record WHERE collection = 'nsrs' AND id > ?1 ORDER BY id LIMIT ?2";
+
+    // --- planning ---
+    SERVICE_REVISION = "SELECT revision FROM service WHERE nsr = ?1";
+    SERVICE_TOUCH = "INSERT INTO service(nsr, revision) VALUES (?1, 1)
+        ON CONFLICT(nsr) DO UPDATE SET revision = revision + 1";
+    SERVICE_DELETE = "DELETE FROM service WHERE nsr = ?1";
+    KEY_PAIR_GET = "SELECT public_key, private_key FROM key_pair WHERE nsr = ?1";
+    KEY_PAIR_KEEP = "INSERT INTO key_pair(nsr, public_key, private_key) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    KEY_PAIR_DELETE = "DELETE FROM key_pair WHERE nsr = ?1";
+    ACTION_GET = "SELECT doc FROM action WHERE nsr = ?1 AND action = ?2";
+    ACTION_INSERT = "INSERT INTO action(nsr, action, doc) VALUES (?1, ?2, ?3)";
+    ACTION_PAGE = "SELECT key, doc FROM action WHERE key < ?1 ORDER BY key DESC LIMIT ?2";
+    ACTION_PAGE_OF_SERVICE = "SELECT key, doc FROM action WHERE nsr = ?3 AND key < ?1 ORDER BY key DESC LIMIT ?2";
+    ACTION_DELETE_OF_SERVICE = "DELETE FROM action WHERE nsr = ?1";
+    TEXT_GET = "SELECT content FROM text WHERE digest = ?1";
+    TEXT_PUT = "INSERT INTO text(digest, content) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    TEXT_SERVICE_PUT = "INSERT INTO text_service(nsr, digest) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    TEXT_SERVICE_LIST = "SELECT digest FROM text_service WHERE nsr = ?1";
+    TEXT_SERVICE_DELETE = "DELETE FROM text_service WHERE nsr = ?1";
+    TEXT_DELETE_UNUSED = "DELETE FROM text WHERE digest = ?1
+        AND NOT EXISTS (SELECT 1 FROM text_service WHERE text_service.digest = ?1)";
+
+    // --- resources ---
+    RESOURCE_GET = "SELECT key, revision, doc FROM resource WHERE id = ?1";
+    RESOURCE_GET_BY_KEY = "SELECT key, revision, doc FROM resource WHERE key = ?1";
+    RESOURCE_HEAD = "SELECT key, target, revision, sides FROM resource WHERE id = ?1";
+    RESOURCE_KEY = "SELECT key, target FROM resource WHERE id = ?1";
+    RESOURCE_INSERT = "INSERT INTO resource(id, target, item, revision, unsettled, made, element, sides, doc)
+        VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8)";
+    /// Leaves every index alone.
+    RESOURCE_SAVE_SAME = "UPDATE resource SET revision = revision + 1, doc = ?1
+        WHERE id = ?2 AND target = ?3 AND revision = ?4 AND unsettled = ?5 AND made = ?6 AND element IS ?7 AND sides = ?8";
+    RESOURCE_SAVE = "UPDATE resource SET revision = revision + 1, unsettled = ?2, made = ?3, element = ?4, sides = ?5, doc = ?6
+        WHERE key = ?1";
+    RESOURCE_DELETE = "DELETE FROM resource WHERE key = ?1";
+    RESOURCE_ACTION_INSERT = "INSERT INTO resource_action(nsr, action, resource) VALUES (?1, ?2, ?3)";
+    RESOURCE_ACTION_DELETE = "DELETE FROM resource_action WHERE nsr = ?1 AND action = ?2 AND resource = ?3";
+    RESOURCE_USE_INSERT = "INSERT INTO resource_use(used, resource) VALUES (?1, ?2)";
+    RESOURCE_USE_DELETE = "DELETE FROM resource_use WHERE used = ?1 AND resource = ?2";
+    RESOURCE_COMMON_INSERT = "INSERT INTO resource_common(target, item, common_id, resource) VALUES (?1, ?2, ?3, ?4)";
+    RESOURCE_COMMON_DELETE = "DELETE FROM resource_common
+        WHERE target = ?1 AND item = ?2 AND common_id = ?3 AND resource = ?4";
+    RESOURCES_OF_SERVICE = "SELECT DISTINCT resource FROM resource_action WHERE nsr = ?1 ORDER BY resource";
+    RESOURCES_OF_ACTION = "SELECT resource FROM resource_action WHERE nsr = ?1 AND action = ?2 ORDER BY resource";
+    RESOURCE_SHARED = "SELECT resource FROM resource_common WHERE target = ?1 AND item = ?2 AND common_id = ?3
+        ORDER BY resource LIMIT 1";
+    RESOURCE_UNSETTLED = "SELECT key, revision, doc FROM resource WHERE unsettled = 1 AND target = ?1 AND id > ?2
+        ORDER BY id LIMIT ?3";
+    RESOURCE_NEXT_TARGET = "SELECT target FROM resource WHERE unsettled = 1 AND target > ?1 ORDER BY target LIMIT 1";
+    RESOURCE_ELEMENTS = "SELECT id, element FROM resource
+        WHERE target = ?1 AND item = ?2 AND element IS NOT NULL AND id > ?3 ORDER BY id LIMIT ?4";
+    RESOURCE_USERS = "SELECT resource.id FROM resource_use CROSS JOIN resource ON resource.key = resource_use.resource
+        WHERE resource_use.used = ?1 AND (resource.made = 1 OR EXISTS (
+            SELECT 1 FROM journal WHERE journal.resource = resource.key AND journal.forgotten = 0))
+        ORDER BY resource.id";
+
+    // --- journals ---
+    JOURNAL_LIST = "SELECT entry, kind, token, committed, element FROM journal WHERE resource = ?1 AND forgotten = 0
+        ORDER BY entry";
+    JOURNAL_BY_TOKEN = "SELECT entry, kind, token, committed, element, forgotten FROM journal
+        WHERE resource = ?1 AND kind = ?2 AND token = ?3";
+    JOURNAL_BY_ENTRY = "SELECT entry, kind, token, committed, element, forgotten FROM journal
+        WHERE resource = ?1 AND entry = ?2";
+    JOURNAL_LAST = "SELECT entry FROM journal WHERE resource = ?1 ORDER BY entry DESC LIMIT 1";
+    JOURNAL_INSERT = "INSERT INTO journal(resource, entry, kind, token, committed, forgotten, element)
+        VALUES (?1, ?2, ?3, ?4, 0, 0, NULL)";
+    JOURNAL_REVIVE = "UPDATE journal SET committed = 0, forgotten = 0, element = NULL WHERE resource = ?1 AND entry = ?2";
+    JOURNAL_COMMIT = "UPDATE journal SET committed = 1, element = ?3 WHERE resource = ?1 AND entry = ?2";
+    JOURNAL_FORGET = "UPDATE journal SET forgotten = 1 WHERE resource = ?1 AND entry = ?2";
+    JOURNAL_DELETE = "DELETE FROM journal WHERE resource = ?1";
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::schema::MIGRATIONS;
+
+    /// Tables that are read whole, because they are small whatever others store.
+    const SMALL_TABLES: &[(&str, &str)] = &[
+        // A row per account.
+        ("LEASE_ALL", "SCAN lease"),
+    ];
+
+    /// The steps of each statement's plan.
+    fn plans() -> Vec<(&'static str, Vec<String>)> {
+        let connection = Connection::open_in_memory().unwrap();
+        for migration in MIGRATIONS {
+            connection.execute_batch(migration).unwrap();
+        }
+        let plan = |sql: &str| {
+            let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let parameters = vec![1; explain.parameter_count()];
+            let steps = explain.query_map(rusqlite::params_from_iter(parameters), |row| row.get(3))?;
+            steps.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        let all = ALL.iter().map(|(name, sql)| (*name, plan(sql).unwrap()));
+        all.collect()
+    }
+
+    #[test]
+    fn every_statement_is_served_by_an_index() {
+        let mut planned = 0;
+        for (name, steps) in plans() {
+            for step in steps {
+                planned += 1;
+                let small = SMALL_TABLES.contains(&(name, step.as_str()));
+                assert!(small || !step.starts_with("SCAN"), "{name}: {step}");
+            }
+        }
+        assert!(planned > 40, "only {planned} steps: are statements missing?");
+    }
+
+    #[test]
+    fn pages_come_in_order_from_the_index() {
+        for (name, steps) in plans() {
+            // Sorting would read all rows for each page. These two want all their rows at once.
+            let whole = ["RESOURCE_USERS", "RESOURCES_OF_SERVICE"].contains(&name);
+            let sorts = steps.iter().any(|step| step.contains("TEMP B-TREE"));
+            assert!(whole || !sorts, "{name}: {steps:?}");
+        }
+    }
+}

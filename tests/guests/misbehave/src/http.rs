@@ -1,0 +1,97 @@
+//! Requests as the account's configuration lists them.
+//!
+//! `{password}` stands for the handle of that credential, `{token}` for the last `X-Subject-Token` of an answer.
+
+use serde_json::Value;
+use wasip2::http::outgoing_handler::handle;
+use wasip2::http::types::{ErrorCode, Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme};
+use wasip2::io::streams::StreamError;
+
+use crate::vimhost::connector::vim_types::{Account, Error, ErrorKind};
+
+/// Performs them, one after the other; answers status and body of each.
+pub fn perform(account: &Account, requests: &Value) -> Result<Vec<String>, Error> {
+    let mut token = String::new();
+    let mut answers = vec![];
+    for request in requests.as_array().into_iter().flatten() {
+        let filled = |text: &str| {
+            let text = text.replace("{token}", &token).replace("{url}", &account.url);
+            account.credentials.iter().fold(text, |text, credential| {
+                text.replace(&format!("{{{}}}", credential.name), &credential.handle)
+            })
+        };
+        let answer = one(request, &filled).map_err(|code| Error {
+            kind: ErrorKind::Unreachable,
+            message: format!("{code:?}"),
+            retry_after_ms: None,
+        })?;
+        if let Some(given) = answer.headers().get("x-subject-token").first() {
+            token = String::from_utf8_lossy(given).into_owned();
+        }
+        let status = answer.status();
+        let body = read(&answer).map_err(|code| Error {
+            kind: ErrorKind::Other,
+            message: format!("body: {code:?}"),
+            retry_after_ms: None,
+        })?;
+        answers.push(format!("{status} {body}"));
+        if request["show"] == "token" {
+            answers.push(token.clone());
+        }
+    }
+    Ok(answers)
+}
+
+fn one(request: &Value, filled: &dyn Fn(&str) -> String) -> Result<IncomingResponse, ErrorCode> {
+    let url = filled(request["url"].as_str().unwrap_or_default());
+    let (scheme, rest) = url.split_once("://").expect("a URL");
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let headers = Fields::new();
+    for (name, value) in request["headers"].as_object().into_iter().flatten() {
+        let value = filled(value.as_str().unwrap_or_default());
+        headers.append(name, value.as_bytes()).expect("a header");
+    }
+    let outgoing = OutgoingRequest::new(headers);
+    let method = match request["method"].as_str().unwrap_or("GET") {
+        "GET" => Method::Get,
+        "POST" => Method::Post,
+        other => Method::Other(other.into()),
+    };
+    outgoing.set_method(&method).expect("a method");
+    let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
+    outgoing.set_scheme(Some(&scheme)).expect("a scheme");
+    outgoing.set_authority(Some(authority)).expect("an authority");
+    outgoing.set_path_with_query(Some(path)).expect("a path");
+    let body = outgoing.body().expect("a body");
+    let future = handle(outgoing, None)?;
+    let text = match request["size"].as_u64() {
+        Some(size) => "x".repeat(usize::try_from(size).expect("a size")),
+        None => filled(request["body"].as_str().unwrap_or_default()),
+    };
+    let stream = body.write().expect("a stream");
+    for piece in text.as_bytes().chunks(4096) {
+        // Closed: the answer tells why.
+        if stream.blocking_write_and_flush(piece).is_err() {
+            break;
+        }
+    }
+    drop(stream);
+    let _ = OutgoingBody::finish(body, None);
+    future.subscribe().block();
+    future.get().expect("an answer").expect("taken once")
+}
+
+fn read(answer: &IncomingResponse) -> Result<String, Option<ErrorCode>> {
+    let body = answer.consume().expect("a body");
+    let stream = body.stream().expect("a stream");
+    let mut bytes = vec![];
+    loop {
+        match stream.blocking_read(64 << 10) {
+            Ok(piece) => bytes.extend(piece),
+            Err(StreamError::Closed) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(StreamError::LastOperationFailed(error)) => {
+                return Err(wasip2::http::types::http_error_code(&error));
+            }
+        }
+    }
+}

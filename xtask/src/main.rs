@@ -1,0 +1,47 @@
+//! What a person would otherwise type: plugins, demo, test.
+//!
+//! One file per command. Progress goes to stderr, results to stdout, and an error is one line that says what to do.
+
+#![forbid(unsafe_code)]
+
+mod demo;
+mod plugins;
+mod target;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What a person would otherwise type")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds every connector, and the guests that tests run, as WebAssembly components.
+    Plugins(plugins::Arguments),
+    /// Builds all, starts a host with a mock VIM, deploys a network service, and leaves both running.
+    Demo,
+    /// Everything CI runs.
+    Test(test::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Plugins(arguments) => plugins::run(&arguments),
+        Command::Demo => demo::run(),
+        Command::Test(arguments) => test::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
