@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use mock_vim::{Config, Faults, Server};
+use mock_vim::Faults;
 use serde_json::Value;
-use vimhost_tests::{Host, Setup, binary};
+use vimhost_tests::{Host, PASSWORD, Setup, binary, start_vim};
 
 fn vimhost(host: &Host, arguments: &[&str], stdin: &str) -> Output {
     let mut child = Command::new(binary().unwrap())
@@ -32,12 +32,12 @@ fn example(name: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_of_the_documentation_deploy_and_terminate() {
-    let vim = Server::start(Config { faults: Faults { build_delay_ms: 100, ..Faults::default() }, ..Config::default() }).await.unwrap();
+    let vim = start_vim(Faults { build_delay_ms: 100, ..Faults::default() }).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(&Setup::new(dir.path())).unwrap();
     let url = vim.url();
     let add = ["vim", "add", "mock", "--type", "mock", "--url", &url, "--user", "mock", "--tenant", "mock", "--password-stdin"];
-    let added = vimhost(&host, &add, "mock\n");
+    let added = vimhost(&host, &add, &format!("{PASSWORD}\n"));
     assert!(added.status.success(), "{}", text(&added.stderr));
     assert!(text(&added.stdout).contains("account mock works"), "{}", text(&added.stdout));
     let listed = vimhost(&host, &["vim", "list"], "");
@@ -64,9 +64,6 @@ async fn the_examples_of_the_documentation_deploy_and_terminate() {
         assert_eq!(vim.inventory().created(), kept, "only volumes that were to be kept are left: {:#?}", vim.inventory());
         let removed = vimhost(&host, &["remove", name], "");
         assert!(removed.status.success(), "{}", text(&removed.stderr));
-        for volume in vim.inventory().volumes {
-            let _ = volume;
-        }
         if kept > 0 {
             // They are somebody's data; the next example starts from an empty VIM.
             host.http.post(format!("{url}/admin/reset")).send().await.unwrap();
@@ -77,7 +74,7 @@ async fn the_examples_of_the_documentation_deploy_and_terminate() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_name_the_next_step_and_a_failed_action_has_an_exit_code() {
-    let vim = Server::start(Config::default()).await.unwrap();
+    let vim = start_vim(Faults::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(&Setup::new(dir.path())).unwrap();
     let nobody = Command::new(binary().unwrap()).args(["status", "--server", "http://127.0.0.1:9"]).output().unwrap();
@@ -88,7 +85,7 @@ async fn errors_name_the_next_step_and_a_failed_action_has_an_exit_code() {
     let wrong = vimhost(&host, &["vim", "add", "x", "--type", "mars", "--url", "http://127.0.0.1:1"], "");
     assert!(text(&wrong.stderr).contains("no plugin serves VIM type 'mars'"), "{}", text(&wrong.stderr));
 
-    host.add_vim("mock", &vim.url(), "mock").await.unwrap();
+    host.add_vim("mock", &vim.url()).await.unwrap();
     let faults = serde_json::json!({"server_error": [{"name": "*", "message": "no valid host"}]});
     vim.set_faults(serde_json::from_value(faults).unwrap()).unwrap();
     let failed = vimhost(&host, &["deploy", &example("router.yaml"), "--wait"], "");

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mock_vim::{Config, Inventory, Meta, Server};
+use mock_vim::{Faults, Inventory, Meta};
 use serde_json::{Value, json};
-use vimhost_tests::{Host, Random, Setup};
+use vimhost_tests::{Host, Random, Setup, start_vim};
 
 const VMS: usize = 30;
 /// Rounds of deploy and terminate, and kills in each half of a round: 5 x (5 + 5) = 50.
@@ -94,12 +94,12 @@ fn counts(inventory: &Inventory) -> [usize; 5] {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_fifty_random_points_a_host_loses_nothing_and_makes_nothing_twice() {
     let mut random = Random::seeded("kill test");
-    let vim = Server::start(Config::default()).await.unwrap();
+    let vim = start_vim(Faults::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let setup = Setup::new(dir.path());
     {
         let host = Host::start(&setup).unwrap();
-        host.add_vim("mock", &vim.url(), "mock").await.unwrap();
+        host.add_vim("mock", &vim.url()).await.unwrap();
         host.admin_ok("PUT", "/v1/network-services/thirty", Some(service())).await.unwrap();
     }
     let begun = Instant::now();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mock_vim::{Config, Faults, Server};
+use mock_vim::Faults;
 use serde_json::{Value, json};
-use vimhost_tests::{Host, Lcm, Records, Setup};
+use vimhost_tests::{Host, Lcm, Records, Setup, start_vim};
 
 const FIXTURE: &str = include_str!("data/lcm_deployed_records.json");
 const ACCOUNT: &str = "bad7338b-ae46-43d4-a434-c3337a8054ac";
@@ -20,10 +20,10 @@ fn item<'v>(record: &'v Value, list: &str, id: &str) -> &'v Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_lcm_is_deployed_scaled_and_terminated_and_nothing_is_left() {
-    let vim = Server::start(Config { faults: Faults { build_delay_ms: 50, ..Faults::default() }, ..Config::default() }).await.unwrap();
+    let vim = start_vim(Faults { build_delay_ms: 50, ..Faults::default() }).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(&Setup::new(dir.path())).unwrap();
-    host.add_vim(ACCOUNT, &vim.url(), "mock").await.unwrap();
+    host.add_vim(ACCOUNT, &vim.url()).await.unwrap();
     let mut records = Records::fixture(FIXTURE, ACCOUNT).unwrap();
     records.put(&host).await.unwrap();
     let nsr = records.id();
@@ -145,12 +145,12 @@ async fn a_service_of_lcm_is_deployed_scaled_and_terminated_and_nothing_is_left(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_after_a_failure_makes_what_is_missing() {
-    let vim = Server::start(Config::default()).await.unwrap();
+    let vim = start_vim(Faults::default()).await.unwrap();
     let faults = json!({"server_error": [{"name": "*vnf2*", "message": "no valid host"}]});
     vim.set_faults(serde_json::from_value(faults).unwrap()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(&Setup::new(dir.path())).unwrap();
-    host.add_vim(ACCOUNT, &vim.url(), "mock").await.unwrap();
+    host.add_vim(ACCOUNT, &vim.url()).await.unwrap();
     let records = Records::fixture(FIXTURE, ACCOUNT).unwrap();
     records.put(&host).await.unwrap();
     let lcm = Lcm::new(&host);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mock_vim::{Config, Server};
+use mock_vim::Faults;
 use serde_json::{Value, json};
-use vimhost_tests::{Host, Setup, plugin_dir, wait_until};
+use vimhost_tests::{Host, PASSWORD, Setup, plugin_dir, start_vim, wait_until};
 
 /// Connectors of the build, and the guest that misbehaves.
 fn plugins_with_the_guest(dir: &std::path::Path) {
@@ -22,7 +22,7 @@ fn service(name: &str, vim: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connector_that_misbehaves_fails_its_own_task_and_the_rest_goes_on() {
-    let vim = Server::start(Config::default()).await.unwrap();
+    let vim = start_vim(Faults::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let plugins = tempfile::tempdir().unwrap();
     plugins_with_the_guest(plugins.path());
@@ -32,15 +32,19 @@ async fn a_connector_that_misbehaves_fails_its_own_task_and_the_rest_goes_on() {
     let listed = host.admin_ok("GET", "/v1/plugins", None).await.unwrap();
     let rubbish = listed["items"].as_array().unwrap().iter().find(|p| p["file"].as_str().unwrap().contains("rubbish")).unwrap();
     assert_eq!(rubbish["state"], "failed", "{rubbish}");
-    host.add_vim("good", &vim.url(), "mock").await.unwrap();
-    for (misbehaviour, needle) in [
-        ("spin", "compute"),
-        ("allocate", "memory"),
-        ("panic", "panicked"),
-        ("dial-ungranted", "vimhost vim allow"),
+    host.add_vim("good", &vim.url()).await.unwrap();
+    for (misbehaviour, config, needle) in [
+        ("spin", json!({"steps": ["spin"]}), "comput"),
+        ("allocate", json!({"steps": ["allocate"]}), "memory"),
+        ("panic", json!({"steps": ["panic"]}), "in the middle of a creation"),
+        (
+            "dial-ungranted",
+            json!({"steps": ["request"], "requests": [{"url": "http://ungranted.example/"}]}),
+            "vimhost vim allow dial-ungranted --origin http://ungranted.example",
+        ),
     ] {
         let account = json!({"id": misbehaviour, "name": misbehaviour, "vim_type": "misbehave", "url": "http://127.0.0.1:1",
-                             "config": {"misbehaviour": misbehaviour}});
+                             "config": config, "credentials": {"password": PASSWORD}});
         host.admin_ok("POST", "/v1/vims", Some(account)).await.unwrap();
         let path = format!("/v1/network-services/{misbehaviour}");
         host.admin_ok("PUT", &path, Some(service(misbehaviour, misbehaviour))).await.unwrap();

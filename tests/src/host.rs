@@ -12,6 +12,19 @@ use serde_json::{Value, json};
 /// How long a host may take to be ready. The first start of a run compiles the connectors.
 const READY: Duration = Duration::from_secs(60);
 
+/// Password of the mock VIM in tests: long enough for the host to look for it in what a VIM answers.
+pub const PASSWORD: &str = "mock-vim-test-password";
+
+/// A mock VIM on loopback.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn start_vim(faults: mock_vim::Faults) -> anyhow::Result<mock_vim::Server> {
+    let credentials = mock_vim::Credentials { password: PASSWORD.to_owned(), ..mock_vim::Credentials::default() };
+    let config = mock_vim::Config { credentials, faults, ..mock_vim::Config::default() };
+    mock_vim::Server::start(config).await.context("cannot start a mock VIM")
+}
+
 /// The directory with the built binary and its `plugins`.
 fn build_dir() -> anyhow::Result<PathBuf> {
     // <target>/<profile>/deps/<test>
@@ -215,9 +228,9 @@ impl Host {
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn add_vim(&self, id: &str, url: &str, password: &str) -> anyhow::Result<Value> {
+    pub async fn add_vim(&self, id: &str, url: &str) -> anyhow::Result<Value> {
         let body = json!({"id": id, "name": id, "vim_type": "mock", "url": url, "user": "mock", "tenant": "mock",
-                          "credentials": {"password": password}});
+                          "credentials": {"password": PASSWORD}});
         self.admin_ok("POST", "/v1/vims", Some(body)).await
     }
 }

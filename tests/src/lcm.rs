@@ -26,7 +26,7 @@ impl Records {
         let fixture: Value = serde_json::from_str(&text)?;
         let first = |key: &str| fixture.get(key).and_then(|list| list.get(0)).cloned().context("fixture has no records");
         let (mut nsr, mut vnfr) = (first("nsrs")?, first("vnfrs")?);
-        let mut nothing_deployed = |record: &mut Value, lists: &[&str]| {
+        let nothing_deployed = |record: &mut Value, lists: &[&str]| {
             for list in lists {
                 for item in record.get_mut(*list).and_then(Value::as_array_mut).into_iter().flatten() {
                     strip(item);

@@ -8,6 +8,6 @@ mod host;
 mod lcm;
 mod random;
 
-pub use host::{Host, Setup, binary, plugin_dir, wait_until};
+pub use host::{Host, PASSWORD, Setup, binary, plugin_dir, start_vim, wait_until};
 pub use lcm::{Lcm, Records};
 pub use random::Random;

@@ -34,7 +34,8 @@ pub(crate) struct Failure {
     pub detail: String,
     pub fields: Vec<WrongField>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    pub cause: Option<Cause>,
+    /// Boxed, since few refusals have one and every result carries the room for it.
+    pub cause: Option<Box<Cause>>,
 }
 
 impl Failure {
@@ -103,7 +104,7 @@ impl Failure {
     pub(crate) fn internal(cause: Cause) -> Self {
         let detail = "vimhost could not serve the request; its log has the cause under the request id";
         Self {
-            cause: Some(cause),
+            cause: Some(Box::new(cause)),
             ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
         }
     }

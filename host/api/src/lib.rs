@@ -7,7 +7,7 @@
 //!   details, server-sent events.
 //!
 //! What both share: every request is one task with one span, one time limit and one line in the log, and every refusal is a
-//! [`Failure`](failure::Failure) until the last step, where the dialect gives it its form. A handler extracts, calls the engine
+//! `Failure` until the last step, where the dialect gives it its form. A handler extracts, calls the engine
 //! and turns the answer into a view; views are not store types.
 //!
 //! [`serve()`] runs a router on a listener, with limits against slow clients, until it is told to stop.

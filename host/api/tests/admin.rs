@@ -1,5 +1,11 @@
 //! The admin interface: accounts, plugins, records, network services, actions, probes, roles.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests fail as tests do"
+)]
+
 mod support;
 
 use reqwest::{Method, StatusCode};

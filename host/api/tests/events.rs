@@ -1,5 +1,11 @@
 //! Watching an action.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests fail as tests do"
+)]
+
 mod support;
 
 use std::time::Instant;

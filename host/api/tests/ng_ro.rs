@@ -1,5 +1,12 @@
 //! NG-RO's dialect on a listener, as LCM and as people use it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the helpers of tests fail as tests do"
+)]
+
 mod support;
 
 use reqwest::{Method, StatusCode};

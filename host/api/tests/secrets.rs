@@ -1,5 +1,11 @@
 //! A full run at the finest level of logging shows no secret.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests fail as tests do"
+)]
+
 mod support;
 
 use std::sync::{Arc, Mutex};

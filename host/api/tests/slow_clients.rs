@@ -1,5 +1,7 @@
 //! The listener against clients that are slow or many.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -14,7 +16,7 @@ async fn listen(options: ServeOptions) -> (std::net::SocketAddr, CancellationTok
     let shutdown = CancellationToken::new();
     let router = Router::new()
         .route("/", axum::routing::get(|| async { "ok" }))
-        .route("/slow", axum::routing::get(|| std::future::pending::<&'static str>()));
+        .route("/slow", axum::routing::get(std::future::pending::<&'static str>));
     let served = tokio::spawn(serve(listener, router, options, shutdown.clone()));
     (address, shutdown, served)
 }

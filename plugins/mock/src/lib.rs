@@ -3,7 +3,7 @@
 //! It is the example a plugin author reads and the double that tests and benchmarks run on, so it does everything a real
 //! connector does (session, tokens, journal, waiting, incremental observation) against a VIM simple enough to see it.
 //!
-//! An account whose URL is `mock:` has no VIM: [`standalone`] answers at once and never leaves the sandbox.
+//! An account whose URL is `mock:` has no VIM: the module `standalone` answers at once and never leaves the sandbox.
 
 #![forbid(unsafe_code)]
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 use vimhost_sdk::clock;
+use vimhost_sdk::http::encode;
 use vimhost_sdk::prelude::*;
 
 use crate::descriptor::{PASSWORD, TOKEN_GIVEN, TOKEN_PRESENTED};
@@ -233,10 +234,11 @@ impl<'a> Vim<'a> {
     ) -> Result<Vec<Vec<Element>>, Failure> {
         let mut lists = Vec::new();
         let mut chunk: Vec<(&str, &str)> = Vec::new();
-        let mut length = 0;
+        let (mut length, mut encoded) = (0, String::new());
         for value in values {
-            // An encoded byte takes up to three.
-            let one = filter.len() + 3 * value.len() + 2;
+            encoded.clear();
+            encode(value, &mut encoded);
+            let one = filter.len() + encoded.len() + "&=".len();
             if length + one > LONGEST_QUERY && !chunk.is_empty() {
                 lists.push(self.list(collection, &chunk)?);
                 chunk.clear();

@@ -4,7 +4,7 @@
 //! their revision as `ETag`, and changes honour `If-Match`. A request for work answers 202 with the place to look, and takes
 //! an `Idempotency-Key`, which becomes the id of the action.
 //!
-//! [`auth`] says who may do what: bearer tokens with a role, or nobody but loopback where none are configured.
+//! `auth` says who may do what: bearer tokens with a role, or nobody but loopback where none are configured.
 
 mod accounts;
 mod actions;

@@ -1,7 +1,7 @@
 //! NG-RO's northbound interface, `/ro/…`, as OSM's LCM speaks it.
 //!
 //! * LCM sends no credentials; the interface answers only to a list of source ranges, and never to a web page.
-//! * A path is taken apart by [`route`], not by the framework: duplicate slashes count as one (LCM always sends two after `/ro`)
+//! * A path is taken apart by `route`, not by the framework: duplicate slashes count as one (LCM always sends two after `/ro`)
 //!   and each way of being wrong has a text of its own.
 //! * The query string is ignored. NG-RO lets `METHOD=DELETE` turn a link into a deletion, and refuses any other parameter; neither
 //!   is worth keeping (D38).
@@ -10,7 +10,7 @@
 //! * The status of an action that was never accepted is 404. NG-RO answers `DONE` with `progress 0/0` (D4), which reads as success;
 //!   an action that was accepted and has no tasks still answers that.
 //!
-//! Answers and errors follow the `Accept` header ([`answer`]), bodies the `Content-Type`.
+//! Answers and errors follow the `Accept` header (`answer`), bodies the `Content-Type`.
 
 mod answer;
 mod route;
@@ -207,6 +207,12 @@ fn refusal_of(error: Error) -> Failure {
         }
         // The dialect has no preconditions: to its client this is a conflict like any other.
         error @ Error::PreconditionFailed { .. } => Failure::conflict(error.to_string()),
-        other => Failure::from(other),
+        error @ (Error::BadRequest { .. }
+        | Error::NotFound { .. }
+        | Error::Conflict { .. }
+        | Error::Unsupported { .. }
+        | Error::Vim { .. }
+        | Error::Unavailable { .. }
+        | Error::Internal { .. }) => Failure::from(error),
     }
 }

@@ -315,7 +315,7 @@ impl Builder {
 fn merge(merged: &mut Vec<Map<String, Value>>, value: Value) -> Result<(), String> {
     let maps = match value {
         Value::Array(list) => list,
-        other => vec![other],
+        Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => vec![value],
     };
     for map in maps {
         match map {

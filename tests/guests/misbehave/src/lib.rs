@@ -80,7 +80,12 @@ impl Connector for Misbehave {
                 description: "Password of the user.".into(),
                 required: true,
                 uses: vec![
-                    rule("POST", "*/auth/tokens", own, Place::JsonPointer("/auth/password".into())),
+                    rule(
+                        "POST",
+                        "*/auth/tokens",
+                        own,
+                        Place::JsonPointer("/auth/password".into()),
+                    ),
                     rule("POST", "/form", own, Place::FormField("password".into())),
                     rule("GET", "/basic", own, Place::BasicPassword),
                     rule("GET", "/key", own, header("X-Api-Key", Some("Key "))),
@@ -136,7 +141,11 @@ impl Connector for Misbehave {
             "exit" => std::process::exit(3),
             "flood-log" => {
                 for line in 0..1_000 {
-                    log::write(log::Level::Info, &format!("line {line}"), &[("n".into(), line.to_string())]);
+                    log::write(
+                        log::Level::Info,
+                        &format!("line {line}"),
+                        &[("n".into(), line.to_string())],
+                    );
                 }
             }
             "forge-log" => log::write(log::Level::Warn, "first\nsecond\u{1b}[31m", &[]),
@@ -191,6 +200,7 @@ impl Connector for Misbehave {
     }
 }
 
+#[expect(unconditional_recursion, reason = "that is the misbehaviour")]
 fn recurse(depth: u64) -> u64 {
     let kept = std::hint::black_box([depth; 64]);
     recurse(depth + 1) + kept[1]
@@ -244,7 +254,20 @@ impl Infrastructure for Misbehave {
                 "request" => {
                     http::perform(&account, &config["requests"])?;
                 }
+                // A guest that goes on although there was no answer.
+                "request-anyway" => {
+                    let _ = http::perform(&account, &config["requests"]);
+                }
                 "panic" => panic!("in the middle of a creation"),
+                "spin" => loop {
+                    std::hint::black_box(0);
+                },
+                "allocate" => {
+                    let mut all = vec![];
+                    loop {
+                        all.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+                    }
+                }
                 "pending" => {
                     return Ok(CreateStep::Pending(Pending {
                         reason: "the subnet".into(),
@@ -281,7 +304,9 @@ impl Infrastructure for Misbehave {
         Ok(CreateStep::Done(Created {
             id: "server-1".into(),
             name: Some(request.name),
-            interfaces: (0..request.interfaces.len()).map(|n| Some(format!("port-{n}"))).collect(),
+            interfaces: (0..request.interfaces.len())
+                .map(|n| Some(format!("port-{n}")))
+                .collect(),
         }))
     }
 
