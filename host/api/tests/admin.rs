@@ -129,16 +129,16 @@ async fn wrong_requests_are_told_what_is_wrong_where() {
         .send()
         .await
         .unwrap();
-    let shape = problem(answer, 422, "wrong-shape").await;
+    let shape = problem(answer, 400, "wrong-shape").await;
     assert_eq!(shape["errors"][0]["pointer"], "/grants/origins/0");
-    let shape = problem(post("name: x").send().await.unwrap(), 422, "wrong-shape").await;
+    let shape = problem(post("name: x").send().await.unwrap(), 400, "wrong-shape").await;
     assert!(shape["detail"].as_str().unwrap().contains("vim_type"), "{shape:#}");
     problem(
         post("name: x\nvim_type: stub\nurl: http://x\nnonsense: 1")
             .send()
             .await
             .unwrap(),
-        422,
+        400,
         "wrong-shape",
     )
     .await;
@@ -212,7 +212,7 @@ async fn records_are_kept_for_their_owner() {
     let host = Host::start().await;
     let path = "/v1/records/vnfds/d%201";
     let put = |body: Value| host.admin(Method::PUT, path).json(&body);
-    problem(put(json!({"_id": "other"})).send().await.unwrap(), 422, "wrong-shape").await;
+    problem(put(json!({"_id": "other"})).send().await.unwrap(), 400, "wrong-shape").await;
     problem(
         put(json!({})).header("If-Match", "*").send().await.unwrap(),
         412,
@@ -262,7 +262,7 @@ async fn records_are_kept_for_their_owner() {
     );
     problem(
         host.admin(Method::PUT, path).body("- 1").send().await.unwrap(),
-        422,
+        400,
         "wrong-shape",
     )
     .await;
@@ -276,17 +276,17 @@ async fn a_network_service_is_kept_planned_deployed_and_terminated() {
     let put = |body: &Value| host.admin(Method::PUT, path).json(body);
     problem(
         put(&json!({"name": "other", "vim": VIM})).send().await.unwrap(),
-        422,
+        400,
         "wrong-shape",
     )
     .await;
     let mut wrong = service();
     wrong["vms"]["web"]["flavour"] = json!("huge");
-    let shape = problem(put(&wrong).send().await.unwrap(), 422, "wrong-shape").await;
+    let shape = problem(put(&wrong).send().await.unwrap(), 400, "wrong-shape").await;
     assert_eq!(shape["errors"][0]["pointer"], "/vms/web/flavour");
     wrong["vms"]["web"]["flavour"] = json!("small");
     wrong["flavours"]["small"]["vcpus"] = json!("two");
-    let shape = problem(put(&wrong).send().await.unwrap(), 422, "wrong-shape").await;
+    let shape = problem(put(&wrong).send().await.unwrap(), 400, "wrong-shape").await;
     assert_eq!(shape["errors"][0]["pointer"], "/flavours/small/vcpus");
     problem(put(&json!({"vim": "nobody"})).send().await.unwrap(), 404, "not-found").await;
 

@@ -159,7 +159,10 @@ impl Engine {
         }
         let mut credentials = BTreeMap::new();
         for (slot, secret) in &new.credentials {
-            let sealed = self.keys.seal(secret, &seal_context(&target, slot)).map_err(|error| internal("sealing a credential", error))?;
+            let sealed = self
+                .keys
+                .seal(secret, &seal_context(&target, slot))
+                .map_err(|error| internal("sealing a credential", error))?;
             credentials.insert(slot.clone(), sealed);
         }
         let now = self.clock.now();
@@ -183,12 +186,14 @@ impl Engine {
         };
         // Opening it tells at once whether a plugin serves it and whether the account fits; nothing is contacted.
         let opened = open(&account, &self.keys)?;
-        self.connectors.open(&opened).await.map_err(|error| Error::BadRequest { reason: error.to_string() })?;
+        self.connectors.open(&opened).await.map_err(|error| Error::BadRequest {
+            reason: error.to_string(),
+        })?;
         match self.store.put_account(account, None).await {
             Ok(_) => self.account(&target).await,
-            Err(vimhost_store::Error::Conflict { .. }) => {
-                Err(Error::Conflict { reason: format!("account '{}' exists", target.account) })
-            }
+            Err(vimhost_store::Error::Conflict { .. }) => Err(Error::Conflict {
+                reason: format!("account '{}' exists", target.account),
+            }),
             Err(error) => Err(Error::of_store("adding an account", error)),
         }
     }
@@ -206,8 +211,15 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub async fn accounts(&self, after: Option<&str>, limit: usize) -> Result<vimhost_store::Page<AccountView>, Error> {
-        let page = self.store.accounts(after, limit).await.map_err(|error| Error::of_store("listing accounts", error))?;
-        Ok(vimhost_store::Page { entries: page.entries.into_iter().map(AccountView::from).collect(), next: page.next })
+        let page = self
+            .store
+            .accounts(after, limit)
+            .await
+            .map_err(|error| Error::of_store("listing accounts", error))?;
+        Ok(vimhost_store::Page {
+            entries: page.entries.into_iter().map(AccountView::from).collect(),
+            next: page.next,
+        })
     }
 
     /// Changes an account. `expected` is the revision the client saw, none for any.
@@ -243,7 +255,10 @@ impl Engine {
             account.grants.approved_rules = self.rules_digest(&account.vim_type);
         }
         for (slot, secret) in &edit.credentials {
-            let sealed = self.keys.seal(secret, &seal_context(target, slot)).map_err(|error| internal("sealing a credential", error))?;
+            let sealed = self
+                .keys
+                .seal(secret, &seal_context(target, slot))
+                .map_err(|error| internal("sealing a credential", error))?;
             account.credentials.insert(slot.clone(), sealed);
         }
         account.modified_at = self.clock.now();
@@ -261,7 +276,15 @@ impl Engine {
     /// When there is none, or it is in use.
     pub async fn remove_account(&self, target: &TargetId) -> Result<(), Error> {
         let account = self.stored_account(target).await?;
-        for item in [vimhost_model::Item::Vdu, vimhost_model::Item::Net] {
+        use vimhost_model::Item;
+        for item in [
+            Item::Vdu,
+            Item::Net,
+            Item::Flavor,
+            Item::AffinityGroup,
+            Item::SharedVolume,
+            Item::SdnNet,
+        ] {
             let page = self
                 .store
                 .elements(target, item, None, 1)
@@ -269,13 +292,22 @@ impl Engine {
                 .map_err(|error| Error::of_store("looking for elements of an account", error))?;
             if !page.entries.is_empty() {
                 return Err(Error::Conflict {
-                    reason: format!("account '{}' still has elements; terminate the services on it first", target.account),
+                    reason: format!(
+                        "account '{}' still has elements; terminate the services on it first",
+                        target.account
+                    ),
                 });
             }
         }
-        let busy = self.store.unsettled(target, None, 1).await.map_err(|error| Error::of_store("looking for work", error))?;
+        let busy = self
+            .store
+            .unsettled(target, None, 1)
+            .await
+            .map_err(|error| Error::of_store("looking for work", error))?;
         if !busy.entries.is_empty() {
-            return Err(Error::Conflict { reason: format!("account '{}' has tasks that are not over", target.account) });
+            return Err(Error::Conflict {
+                reason: format!("account '{}' has tasks that are not over", target.account),
+            });
         }
         self.store
             .delete_account(target, account.revision)
@@ -314,9 +346,9 @@ impl Engine {
     pub(crate) async fn connector(&self, target: &TargetId) -> Result<Arc<dyn Connector>, Error> {
         let account = open(&self.stored_account(target).await?, &self.keys)?;
         self.connectors.open(&account).await.map_err(|error| match error {
-            LoadError::NoPlugin { .. } | LoadError::Unusable { .. } | LoadError::Account { .. } => {
-                Error::Vim { reason: error.to_string() }
-            }
+            LoadError::NoPlugin { .. } | LoadError::Unusable { .. } | LoadError::Account { .. } => Error::Vim {
+                reason: error.to_string(),
+            },
         })
     }
 
@@ -332,7 +364,12 @@ impl Engine {
         self.connectors
             .plugins()
             .into_iter()
-            .find(|plugin| plugin.descriptor.as_ref().is_some_and(|d| d.vim_types.iter().any(|served| served == vim_type)))
+            .find(|plugin| {
+                plugin
+                    .descriptor
+                    .as_ref()
+                    .is_some_and(|d| d.vim_types.iter().any(|served| served == vim_type))
+            })
             .and_then(|plugin| plugin.rules_digest)
     }
 
@@ -367,5 +404,8 @@ pub(crate) fn open(account: &StoredAccount, keys: &KeyRing) -> Result<VimAccount
 }
 
 pub(crate) fn internal(doing: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Internal { doing: doing.to_owned(), source: Some(Box::new(error)) }
+    Error::Internal {
+        doing: doing.to_owned(),
+        source: Some(Box::new(error)),
+    }
 }

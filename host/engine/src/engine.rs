@@ -7,7 +7,7 @@ use vimhost_model::{ActionId, ActionKind, ActionStatus, Collection, HostId, NsrI
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
 
 use crate::plan::{self, Comparison, Plan};
-use crate::schedule::Scheduler;
+use crate::schedule::{Held, Scheduler};
 use crate::wanted::DeployRequest;
 use crate::{ActionReport, Clock, Error};
 
@@ -59,7 +59,13 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
         let schedule = Scheduler::start(config, store.clone(), connectors.clone(), keys.clone(), clock.clone()).await?;
-        Ok(Arc::new(Self { store, connectors, keys, clock, schedule }))
+        Ok(Arc::new(Self {
+            store,
+            connectors,
+            keys,
+            clock,
+            schedule,
+        }))
     }
 
     /// Lets running calls end, at most until `patience` is over, and gives the accounts up. What is not over is taken up by
@@ -85,7 +91,10 @@ impl Engine {
     /// # Errors
     /// When the store cannot be written.
     pub async fn ready(&self) -> Result<(), Error> {
-        self.store.ping().await.map_err(|error| Error::of_store("checking the store", error))
+        self.store
+            .ping()
+            .await
+            .map_err(|error| Error::of_store("checking the store", error))
     }
 
     /// A record of a collection.
@@ -93,7 +102,10 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub async fn record(&self, collection: Collection, id: &RecordId) -> Result<Option<Record>, Error> {
-        self.store.record(collection, id).await.map_err(|error| Error::of_store("reading a record", error))
+        self.store
+            .record(collection, id)
+            .await
+            .map_err(|error| Error::of_store("reading a record", error))
     }
 
     /// Writes a record for the program that owns it (OSM's NBI and LCM where they share no database with vimhost).
@@ -123,7 +135,11 @@ impl Engine {
             .delete_record(collection, id)
             .await
             .map_err(|error| Error::of_store("removing a record", error))?;
-        if existed { Ok(()) } else { Err(Error::not_found("record", id)) }
+        if existed {
+            Ok(())
+        } else {
+            Err(Error::not_found("record", id))
+        }
     }
 
     /// Ids and names of services.
@@ -131,7 +147,10 @@ impl Engine {
     /// # Errors
     /// When the store cannot be read.
     pub async fn services(&self, after: Option<&str>, limit: usize) -> Result<Page<(NsrId, String)>, Error> {
-        self.store.services(after, limit).await.map_err(|error| Error::of_store("listing services", error))
+        self.store
+            .services(after, limit)
+            .await
+            .map_err(|error| Error::of_store("listing services", error))
     }
 
     /// Brings a service to the wanted state. The answer means that the action is on disk and will be carried out.
@@ -143,23 +162,72 @@ impl Engine {
     pub async fn deploy(&self, nsr: &NsrId, request: &DeployRequest) -> Result<Accepted, Error> {
         let mut action_id = request.action_id.clone().unwrap_or_else(ActionId::random);
         for _ in 0..PLAN_TRIES {
-            let plan = self.prepare(nsr, &action_id, request, Comparison::Presence).await?;
-            match self.store.commit_action(plan.commit(ActionKind::Deploy, &request.digest)).await {
-                Ok(Committed::Accepted) => {
-                    tracing::info!(nsr_id = %nsr, action_id = %action_id, tasks = plan.task_count(), "action accepted");
-                    self.schedule.accepted(&plan);
-                    return Ok(Accepted { nsr_id: nsr.clone(), action_id, repeated: false });
-                }
-                Ok(Committed::Exists(header)) if header.body_digest == request.digest => {
-                    return Ok(Accepted { nsr_id: nsr.clone(), action_id, repeated: true });
+            let held = self.schedule.hold(nsr).await;
+            if let Some(header) = self.header(nsr, &action_id).await? {
+                if header.body_digest == request.digest {
+                    return Ok(Accepted {
+                        nsr_id: nsr.clone(),
+                        action_id,
+                        repeated: true,
+                    });
                 }
                 // NG-RO D5: another request under the same id gets an id of its own.
-                Ok(Committed::Exists(_)) => action_id = ActionId::random(),
-                Err(vimhost_store::Error::Conflict { .. }) => {}
+                action_id = ActionId::random();
+            }
+            let plan = self.prepare(nsr, &action_id, request, Comparison::Presence).await?;
+            match self.commit(plan, &request.digest, held).await? {
+                Ok(Committed::Accepted) => {
+                    return Ok(Accepted {
+                        nsr_id: nsr.clone(),
+                        action_id,
+                        repeated: false,
+                    });
+                }
+                // Planned anew on what is there now; a header that came meanwhile is met at the next turn.
+                Ok(Committed::Exists(_)) | Err(vimhost_store::Error::Conflict { .. }) => {}
                 Err(error) => return Err(Error::of_store("accepting an action", error)),
             }
         }
-        Err(Error::Unavailable { reason: format!("network service '{nsr}' is being planned by others; try again") })
+        Err(Error::Unavailable {
+            reason: format!("network service '{nsr}' is being planned by others; try again"),
+        })
+    }
+
+    /// Commits a plan and starts its tasks, both or neither: a task of its own, because a client that hangs up ends its request's task
+    /// and must not come between the two.
+    async fn commit(
+        &self,
+        plan: Plan,
+        digest: &str,
+        held: Held,
+    ) -> Result<Result<Committed, vimhost_store::Error>, Error> {
+        let commit = plan.commit(ActionKind::Deploy, digest);
+        let (store, schedule) = (self.store.clone(), self.schedule.clone());
+        let committing = async move {
+            let committed = store.commit_action(commit).await;
+            match &committed {
+                Ok(Committed::Accepted) => {
+                    tracing::info!(
+                        nsr_id = %plan.nsr_id, action_id = %plan.action_id, tasks = plan.task_count(), "action accepted"
+                    );
+                    schedule.accepted(&plan);
+                }
+                Err(vimhost_store::Error::Unavailable { .. }) => schedule.perhaps_accepted(&plan),
+                Ok(Committed::Exists(_)) | Err(_) => {}
+            }
+            drop(held);
+            committed
+        };
+        tokio::spawn(committing)
+            .await
+            .map_err(|error| crate::accounts::internal("accepting an action", error))
+    }
+
+    async fn header(&self, nsr: &NsrId, action: &ActionId) -> Result<Option<vimhost_model::ActionHeader>, Error> {
+        self.store
+            .action(nsr, action)
+            .await
+            .map_err(|error| Error::of_store("reading an action", error))
     }
 
     /// What a deploy of the request would do; touches nothing.
@@ -176,7 +244,11 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::deploy`].
     pub async fn terminate(&self, nsr: &NsrId, action_id: Option<ActionId>) -> Result<Accepted, Error> {
-        let request = DeployRequest { action_id, digest: "terminate".to_owned(), wanted: crate::wanted::Wanted::default() };
+        let request = DeployRequest {
+            action_id,
+            digest: "terminate".to_owned(),
+            wanted: crate::wanted::Wanted::default(),
+        };
         self.deploy(nsr, &request).await
     }
 
@@ -192,8 +264,11 @@ impl Engine {
             .await
             .map_err(|error| Error::of_store(doing, error))?
             .ok_or_else(|| Error::not_found("action", action))?;
-        let resources =
-            self.store.resources_of_action(nsr, action).await.map_err(|error| Error::of_store(doing, error))?;
+        let resources = self
+            .store
+            .resources_of_action(nsr, action)
+            .await
+            .map_err(|error| Error::of_store(doing, error))?;
         let mut report = ActionReport::new(header, resources);
         for task in &mut report.tasks {
             for value in task.task.params.iter_mut().chain(task.task.find_params.iter_mut()) {
@@ -215,8 +290,11 @@ impl Engine {
             .await
             .map_err(|error| Error::of_store(doing, error))?
             .ok_or_else(|| Error::not_found("action", action))?;
-        let resources =
-            self.store.resources_of_action(nsr, action).await.map_err(|error| Error::of_store(doing, error))?;
+        let resources = self
+            .store
+            .resources_of_action(nsr, action)
+            .await
+            .map_err(|error| Error::of_store(doing, error))?;
         let report = ActionReport::new(header, resources);
         Ok((report.status, report.done, report.tasks.len()))
     }
@@ -231,7 +309,10 @@ impl Engine {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<vimhost_model::ActionHeader>, Error> {
-        self.store.actions(nsr, after, limit).await.map_err(|error| Error::of_store("listing actions", error))
+        self.store
+            .actions(nsr, after, limit)
+            .await
+            .map_err(|error| Error::of_store("listing actions", error))
     }
 
     /// Forgets a service's tasks (NG-RO `DELETE deploy`). What may still exist in a VIM stays known. True when there was anything.
@@ -239,7 +320,10 @@ impl Engine {
     /// # Errors
     /// When the store cannot be written.
     pub async fn forget(&self, nsr: &NsrId) -> Result<bool, Error> {
-        self.store.forget_service(nsr).await.map_err(|error| Error::of_store("forgetting a service", error))
+        self.store
+            .forget_service(nsr)
+            .await
+            .map_err(|error| Error::of_store("forgetting a service", error))
     }
 
     /// Targets this host drives, for health and status.

@@ -71,23 +71,34 @@ pub enum Error {
 impl Error {
     /// The top level or a field has the wrong shape.
     pub fn shape(path: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Shape { path: path.into(), reason: reason.into() }
+        Self::Shape {
+            path: path.into(),
+            reason: reason.into(),
+        }
     }
 
     /// Something does not exist.
     pub fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
-        Self::NotFound { what, id: id.to_string() }
+        Self::NotFound {
+            what,
+            id: id.to_string(),
+        }
     }
 
     /// A store error while doing something.
     pub fn of_store(doing: impl Into<String>, error: store::Error) -> Self {
         match error {
-            store::Error::Unavailable { reason } => Self::Unavailable { reason: format!("the store is not available: {reason}") },
-            store::Error::Fenced { .. } => Self::Unavailable { reason: error.to_string() },
+            store::Error::Unavailable { reason } => Self::Unavailable {
+                reason: format!("the store is not available: {reason}"),
+            },
+            store::Error::Fenced { .. } => Self::Unavailable {
+                reason: error.to_string(),
+            },
             store::Error::Conflict { what } => Self::PreconditionFailed { what },
-            store::Error::Missing { .. } | store::Error::Corrupt { .. } => {
-                Self::Internal { doing: doing.into(), source: Some(Box::new(error)) }
-            }
+            store::Error::Missing { .. } | store::Error::Corrupt { .. } => Self::Internal {
+                doing: doing.into(),
+                source: Some(Box::new(error)),
+            },
         }
     }
 }

@@ -23,10 +23,22 @@ impl Engine {
             return Ok(pair.public_key);
         }
         let (public_key, private) = generate(nsr)?;
-        let private_key =
-            self.keys.seal(&private, &seal_context(nsr)).map_err(|error| internal("sealing a private key", error))?;
+        let private_key = self
+            .keys
+            .seal(&private, &seal_context(nsr))
+            .map_err(|error| internal("sealing a private key", error))?;
         // Two plans at once make two pairs; the store keeps the first and both use it.
-        let kept = self.store.keep_key_pair(nsr, KeyPair { public_key, private_key }).await.map_err(of_store)?;
+        let kept = self
+            .store
+            .keep_key_pair(
+                nsr,
+                KeyPair {
+                    public_key,
+                    private_key,
+                },
+            )
+            .await
+            .map_err(of_store)?;
         Ok(kept.public_key)
     }
 }

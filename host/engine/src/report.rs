@@ -37,12 +37,19 @@ impl ActionReport {
         let mut tasks: Vec<TaskReport> = resources
             .into_iter()
             .flat_map(|resource| {
-                let Resource { id, target, vim, tasks, .. } = resource;
+                let Resource {
+                    id, target, vim, tasks, ..
+                } = resource;
                 let action = header.id.clone();
                 tasks
                     .into_iter()
                     .filter(move |task| task.action_id == action)
-                    .map(move |task| TaskReport { task, target: target.clone(), resource: id.clone(), vim: vim.clone() })
+                    .map(move |task| TaskReport {
+                        task,
+                        target: target.clone(),
+                        resource: id.clone(),
+                        vim: vim.clone(),
+                    })
             })
             .filter(|report| report.task.nsr_id == header.nsr_id)
             .collect();
@@ -68,10 +75,19 @@ impl ActionReport {
             (true, _) => ActionStatus::Build,
         };
         let done = tasks.len() - open - failures.len();
-        Self { header, status, done, failures, tasks }
+        Self {
+            header,
+            status,
+            done,
+            failures,
+            tasks,
+        }
     }
 }
 
 fn number_of(task_id: &str) -> u64 {
-    task_id.rsplit_once(':').and_then(|(_, number)| number.parse().ok()).unwrap_or(u64::MAX)
+    task_id
+        .rsplit_once(':')
+        .and_then(|(_, number)| number.parse().ok())
+        .unwrap_or(u64::MAX)
 }

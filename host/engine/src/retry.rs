@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use vimhost_connector::{Error, ErrorKind};
+use vimhost_connector::{Error, ErrorKind, Outcome};
 use vimhost_model::TaskAction;
 
 /// A row of the table.
@@ -20,8 +20,19 @@ struct Rule {
 }
 
 const fn rule(tries: u32, first_ms: u64, cap_ms: u64) -> Option<Rule> {
-    Some(Rule { tries, first: Duration::from_millis(first_ms), cap: Duration::from_millis(cap_ms) })
+    Some(Rule {
+        tries,
+        first: Duration::from_millis(first_ms),
+        cap: Duration::from_millis(cap_ms),
+    })
 }
+
+/// For calls of unknown outcome whose kind is not repeated otherwise: a few tries, since the repetition asks by token only.
+const RESOLVE: Rule = Rule {
+    tries: 4,
+    first: Duration::from_millis(250),
+    cap: Duration::from_secs(5),
+};
 
 /// The table. `None`: the call is not made again.
 fn rule_for(action: TaskAction, kind: ErrorKind) -> Option<Rule> {
@@ -51,11 +62,16 @@ fn rule_for(action: TaskAction, kind: ErrorKind) -> Option<Rule> {
 /// How long to wait before the call is made again; none when it is given up. `attempt` counts the failed tries before this one.
 #[must_use]
 pub fn pause(action: TaskAction, error: &Error, attempt: u32) -> Option<Duration> {
-    let rule = rule_for(action, error.kind)?;
+    // Whatever a call of unknown outcome began is resolved by its repetition, so it is never the last one at once.
+    let unknown = (error.outcome == Outcome::Unknown).then_some(RESOLVE);
+    let rule = rule_for(action, error.kind).or(unknown)?;
     if attempt >= rule.tries {
         return None;
     }
-    let grown = rule.first.saturating_mul(1u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX)).min(rule.cap);
+    let grown = rule
+        .first
+        .saturating_mul(1u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX))
+        .min(rule.cap);
     Some(grown.max(error.retry_after.unwrap_or_default()))
 }
 
@@ -65,7 +81,11 @@ pub fn observation_pause(unchanged: u32) -> Duration {
     const FIRST_MS: f64 = 20.0;
     const CAP_MS: f64 = 5000.0;
     let exponent = f64::from(unchanged.min(20));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 20 and 5000")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 20 and 5000"
+    )]
     let ms = (FIRST_MS * 1.5f64.powf(exponent)).min(CAP_MS) as u64;
     Duration::from_millis(ms)
 }
@@ -77,7 +97,9 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_cap_and_end() {
         let error = Error::new(ErrorKind::Unreachable, "no route");
-        let pauses: Vec<_> = (0..).map_while(|attempt| pause(TaskAction::Create, &error, attempt)).collect();
+        let pauses: Vec<_> = (0..)
+            .map_while(|attempt| pause(TaskAction::Create, &error, attempt))
+            .collect();
         assert_eq!(pauses[0], Duration::from_millis(250));
         assert_eq!(pauses[1], Duration::from_millis(500));
         assert_eq!(pauses.len(), 32);
@@ -99,6 +121,14 @@ mod tests {
                 assert_eq!(pause(action, &Error::new(kind, "no"), 0), None);
             }
         }
+    }
+
+    #[test]
+    fn a_call_of_unknown_outcome_is_made_again_to_resolve_it() {
+        let mut error = Error::new(ErrorKind::Other, "ended without an answer");
+        error.outcome = Outcome::Unknown;
+        assert!(pause(TaskAction::Create, &error, 0).is_some());
+        assert_eq!(pause(TaskAction::Create, &error, 4), None);
     }
 
     #[test]

@@ -208,9 +208,15 @@ impl ServiceSpec {
     /// When the name is none.
     pub fn id(&self) -> Result<NsrId, Error> {
         let valid = (1..=63).contains(&self.name.len())
-            && self.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+            && self
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if !valid {
-            return Err(Error::shape("name", "is not 1 to 63 lower-case letters, digits and dashes"));
+            return Err(Error::shape(
+                "name",
+                "is not 1 to 63 lower-case letters, digits and dashes",
+            ));
         }
         NsrId::new(self.name.clone()).map_err(|error| Error::shape("name", error.to_string()))
     }
@@ -223,7 +229,10 @@ impl ServiceSpec {
                 return Err(Error::shape(format!("{path}:count"), format!("is above {MAX_COUNT}")));
             }
             if !self.flavours.contains_key(&vm.flavour) {
-                return Err(Error::shape(format!("{path}:flavour"), format!("'{}' is no flavour of this document", vm.flavour)));
+                return Err(Error::shape(
+                    format!("{path}:flavour"),
+                    format!("'{}' is no flavour of this document", vm.flavour),
+                ));
             }
             for (index, interface) in vm.interfaces.iter().enumerate() {
                 if !self.networks.contains_key(&interface.network) {
@@ -236,7 +245,10 @@ impl ServiceSpec {
                 }
             }
             if let Some(group) = vm.groups.iter().find(|group| !self.groups.contains_key(*group)) {
-                return Err(Error::shape(format!("{path}:groups"), format!("'{group}' is no group of this document")));
+                return Err(Error::shape(
+                    format!("{path}:groups"),
+                    format!("'{group}' is no group of this document"),
+                ));
             }
         }
         Ok(())
@@ -310,15 +322,25 @@ impl ServiceSpec {
         let cloud_init_content = self
             .vms
             .iter()
-            .filter_map(|(name, vm)| vm.user_data.as_ref().map(|text| (self.template_key(name), Value::String(text.clone()))))
+            .filter_map(|(name, vm)| {
+                vm.user_data
+                    .as_ref()
+                    .map(|text| (self.template_key(name), Value::String(text.clone())))
+            })
             .collect();
         let mut wanted = Wanted {
             name: Some(self.name.clone()),
             ns: vec![
-                (ItemList::Vld, items("networks", Some(Value::Array(network_items.collect())))?),
+                (
+                    ItemList::Vld,
+                    items("networks", Some(Value::Array(network_items.collect())))?,
+                ),
                 (ItemList::Image, items("images", Some(Value::Array(image_items)))?),
                 (ItemList::Flavor, items("flavours", Some(Value::Array(flavour_items)))?),
-                (ItemList::AffinityGroup, items("groups", Some(Value::Array(group_items)))?),
+                (
+                    ItemList::AffinityGroup,
+                    items("groups", Some(Value::Array(group_items)))?,
+                ),
             ],
             vnfs: vec![WantedVnf {
                 id: self.vnf_id()?,
@@ -349,7 +371,10 @@ impl ServiceSpec {
                         map.insert("mgmt-vnf".to_owned(), Value::Bool(true));
                         map.insert("mgmt-interface".to_owned(), Value::Bool(true));
                     }
-                    for (key, address) in [("ip-address", &interface.ip_address), ("mac-address", &interface.mac_address)] {
+                    for (key, address) in [
+                        ("ip-address", &interface.ip_address),
+                        ("mac-address", &interface.mac_address),
+                    ] {
                         if let Some(address) = address {
                             map.insert(key.to_owned(), Value::String(address.clone()));
                         }
@@ -362,7 +387,11 @@ impl ServiceSpec {
             .volumes
             .iter()
             .map(|volume| {
-                let requirements = if volume.keep { json!([{"key": "keep-volume", "value": "true"}]) } else { json!([]) };
+                let requirements = if volume.keep {
+                    json!([{"key": "keep-volume", "value": "true"}])
+                } else {
+                    json!([])
+                };
                 json!({"id": volume.name, "size-of-storage": volume.size_gb, "vdu-storage-requirements": requirements,
                        "type-of-storage": "persistent-storage:persistent-storage"})
             })
@@ -392,10 +421,7 @@ impl ServiceSpec {
             "_id": self.vnf_id()?, "id": self.vnf_id()?, "nsr-id-ref": self.name, "member-vnf-index-ref": "vnf",
             "vim-account-id": self.vim, "additionalParamsForVnf": null,
         });
-        match document {
-            Value::Object(map) => Ok(map),
-            _ => Ok(Map::new()),
-        }
+        Ok(document.as_object().cloned().unwrap_or_default())
     }
 }
 
@@ -407,7 +433,10 @@ impl NetworkSpec {
         let mut profile = Map::new();
         if let Some(subnet) = &self.subnet {
             profile.insert("subnet-address".to_owned(), json!(subnet));
-            profile.insert("ip-version".to_owned(), json!(if subnet.contains(':') { "ipv6" } else { "ipv4" }));
+            profile.insert(
+                "ip-version".to_owned(),
+                json!(if subnet.contains(':') { "ipv6" } else { "ipv4" }),
+            );
         }
         if let Some(gateway) = &self.gateway {
             profile.insert("gateway-address".to_owned(), json!(gateway));
@@ -419,7 +448,11 @@ impl NetworkSpec {
         if let Some(dhcp) = self.dhcp {
             profile.insert("dhcp-params".to_owned(), json!({"enabled": dhcp}));
         }
-        if profile.is_empty() { json!({}) } else { json!({"ip_profile": profile}) }
+        if profile.is_empty() {
+            json!({})
+        } else {
+            json!({"ip_profile": profile})
+        }
     }
 }
 
@@ -433,9 +466,12 @@ impl Engine {
         for vim in std::iter::once(&spec.vim).chain(spec.vms.values().filter_map(|vm| vm.vim.as_ref())) {
             self.account(&TargetId::vim(vim.clone())).await?;
         }
-        let record_id = nsr_id.retype().map_err(|error| Error::shape("name", error.to_string()))?;
+        let record_id = nsr_id
+            .retype()
+            .map_err(|error| Error::shape("name", error.to_string()))?;
         let vnf_id = spec.vnf_id()?;
-        let spec_value = serde_json::to_value(spec).map_err(|error| crate::accounts::internal("writing a service", error))?;
+        let spec_value =
+            serde_json::to_value(spec).map_err(|error| crate::accounts::internal("writing a service", error))?;
         // Somebody's result can land in the record while its document is replaced, so replacing is repeated on what is read anew.
         for _ in 0..PUT_TRIES {
             let Some(record) = self.record(Collection::Nsrs, &record_id).await? else {
@@ -443,7 +479,10 @@ impl Engine {
                                  SPEC_KEY: spec_value});
                 let vnfr = Value::Object(spec.vnfr_document()?);
                 self.store
-                    .put_records(vec![(Collection::Nsrs, record_id, nsr), (Collection::Vnfrs, vnf_id, vnfr)])
+                    .put_records(vec![
+                        (Collection::Nsrs, record_id, nsr),
+                        (Collection::Vnfrs, vnf_id, vnfr),
+                    ])
                     .await
                     .map_err(|error| Error::of_store("writing a service", error))?;
                 return self.service(&nsr_id).await;
@@ -452,16 +491,24 @@ impl Engine {
             match nsr.as_object_mut().and_then(|map| map.get_mut(SPEC_KEY)) {
                 Some(kept) => *kept = spec_value.clone(),
                 None => {
-                    return Err(Error::Conflict { reason: format!("network service '{nsr_id}' exists and was not made here") });
+                    return Err(Error::Conflict {
+                        reason: format!("network service '{nsr_id}' exists and was not made here"),
+                    });
                 }
             }
-            match self.store.put_record(Collection::Nsrs, &record_id, nsr, Some(record.revision)).await {
+            match self
+                .store
+                .put_record(Collection::Nsrs, &record_id, nsr, Some(record.revision))
+                .await
+            {
                 Ok(_) => return self.service(&nsr_id).await,
                 Err(vimhost_store::Error::Conflict { .. }) => {}
                 Err(error) => return Err(Error::of_store("writing a service", error)),
             }
         }
-        Err(Error::Unavailable { reason: format!("network service '{nsr_id}' is being changed; try again") })
+        Err(Error::Unavailable {
+            reason: format!("network service '{nsr_id}' is being changed; try again"),
+        })
     }
 
     /// A service with its records.
@@ -470,11 +517,25 @@ impl Engine {
     /// When there is none.
     pub async fn service(&self, nsr: &NsrId) -> Result<ServiceView, Error> {
         let record_id = nsr.retype().map_err(|error| Error::shape("", error.to_string()))?;
-        let record =
-            self.record(Collection::Nsrs, &record_id).await?.ok_or_else(|| Error::not_found("network service", nsr))?;
-        let vnfrs = self.store.vnfrs_of(nsr).await.map_err(|error| Error::of_store("reading VNF records", error))?;
-        let spec = record.document.get(SPEC_KEY).and_then(|value| serde_json::from_value(value.clone()).ok());
-        let name = record.document.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let record = self
+            .record(Collection::Nsrs, &record_id)
+            .await?
+            .ok_or_else(|| Error::not_found("network service", nsr))?;
+        let vnfrs = self
+            .store
+            .vnfrs_of(nsr)
+            .await
+            .map_err(|error| Error::of_store("reading VNF records", error))?;
+        let spec = record
+            .document
+            .get(SPEC_KEY)
+            .and_then(|value| serde_json::from_value(value.clone()).ok());
+        let name = record
+            .document
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         Ok(ServiceView {
             id: nsr.clone(),
             name,
@@ -491,11 +552,15 @@ impl Engine {
     /// When there is no such service, or it was not made here.
     pub async fn service_request(&self, nsr: &NsrId) -> Result<DeployRequest, Error> {
         let view = self.service(nsr).await?;
-        let spec = view
-            .spec
-            .ok_or_else(|| Error::Conflict { reason: format!("network service '{nsr}' was not made here; deploy it as NG-RO does") })?;
+        let spec = view.spec.ok_or_else(|| Error::Conflict {
+            reason: format!("network service '{nsr}' was not made here; deploy it as NG-RO does"),
+        })?;
         let digest = digest_of(&serde_json::to_value(&spec).unwrap_or_default());
-        Ok(DeployRequest { action_id: None, digest, wanted: spec.wanted()? })
+        Ok(DeployRequest {
+            action_id: None,
+            digest,
+            wanted: spec.wanted()?,
+        })
     }
 
     /// Removes a service's records and history. Refused while something of it may exist.
@@ -504,17 +569,32 @@ impl Engine {
     /// When there is none, or it is not terminated.
     pub async fn remove_service(&self, nsr: &NsrId) -> Result<(), Error> {
         let view = self.service(nsr).await?;
-        let resources = self.store.resources_of(nsr).await.map_err(|error| Error::of_store("reading resources", error))?;
+        let resources = self
+            .store
+            .resources_of(nsr)
+            .await
+            .map_err(|error| Error::of_store("reading resources", error))?;
         let left = resources
             .iter()
-            .filter(|resource| resource.holders().any(|holder| holder.nsr_id == *nsr) || resource.has_open_tasks())
+            .filter(|resource| {
+                let held = resource.holders().any(|holder| holder.nsr_id == *nsr);
+                // What a failed deletion left is still this service's business, unless somebody else has it.
+                let left = resource.may_exist() && resource.live_creates().next().is_none();
+                held || left || resource.has_open_tasks()
+            })
             .count();
         if left > 0 {
-            return Err(Error::Conflict { reason: format!("network service '{nsr}' still has {left} elements; terminate it first") });
+            return Err(Error::Conflict {
+                reason: format!("network service '{nsr}' still has {left} elements; terminate it first"),
+            });
         }
         self.forget(nsr).await?;
         for vnfr in view.vnfrs {
-            if let Some(id) = vnfr.get("_id").and_then(Value::as_str).and_then(|id| RecordId::new(id).ok()) {
+            if let Some(id) = vnfr
+                .get("_id")
+                .and_then(Value::as_str)
+                .and_then(|id| RecordId::new(id).ok())
+            {
                 self.store
                     .delete_record(Collection::Vnfrs, &id)
                     .await

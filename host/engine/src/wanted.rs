@@ -84,17 +84,24 @@ impl DeployRequest {
         };
         let name = match body.remove("name") {
             None => None,
-            Some(value) => Some(short_text("name", value)?),
+            Some(value) => Some(short_text("name", &value)?),
         };
         if body.contains_key("action") {
-            return Err(Error::Unsupported { reason: "command 'action' (ssh key injection) is not served".to_owned() });
+            return Err(Error::Unsupported {
+                reason: "command 'action' (ssh key injection) is not served".to_owned(),
+            });
         }
-        let mut wanted = Wanted { name, ..Wanted::default() };
+        let mut wanted = Wanted {
+            name,
+            ..Wanted::default()
+        };
         let mut ns_vld = Vec::new();
         for (key, value) in body {
             match key.as_str() {
                 "ns" => {
-                    let Value::Object(mut ns) = value else { return Err(Error::shape("ns", "is not a map")) };
+                    let Value::Object(mut ns) = value else {
+                        return Err(Error::shape("ns", "is not a map"));
+                    };
                     ns_vld = items("ns:vld", ns.remove("vld"))?;
                 }
                 "vnf" => wanted.vnfs = vnfs(value)?,
@@ -110,14 +117,21 @@ impl DeployRequest {
                     wanted.cloud_init_content = map;
                 }
                 other => {
-                    return Err(Error::shape("", format!("Additional properties are not allowed ('{other}' was unexpected)")));
+                    return Err(Error::shape(
+                        "",
+                        format!("Additional properties are not allowed ('{other}' was unexpected)"),
+                    ));
                 }
             }
         }
         wanted.ns.push((ItemList::Vld, ns_vld));
         // Networks first, as NG-RO orders a service's tasks.
         wanted.ns.sort_by_key(|(list, _)| *list);
-        Ok(Self { action_id, digest, wanted })
+        Ok(Self {
+            action_id,
+            digest,
+            wanted,
+        })
     }
 }
 
@@ -125,7 +139,10 @@ impl Wanted {
     /// The wanted items of a list of the NS record; absent lists are empty.
     #[must_use]
     pub fn ns_items(&self, list: ItemList) -> &[WantedItem] {
-        self.ns.iter().find(|(of, _)| *of == list).map_or(&[], |(_, items)| items.as_slice())
+        self.ns
+            .iter()
+            .find(|(of, _)| *of == list)
+            .map_or(&[], |(_, items)| items.as_slice())
     }
 }
 
@@ -140,28 +157,33 @@ pub fn digest_of(value: &Value) -> String {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
-fn short_text(path: &str, value: Value) -> Result<String, Error> {
-    match value {
-        Value::String(text) if (1..=255).contains(&text.chars().count()) => Ok(text),
-        _ => Err(Error::shape(path, "is not a text of 1 to 255 characters")),
-    }
+fn short_text(path: &str, value: &Value) -> Result<String, Error> {
+    let text = value.as_str().filter(|text| (1..=255).contains(&text.chars().count()));
+    text.map(str::to_owned)
+        .ok_or_else(|| Error::shape(path, "is not a text of 1 to 255 characters"))
 }
 
 fn vnfs(value: Value) -> Result<Vec<WantedVnf>, Error> {
-    let Value::Array(list) = value else { return Err(Error::shape("vnf", "is not a list")) };
+    let Value::Array(list) = value else {
+        return Err(Error::shape("vnf", "is not a list"));
+    };
     if list.len() > MAX_ITEMS {
         return Err(Error::shape("vnf", format!("has more than {MAX_ITEMS} entries")));
     }
     let mut vnfs: Vec<WantedVnf> = Vec::with_capacity(list.len());
     for (index, value) in list.into_iter().enumerate() {
         let path = format!("vnf:{index}");
-        let Value::Object(mut document) = value else { return Err(Error::shape(path, "is not a map")) };
+        let Value::Object(mut document) = value else {
+            return Err(Error::shape(path, "is not a map"));
+        };
         let id = match document.get("_id") {
             Some(Value::String(text)) if looks_like_uuid(text) => text.clone(),
             Some(_) => return Err(Error::shape(format!("{path}:_id"), "is not a UUID")),
@@ -169,11 +191,20 @@ fn vnfs(value: Value) -> Result<Vec<WantedVnf>, Error> {
         };
         let id = RecordId::new(id).map_err(|error| Error::shape(format!("{path}:_id"), error.to_string()))?;
         if vnfs.iter().any(|vnf| vnf.id == id) {
-            return Err(Error::shape(format!("{path}:_id"), format!("VNF '{id}' stands in the request twice")));
+            return Err(Error::shape(
+                format!("{path}:_id"),
+                format!("VNF '{id}' stands in the request twice"),
+            ));
         }
         let vld = items(&format!("{path}:vld"), document.remove("vld"))?;
         let vdur = items(&format!("{path}:vdur"), document.remove("vdur"))?;
-        vnfs.push(WantedVnf { id, vld, vdur, document, path });
+        vnfs.push(WantedVnf {
+            id,
+            vld,
+            vdur,
+            document,
+            path,
+        });
     }
     Ok(vnfs)
 }
@@ -181,7 +212,9 @@ fn vnfs(value: Value) -> Result<Vec<WantedVnf>, Error> {
 fn looks_like_uuid(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
-        && parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        && parts
+            .iter()
+            .all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// Parses a list of items; absent is empty.
@@ -199,7 +232,10 @@ pub(crate) fn items(path: &str, value: Option<Value>) -> Result<Vec<WantedItem>,
     for (index, value) in list.into_iter().enumerate() {
         let item = item(format!("{path}:{index}"), index, value)?;
         if !ids.insert(item.id.clone()) {
-            return Err(Error::shape(format!("{}:id", item.path), format!("id '{}' stands in the list twice", item.id)));
+            return Err(Error::shape(
+                format!("{}:id", item.path),
+                format!("id '{}' stands in the list twice", item.id),
+            ));
         }
         items.push(item);
     }
@@ -207,19 +243,26 @@ pub(crate) fn items(path: &str, value: Option<Value>) -> Result<Vec<WantedItem>,
 }
 
 fn item(path: String, index: usize, value: Value) -> Result<WantedItem, Error> {
-    let Value::Object(mut document) = value else { return Err(Error::shape(path, "is not a map")) };
+    let Value::Object(mut document) = value else {
+        return Err(Error::shape(path, "is not a map"));
+    };
     let id = match document.get("id") {
         None => index.to_string(),
         Some(Value::String(text)) => text.clone(),
         // LCM sends the id of an alternative image as integer.
         Some(Value::Number(number)) => number.to_string(),
-        Some(_) => return Err(Error::shape(format!("{path}:id"), "is not a text of 1 to 255 characters")),
+        Some(_) => {
+            return Err(Error::shape(
+                format!("{path}:id"),
+                "is not a text of 1 to 255 characters",
+            ));
+        }
     };
     let id = ItemId::new(id).map_err(|error| Error::shape(format!("{path}:id"), error.to_string()))?;
     document.insert("id".to_owned(), Value::String(id.to_string()));
     let common_id = match document.get("common_id") {
         None | Some(Value::Null) => None,
-        Some(value) => Some(short_text(&format!("{path}:common_id"), value.clone())?),
+        Some(value) => Some(short_text(&format!("{path}:common_id"), value)?),
     };
     let mut targets = Vec::new();
     match document.get("vim_info") {
@@ -230,7 +273,9 @@ fn item(path: String, index: usize, value: Value) -> Result<WantedItem, Error> {
                     continue;
                 }
                 let place = || format!("{path}:vim_info:{target}");
-                let parsed: TargetId = target.parse().map_err(|error| Error::shape(place(), format!("{error}")))?;
+                let parsed: TargetId = target
+                    .parse()
+                    .map_err(|error| Error::shape(place(), format!("{error}")))?;
                 if !info.is_object() {
                     return Err(Error::shape(place(), "is not a map"));
                 }
@@ -239,7 +284,13 @@ fn item(path: String, index: usize, value: Value) -> Result<WantedItem, Error> {
         }
         Some(_) => return Err(Error::shape(format!("{path}:vim_info"), "is not a map")),
     }
-    Ok(WantedItem { id, targets, common_id, document: Value::Object(document), path })
+    Ok(WantedItem {
+        id,
+        targets,
+        common_id,
+        document: Value::Object(document),
+        path,
+    })
 }
 
 #[cfg(test)]
@@ -248,16 +299,17 @@ mod tests {
     use serde_json::json;
 
     fn refused(body: Value) -> (String, String) {
-        match DeployRequest::parse(body).unwrap_err() {
-            Error::Shape { path, reason } => (path, reason),
-            other => panic!("{other:?}"),
-        }
+        let Error::Shape { path, reason } = DeployRequest::parse(body).unwrap_err() else {
+            panic!("not refused for its shape");
+        };
+        (path, reason)
     }
 
     #[test]
     fn a_terminate_body_of_lcm_wants_nothing() {
         let request =
-            DeployRequest::parse(json!({"ns": {"vld": []}, "vnf": [], "image": [], "flavor": [], "action_id": "op:1"})).unwrap();
+            DeployRequest::parse(json!({"ns": {"vld": []}, "vnf": [], "image": [], "flavor": [], "action_id": "op:1"}))
+                .unwrap();
         assert_eq!(request.action_id.unwrap().as_str(), "op:1");
         assert!(request.wanted.vnfs.is_empty() && request.wanted.ns.iter().all(|(_, items)| items.is_empty()));
     }
@@ -265,19 +317,26 @@ mod tests {
     #[test]
     fn errors_name_the_field() {
         assert_eq!(refused(json!([])).0, "");
-        assert_eq!(refused(json!({"nonsense": 1})).1, "Additional properties are not allowed ('nonsense' was unexpected)");
+        assert_eq!(
+            refused(json!({"nonsense": 1})).1,
+            "Additional properties are not allowed ('nonsense' was unexpected)"
+        );
         assert_eq!(refused(json!({"action_id": ""})).0, "action_id");
         assert_eq!(refused(json!({"vnf": [{}]})).0, "vnf:0");
         assert_eq!(refused(json!({"vnf": [{"_id": "x"}]})).0, "vnf:0:_id");
         assert_eq!(refused(json!({"image": [{"id": ""}]})).0, "image:0:id");
         assert_eq!(refused(json!({"image": [{"id": "a"}, {"id": "a"}]})).0, "image:1:id");
-        assert_eq!(refused(json!({"flavor": [{"vim_info": {"mars": {}}}]})).0, "flavor:0:vim_info:mars");
+        assert_eq!(
+            refused(json!({"flavor": [{"vim_info": {"mars": {}}}]})).0,
+            "flavor:0:vim_info:mars"
+        );
         assert_eq!(refused(json!({"ns": {"vld": {}}})).0, "ns:vld");
     }
 
     #[test]
     fn an_item_without_id_is_known_by_its_position_and_an_integer_id_is_text() {
-        let request = DeployRequest::parse(json!({"image": [{"image": "a"}, {"id": 7, "vim_info": {"vim:x": null}}]})).unwrap();
+        let request =
+            DeployRequest::parse(json!({"image": [{"image": "a"}, {"id": 7, "vim_info": {"vim:x": null}}]})).unwrap();
         let images = request.wanted.ns_items(ItemList::Image);
         assert_eq!(images[0].id.as_str(), "0");
         assert_eq!(images[1].document["id"], "7");

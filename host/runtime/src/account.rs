@@ -246,6 +246,12 @@ fn check_fit(account: &VimAccount, plugin: &Plugin) -> Result<(), LoadError> {
             account.id()
         )));
     }
+    let names_user = |url: url::Url| !url.username().is_empty() || url.password().is_some();
+    if url::Url::parse(&account.url).is_ok_and(names_user) {
+        return Err(unfit(
+            "its URL holds a user or a password, which the plugin would see; enter them in their own fields".into(),
+        ));
+    }
     let missing = plugin
         .descriptor
         .credentials

@@ -57,7 +57,8 @@ impl Invocation {
     where
         A: Send + 'static,
     {
-        let caller = tokio::runtime::Handle::current();
+        // The caller's own runtime, where its database driver lives.
+        let caller = tokio::runtime::Handle::try_current().unwrap_or_else(|_| core.guests().clone());
         let (identity, function) = (Arc::clone(&self.identity), self.function);
         let own = Arc::clone(core);
         let running = core.guests().spawn(
@@ -81,6 +82,11 @@ impl Invocation {
             Err(error) => {
                 let mut error = reader.error(&error);
                 error.message.push_str(&ended.shared.remarks());
+                // To the guest a refused request looks like a VIM that cannot be reached, which would be tried for a quarter of
+                // an hour; only an operator can end this one.
+                if ended.shared.has_refused() && matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout) {
+                    error.kind = ErrorKind::BadRequest;
+                }
                 Err(error)
             }
         }
@@ -194,7 +200,6 @@ fn reason(error: &wasmtime::Error, ctx: &Ctx) -> String {
     if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
         return "it called exit".into();
     }
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the other traps have texts of their own")]
     match error.downcast_ref::<Trap>() {
         Some(Trap::UnreachableCodeReached) => "it panicked or aborted".into(),
         Some(Trap::StackOverflow) => "its stack overflowed".into(),

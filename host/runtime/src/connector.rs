@@ -10,11 +10,11 @@ use vimhost_connector::{
 };
 use vimhost_model::{VimAccount, VimId};
 
-use crate::bindings::guest;
 use crate::bindings::host::vim_types as wit;
 use crate::call::{Invocation, Work};
 use crate::convert::{self, Reader, Rubbish, infrastructure as put};
 use crate::core::Core;
+use crate::lend::{Lend as _, Text};
 
 /// A connector. Looks its plugin up at each call, so a replaced plugin serves the next call of the same task.
 pub(crate) struct AccountConnector {
@@ -93,87 +93,6 @@ impl AccountConnector {
             function,
         };
         invocation.run(&self.core, call, work(told), read).await
-    }
-}
-
-/// How an owned value is passed to a generated function.
-trait Lend {
-    type Lent<'a>
-    where
-        Self: 'a;
-    fn lend(&self) -> Self::Lent<'_>;
-}
-
-macro_rules! lend_by_reference {
-    ($($type:ty),* $(,)?) => { $(
-        impl Lend for $type {
-            type Lent<'a> = &'a Self;
-            fn lend(&self) -> &Self {
-                self
-            }
-        }
-    )* };
-}
-
-macro_rules! lend_by_copy {
-    ($($type:ty),* $(,)?) => { $(
-        impl Lend for $type {
-            type Lent<'a> = Self;
-            fn lend(&self) -> Self {
-                *self
-            }
-        }
-    )* };
-}
-
-lend_by_reference!(
-    String,
-    wit::Call,
-    guest::infrastructure::Filter,
-    guest::infrastructure::FlavourData,
-    guest::infrastructure::NetworkRequest,
-    guest::infrastructure::GroupRequest,
-    guest::infrastructure::VolumeRequest,
-    guest::infrastructure::ServerRequest,
-    guest::connectivity::ServiceRequest,
-    guest::stacks::StackRef,
-    guest::stacks::StackRequest,
-    guest::stacks::StackContent,
-);
-lend_by_copy!(
-    wit::ElementKind,
-    guest::operations::PowerAction,
-    guest::stacks::UpdateMode,
-    u8
-);
-
-/// A text that has no name of its own in the contract, unlike an id: generated functions borrow the two differently.
-struct Text(String);
-
-impl Lend for Text {
-    type Lent<'a> = &'a str;
-    fn lend(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<T> Lend for Vec<T> {
-    type Lent<'a>
-        = &'a Self
-    where
-        T: 'a;
-    fn lend(&self) -> &Self {
-        self
-    }
-}
-
-impl<T: Lend> Lend for Option<T> {
-    type Lent<'a>
-        = Option<T::Lent<'a>>
-    where
-        T: 'a;
-    fn lend(&self) -> Option<T::Lent<'_>> {
-        self.as_ref().map(Lend::lend)
     }
 }
 

@@ -185,6 +185,11 @@ impl Shared {
         self.unanswered.load(Ordering::SeqCst) > 0 || !self.notes().begun.is_empty()
     }
 
+    /// Whether the host refused anything.
+    pub(crate) fn has_refused(&self) -> bool {
+        !self.notes().refusals.is_empty()
+    }
+
     /// What the call's error has to add for its reader.
     pub(crate) fn remarks(&self) -> String {
         let notes = self.notes();

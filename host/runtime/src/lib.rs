@@ -15,7 +15,7 @@
 //! | `imports` | log, journal and cache, as guests see them |
 //! | `egress` | the way out: policy, dialling, TLS, credentials |
 //! | `account` | what outlives a call |
-//! | `convert`, `connector` | the contract's records, and the engine's `Connector` |
+//! | `convert`, `lend`, `connector` | the contract's records, and the engine's `Connector` |
 
 #![deny(unsafe_code)]
 
@@ -32,6 +32,7 @@ mod engine;
 mod error;
 mod image;
 mod imports;
+mod lend;
 mod limits;
 mod link;
 mod load;

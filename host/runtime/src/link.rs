@@ -140,6 +140,10 @@ pub(crate) fn linker_for(common: &Linker<Ctx>, engine: &Engine, component: &Comp
             ));
         }
         for (item, export) in instance.exports(engine) {
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "only resources and functions are defined by a linker"
+            )]
             let linked = match export.ty {
                 // A resource arrives again in each interface that uses it, and is defined once, by the first.
                 ComponentItem::Resource(resource) if !seen.contains(&resource) => {

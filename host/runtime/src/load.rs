@@ -111,7 +111,7 @@ async fn prepare(core: &Arc<Core>, name: &str, digest: &str, bytes: Vec<u8>) -> 
         .await
         .map_err(|error| format!("compiling broke off: {error}"))??;
     core.registry.advance(name, digest, PluginState::Compiled);
-    introduce(core, digest, Arc::new(code)).await
+    introduce(core, name, digest, Arc::new(code)).await
 }
 
 /// What can be said before compiling.
@@ -175,10 +175,11 @@ fn link(core: &Core, digest: &str, image: &[u8]) -> Result<Code, Failure> {
 }
 
 /// Makes one instance, looks at the types of its functions, and asks it who it is.
-async fn introduce(core: &Arc<Core>, digest: &str, code: Arc<Code>) -> Result<Plugin, String> {
+async fn introduce(core: &Arc<Core>, name: &str, digest: &str, code: Arc<Code>) -> Result<Plugin, String> {
+    // It has not said who it is: the file has to do.
     let unknown = Arc::new(Identity {
-        name: "unknown".into(),
-        version: "unknown".into(),
+        name: name.rsplit('/').next().unwrap_or(name).to_owned(),
+        version: String::new(),
         digest: digest.to_owned(),
     });
     let invocation = Invocation {

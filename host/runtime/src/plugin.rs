@@ -28,7 +28,11 @@ pub(crate) struct Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digest = self.digest.get(..SHORT).unwrap_or(&self.digest);
-        write!(f, "plugin {} {} (digest {digest})", self.name, self.version)
+        f.write_str("plugin ")?;
+        for word in [&self.name, &self.version].into_iter().filter(|word| !word.is_empty()) {
+            write!(f, "{word} ")?;
+        }
+        write!(f, "(digest {digest})")
     }
 }
 

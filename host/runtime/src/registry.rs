@@ -128,11 +128,12 @@ impl Registry {
             return Ok(Arc::clone(plugin));
         }
         // A file that failed has no descriptor; its name is all there is to go by.
-        let failed = entries.iter().find_map(|entry| match &entry.info.state {
-            PluginState::Failed(reason) if file_stem(&entry.info.file).contains(vim_type) => {
-                Some((entry.info.file.clone(), reason.clone()))
-            }
-            _ => None,
+        let failed = entries.iter().find_map(|entry| {
+            let PluginState::Failed(reason) = &entry.info.state else {
+                return None;
+            };
+            let named = file_stem(&entry.info.file).contains(vim_type);
+            named.then(|| (entry.info.file.clone(), reason.clone()))
         });
         if let Some((plugin, reason)) = failed {
             return Err(LoadError::Unusable {

@@ -127,7 +127,7 @@ mod tests {
         let sink = Sink::new(32);
         sink.push(b"lost lost lost lost lost lost\n");
         sink.push(b"panicked at x\nnote: run with\n");
-        assert_eq!(sink.last_words(), "t | panicked at x | note: run with");
+        assert_eq!(sink.last_words(), "st | panicked at x | note: run with");
         assert_eq!(sink.dropped(), 27);
     }
 }

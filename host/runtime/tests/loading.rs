@@ -1,4 +1,11 @@
 //! From a file to a plugin, or to a reason.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helpers as well"
+)]
 
 mod support;
 
@@ -148,6 +155,9 @@ async fn an_account_must_fit_its_plugin() {
     assert_eq!(open(approved.clone()).await, "");
     approved.grants.approved_rules = Some("0".repeat(64));
     assert!(open(approved).await.contains("vimhost vim allow vim-1 --rules"));
+    let mut leaking = whole.clone();
+    leaking.url = "http://user:word@127.0.0.1:9".into();
+    assert!(open(leaking).await.contains("its URL holds a user or a password"));
     let mut ca = whole;
     ca.ca_certificates = Some("rubbish".into());
     assert!(open(ca).await.contains("CA certificates"));

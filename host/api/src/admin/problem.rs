@@ -30,12 +30,16 @@ struct WrongField<'a> {
     detail: &'a str,
 }
 
-/// Writes a refusal.
+/// Writes a refusal. A wrong shape is 400 here and 422 in NG-RO's dialect, which has that number from its own schema check.
 pub(super) fn write(failure: &Failure, _asked: &HeaderMap, id: &RequestId) -> Response {
+    let status = match failure.status {
+        StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
+        other => other,
+    };
     let problem = Problem {
         kind: format!("urn:vimhost:problem:{}", failure.code),
-        title: failure.status.canonical_reason().unwrap_or("Error"),
-        status: failure.status.as_u16(),
+        title: status.canonical_reason().unwrap_or("Error"),
+        status: status.as_u16(),
         detail: &failure.detail,
         request_id: id.as_str(),
         errors: failure
@@ -50,7 +54,7 @@ pub(super) fn write(failure: &Failure, _asked: &HeaderMap, id: &RequestId) -> Re
     // Writing texts and numbers to memory does not fail.
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = failure.status;
+    *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),

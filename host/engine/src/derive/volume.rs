@@ -32,7 +32,10 @@ mod tests {
     fn a_shared_volume_has_a_name_and_a_size() {
         let item = json!({"id": "7", "name": "shared-data-v", "size-of-storage": "10"});
         let derived = shared_volume(&Field::new("shared-volumes:0", &item)).unwrap();
-        assert_eq!(derived.params, Some(json!({"shared_volume_data": {"name": "shared-data-v", "size": 10}})));
+        assert_eq!(
+            derived.params,
+            Some(json!({"shared_volume_data": {"name": "shared-data-v", "size": 10}}))
+        );
         let item = json!({"id": "7"});
         let error = shared_volume(&Field::new("shared-volumes:0", &item)).unwrap_err();
         assert_eq!(error.path(), Some("shared-volumes:0:size"));

@@ -1,48 +1,88 @@
 //! What a connector's answer makes of a task.
 
+use std::time::Duration;
+
 use vimhost_connector::{Created, Error as CallError, ErrorKind, Found, Operated, Pending, Step};
-use vimhost_model::{IllegalMove, Item, Task, TaskId, TaskStatus, VimStatus};
+use vimhost_model::{IllegalMove, Item, Task, TaskAction, TaskId, TaskStatus, VimStatus};
 
 use super::{Answer, Effect, Machine, Request, request};
 use crate::retry;
 
+/// A connector that asks to be called again at once is called this much later: below it, one that never ends its work would
+/// keep a core busy.
+const SHORTEST_PENDING: Duration = Duration::from_millis(10);
+
+/// A connector cannot put a task off for longer: whatever it waits for is worth a look every ten minutes.
+const LONGEST_PENDING: Duration = Duration::from_secs(600);
+
 impl Machine<'_> {
     /// Takes an answer in. An answer to a task that is over by now changes nothing.
     pub(super) fn answered(&mut self, id: &TaskId, answer: Answer) -> Result<(), IllegalMove> {
-        let Some(index) = self.resource.tasks.iter().position(|task| task.id == *id && task.status.is_open()) else {
+        let Some(index) = self
+            .resource
+            .tasks
+            .iter()
+            .position(|task| task.id == *id && self.awaits_answer(task))
+        else {
             return Ok(());
         };
         match answer {
-            Answer::Found(Ok(found)) => self.found(index, found),
-            Answer::Found(Err(error)) => self.failed_call(index, &error),
-            Answer::Created(Ok(Step::Done(created))) => self.created(index, created),
-            Answer::Created(Err(error)) => self.failed_call(index, &error),
-            Answer::Deleted(Ok(Step::Done(()))) => self.deleted(index, "DELETED"),
-            Answer::Deleted(Err(error)) if error.kind == ErrorKind::NotFound => self.deleted(index, "already deleted"),
-            Answer::Deleted(Err(error)) => self.failed_call(index, &error),
-            Answer::Operated(Ok(Step::Done(operated))) => self.operated(index, &operated),
-            Answer::Operated(Err(error)) => self.failed_call(index, &error),
+            Answer::Found(Ok(found)) => self.found(index, found)?,
+            // What is looked for by its id and does not exist was not found.
+            Answer::Found(Err(error)) if error.kind == ErrorKind::NotFound => self.found(index, Vec::new())?,
+            Answer::Created(Ok(Step::Done(created))) => self.created(index, created)?,
+            Answer::Deleted(Ok(Step::Done(()))) => self.deleted(index, "DELETED")?,
+            Answer::Deleted(Err(error)) if error.kind == ErrorKind::NotFound => {
+                self.deleted(index, "already deleted")?;
+            }
+            Answer::Operated(Ok(Step::Done(operated))) => self.operated(index, &operated)?,
+            Answer::Found(Err(error))
+            | Answer::Created(Err(error))
+            | Answer::Deleted(Err(error))
+            | Answer::Operated(Err(error)) => self.failed_call(index, &error)?,
             Answer::Created(Ok(Step::Pending(pending)))
             | Answer::Deleted(Ok(Step::Pending(pending)))
-            | Answer::Operated(Ok(Step::Pending(pending))) => self.pending(index, pending),
+            | Answer::Operated(Ok(Step::Pending(pending))) => self.pending(index, pending)?,
         }
+        // Whatever the answer was, another task of the resource may have waited for it.
+        if !self
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Call(..) | Effect::WakeAt(_)))
+        {
+            self.effects.push(Effect::LookAgain);
+        }
+        Ok(())
+    }
+
+    /// Whether a call of the task can be outstanding. A creation in BUILD that has its id waits for observation only, so an answer
+    /// that comes twice is taken once.
+    fn awaits_answer(&self, task: &Task) -> bool {
+        let made =
+            task.action == TaskAction::Create && task.status == TaskStatus::Build && self.resource.vim.vim_id.is_some();
+        task.status.is_open() && !made
     }
 
     /// The search of a creation is over (NG-RO engine §10).
     fn found(&mut self, index: usize, found: Vec<Found>) -> Result<(), IllegalMove> {
-        let Some(task) = self.resource.tasks.get(index) else { return Ok(()) };
+        let Some(task) = self.resource.tasks.get(index) else {
+            return Ok(());
+        };
         let id = task.id.clone();
-        let what = match self.resource.item {
-            Item::Net => "network",
-            Item::Image => "image",
-            _ => "element",
+        let what = if self.resource.item == Item::Net {
+            "network"
+        } else if self.resource.item == Item::Image {
+            "image"
+        } else {
+            "element"
         };
         let criteria = criteria(task);
         let mut found = found.into_iter();
         match (found.next(), found.next()) {
-            (Some(_), Some(_)) if matches!(self.resource.item, Item::Net | Item::Image) => {
-                self.fail(index, format!("More than one {what} found with this criteria: '{criteria}'"))
-            }
+            (Some(_), Some(_)) if matches!(self.resource.item, Item::Net | Item::Image) => self.fail(
+                index,
+                format!("More than one {what} found with this criteria: '{criteria}'"),
+            ),
             (Some(only), _) => self.use_found(index, only),
             (None, _) => match request::create_when_not_found(task, self.around.config) {
                 Some(Ok(request)) => {
@@ -59,7 +99,7 @@ impl Machine<'_> {
     }
 
     /// An element of somebody else is used: it is never deleted.
-    fn use_found(&mut self, index: usize, found: Found) -> Result<(), IllegalMove> {
+    pub(super) fn use_found(&mut self, index: usize, found: Found) -> Result<(), IllegalMove> {
         let observed = is_observed(self.resource.item);
         let active = found.status_text.as_deref() == Some("ACTIVE");
         let vim = &mut self.resource.vim;
@@ -99,8 +139,6 @@ impl Machine<'_> {
         }
         self.resource.observed_unchanged = 0;
         self.resource.observe_at = (to == TaskStatus::Build).then_some(now);
-        // Others may hold it too, or it may be given up by now.
-        self.effects.push(Effect::LookAgain);
         Ok(())
     }
 
@@ -114,7 +152,6 @@ impl Machine<'_> {
         self.resource.journal.clear();
         self.resource.observe_at = None;
         self.effects.push(Effect::CloseJournal);
-        self.effects.push(Effect::LookAgain);
         self.end_deletion(index, TaskStatus::Finished)
     }
 
@@ -126,12 +163,14 @@ impl Machine<'_> {
             task.move_to(TaskStatus::Finished)?;
             settle(task);
         }
-        self.effects.push(Effect::LookAgain);
         Ok(())
     }
 
     fn pending(&mut self, index: usize, pending: Pending) -> Result<(), IllegalMove> {
-        let at = self.around.now.plus(pending.again_in);
+        let at = self
+            .around
+            .now
+            .plus(pending.again_in.clamp(SHORTEST_PENDING, LONGEST_PENDING));
         if let Some(task) = self.resource.tasks.get_mut(index) {
             task.move_to(TaskStatus::Build)?;
             task.attempt = 0;
@@ -144,13 +183,17 @@ impl Machine<'_> {
 
     /// The call failed: again later, or never.
     fn failed_call(&mut self, index: usize, error: &CallError) -> Result<(), IllegalMove> {
-        let Some(task) = self.resource.tasks.get_mut(index) else { return Ok(()) };
-        let deleting = task.action == vimhost_model::TaskAction::Delete;
-        let Some(pause) = retry::pause(task.action, error, task.attempt) else {
-            let message = if deleting { format!("Error while deleting: {}", error.message) } else { error.message.clone() };
-            self.fail(index, message)?;
-            self.effects.push(Effect::LookAgain);
+        let Some(task) = self.resource.tasks.get_mut(index) else {
             return Ok(());
+        };
+        let deleting = task.action == TaskAction::Delete;
+        let Some(pause) = retry::pause(task.action, error, task.attempt) else {
+            let message = if deleting {
+                format!("Error while deleting: {}", error.message)
+            } else {
+                error.message.clone()
+            };
+            return self.fail(index, message);
         };
         let at = self.around.now.plus(pause);
         task.attempt = task.attempt.saturating_add(1);
@@ -181,6 +224,8 @@ fn criteria(task: &Task) -> String {
 
 fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }
-

@@ -57,7 +57,11 @@ impl Machine<'_> {
                 self.fail(index, format!("item '{}' cannot be deleted", self.resource.item))?;
                 continue;
             };
-            let request = DeleteRequest { kind, id: self.resource.vim.vim_id.clone(), hold: Vec::new() };
+            let request = DeleteRequest {
+                kind,
+                id: self.resource.vim.vim_id.clone(),
+                hold: Vec::new(),
+            };
             self.call(index, Request::Delete(request));
             return Ok(true);
         }
@@ -90,12 +94,31 @@ impl Machine<'_> {
             if self.too_early(index) {
                 return Ok(true);
             }
-            let Some(mut task) = self.resource.tasks.get(index).cloned() else { return Ok(false) };
+            let Some(mut task) = self.resource.tasks.get(index).cloned() else {
+                return Ok(false);
+            };
             if let Some(params) = &mut task.params {
                 crate::plan::put_texts_back(params, self.around.texts);
             }
+            if task
+                .params
+                .as_ref()
+                .is_some_and(|params| !crate::plan::text_digests(params).is_empty())
+            {
+                // A VM without its user data would look healthy and be of no use.
+                self.fail(
+                    index,
+                    "a large text of its parameters is missing in the store".to_owned(),
+                )?;
+                continue;
+            }
+            if let Some(given) = request::given(&task) {
+                self.use_found(index, given)?;
+                continue;
+            }
             // What an earlier try began is found by its token, not by a search for somebody else's element.
-            let searching = task.find_params.is_some() && self.resource.journal.is_empty() && task.status == TaskStatus::Scheduled;
+            let searching =
+                request::is_searched(&task) && self.resource.journal.is_empty() && task.status == TaskStatus::Scheduled;
             let request = if searching {
                 request::find(&task, self.around.config).map(Request::Find)
             } else {
@@ -113,11 +136,16 @@ impl Machine<'_> {
 
     /// True when a command has the floor.
     fn look_at_commands(&mut self) -> Result<bool, IllegalMove> {
-        while let Some(index) = self.first_open(TaskAction::Exec).or_else(|| self.first_open(TaskAction::Update)) {
+        while let Some(index) = self
+            .first_open(TaskAction::Exec)
+            .or_else(|| self.first_open(TaskAction::Update))
+        {
             if self.too_early(index) {
                 return Ok(true);
             }
-            let Some(task) = self.resource.tasks.get(index) else { return Ok(false) };
+            let Some(task) = self.resource.tasks.get(index) else {
+                return Ok(false);
+            };
             match request::operate(task, self.resource.vim.vim_id.as_ref()) {
                 Ok(request) => {
                     self.call(index, Request::Operate(request));
@@ -130,12 +158,17 @@ impl Machine<'_> {
     }
 
     fn first_open(&self, action: TaskAction) -> Option<usize> {
-        self.resource.tasks.iter().position(|task| task.action == action && task.status.is_open())
+        self.resource
+            .tasks
+            .iter()
+            .position(|task| task.action == action && task.status.is_open())
     }
 
     /// A deletion ends the creations it is about: those before it that write to the same item.
     fn end_creations_before(&mut self, deletion: usize) -> Result<(), IllegalMove> {
-        let Some(item) = self.resource.tasks.get(deletion).map(|task| task.target_record.clone()) else { return Ok(()) };
+        let Some(item) = self.resource.tasks.get(deletion).map(|task| task.target_record.clone()) else {
+            return Ok(());
+        };
         for task in self.resource.tasks.iter_mut().take(deletion) {
             if task.action == TaskAction::Create && task.target_record == item && task.status != TaskStatus::Finished {
                 task.move_to(TaskStatus::Finished)?;
@@ -156,43 +189,83 @@ impl Machine<'_> {
             self.resource.vim.vim_id = None;
             self.resource.observe_at = None;
         }
-        let begun = self.resource.tasks.get(index).is_some_and(|task| task.status == TaskStatus::Build);
-        let to = if begun { TaskStatus::Finished } else { TaskStatus::Superseded };
+        let begun = self
+            .resource
+            .tasks
+            .get(index)
+            .is_some_and(|task| task.status == TaskStatus::Build);
+        let to = if begun {
+            TaskStatus::Finished
+        } else {
+            TaskStatus::Superseded
+        };
         self.end_deletion(index, to)
     }
 
-    /// A deletion is over: its record is cleared.
+    /// A deletion is over: its record is cleared, unless the element is made anew under the same item. The record then speaks of the
+    /// new one already.
     pub(super) fn end_deletion(&mut self, index: usize, to: TaskStatus) -> Result<(), IllegalMove> {
         let target = self.resource.target.clone();
-        if let Some(task) = self.resource.tasks.get_mut(index) {
-            task.move_to(to)?;
-            task.message = None;
-            task.not_before = None;
-            task.connector_state = None;
-            self.records.push(record::cleared(&task.target_record, &target));
+        let Some(task) = self.resource.tasks.get_mut(index) else {
+            return Ok(());
+        };
+        task.move_to(to)?;
+        task.message = None;
+        task.not_before = None;
+        task.connector_state = None;
+        let item = task.target_record.clone();
+        let deletions = self
+            .resource
+            .tasks
+            .iter()
+            .skip(index)
+            .filter(|task| task.action == TaskAction::Delete);
+        if !deletions.filter(|task| task.target_record == item).any(is_replacement) {
+            self.records.push(record::cleared(&item, &target));
         }
         Ok(())
     }
 
-    /// A second holder takes over what the first one made (NG-RO engine §9.4). True when there is such a one.
+    /// A second holder takes over what the first one made (NG-RO engine §9.4). True when there is such an element.
+    ///
+    /// The first one may have given it up meanwhile: the element is ours all the same, so it is neither made nor looked for again.
     fn share_with_another(&mut self, index: usize) -> Result<bool, IllegalMove> {
-        let state = self
+        if self.resource.vim.vim_id.is_none() {
+            return Ok(false);
+        }
+        let of_another = self
             .resource
             .live_creates()
-            .find(|task| matches!(task.status, TaskStatus::Build | TaskStatus::Done) && self.resource.vim.vim_id.is_some())
+            .find(|task| matches!(task.status, TaskStatus::Build | TaskStatus::Done))
             .map(|task| task.status);
-        let (Some(state), Some(task)) = (state, self.resource.tasks.get_mut(index)) else { return Ok(false) };
+        let observed = super::answer::is_observed(self.resource.item);
+        let in_service = !observed || self.resource.vim.vim_status == Some(VimStatus::Active);
+        let state = of_another.unwrap_or(if in_service {
+            TaskStatus::Done
+        } else {
+            TaskStatus::Build
+        });
+        let Some(task) = self.resource.tasks.get_mut(index) else {
+            return Ok(false);
+        };
         if task.status != TaskStatus::Scheduled {
             return Ok(false);
         }
         task.move_to(state)?;
+        task.message = None;
+        task.not_before = None;
+        if state == TaskStatus::Build && self.resource.observe_at.is_none() {
+            self.resource.observe_at = Some(self.around.now);
+        }
         self.records.extend(record::everything(&self.resource, index));
         Ok(true)
     }
 
     /// Whether what a task depends on is there, or gone.
     fn readiness(&self, index: usize) -> Ready {
-        let Some(task) = self.resource.tasks.get(index) else { return Ready::Yes(HashMap::new()) };
+        let Some(task) = self.resource.tasks.get(index) else {
+            return Ready::Yes(HashMap::new());
+        };
         let mut references = HashMap::new();
         let mut waiting = Vec::new();
         for dependency in &task.depends_on {
@@ -204,7 +277,13 @@ impl Machine<'_> {
                     }
                     Some(Creation::Awaited) => waiting.push(dependency.resource.clone()),
                     Some(Creation::Failed(why)) => {
-                        return Ready::Never(depends_on_failed(task, other.map(|o| o.item), "create", &dependency.reference, why));
+                        return Ready::Never(depends_on_failed(
+                            task,
+                            other.map(|o| o.item),
+                            "create",
+                            &dependency.reference,
+                            why,
+                        ));
                     }
                     Some(Creation::Over) | None => {
                         return Ready::Never(format!("Cannot get depending task {}", dependency.reference));
@@ -213,13 +292,23 @@ impl Machine<'_> {
                 Until::Deleted => match other.map(|other| &other.deletion) {
                     Some(Deletion::Awaited) => waiting.push(dependency.resource.clone()),
                     Some(Deletion::Failed(why)) => {
-                        return Ready::Never(depends_on_failed(task, other.map(|o| o.item), "delete", &dependency.reference, why));
+                        return Ready::Never(depends_on_failed(
+                            task,
+                            other.map(|o| o.item),
+                            "delete",
+                            &dependency.reference,
+                            why,
+                        ));
                     }
                     Some(Deletion::Clear) | None => {}
                 },
             }
         }
-        if waiting.is_empty() { Ready::Yes(references) } else { Ready::Wait(waiting) }
+        if waiting.is_empty() {
+            Ready::Yes(references)
+        } else {
+            Ready::Wait(waiting)
+        }
     }
 
     /// True when the task's pause is not over; the wake-up is asked for.
@@ -243,7 +332,9 @@ impl Machine<'_> {
 
     /// A task is given up.
     pub(super) fn fail(&mut self, index: usize, message: String) -> Result<(), IllegalMove> {
-        let Some(task) = self.resource.tasks.get_mut(index) else { return Ok(()) };
+        let Some(task) = self.resource.tasks.get_mut(index) else {
+            return Ok(());
+        };
         task.move_to(TaskStatus::Failed)?;
         task.message = Some(message.clone());
         task.not_before = None;
@@ -253,16 +344,32 @@ impl Machine<'_> {
             self.resource.vim.vim_status = Some(VimStatus::VimError);
             self.resource.vim.vim_message = Some(message);
         }
-        if let Some(task) = self.resource.tasks.get(index).filter(|task| task.action == TaskAction::Delete) {
+        if let Some(task) = self
+            .resource
+            .tasks
+            .get(index)
+            .filter(|task| task.action == TaskAction::Delete)
+        {
             self.records.push(record::failed(&self.resource, &task.target_record));
         }
         Ok(())
     }
 }
 
+/// Whether a deletion makes room for a new element of the same item (see [`crate::plan::REPLACED`]).
+fn is_replacement(task: &Task) -> bool {
+    task.params
+        .as_ref()
+        .and_then(|params| params.get(crate::plan::REPLACED))
+        .is_some()
+}
+
 /// The text of NG-RO (engine §9.3), its parenthesis balanced.
 fn depends_on_failed(task: &Task, item: Option<Item>, verb: &str, reference: &str, why: &str) -> String {
     let action = task.action.as_str().to_lowercase();
     let item = item.map_or("element", Item::as_str);
-    format!("Cannot {action} {} because depends on failed {verb} {item} (id={reference}): {why}", task.item)
+    format!(
+        "Cannot {action} {} because depends on failed {verb} {item} (id={reference}): {why}",
+        task.item
+    )
 }

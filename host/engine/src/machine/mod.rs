@@ -36,8 +36,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use vimhost_connector::{
-    CreateRequest, Created, DeleteRequest, Error as CallError, FindRequest, Found, Observation, OperateRequest, Operated,
-    Step,
+    CreateRequest, Created, DeleteRequest, Error as CallError, FindRequest, Found, Observation, OperateRequest,
+    Operated, Step,
 };
 use vimhost_model::{IllegalMove, RecordChange, Resource, ResourceId, TaskId, Timestamp, VimId};
 
@@ -115,7 +115,7 @@ pub enum Effect {
     Observe,
     /// Look again at once: the state has changed and something else may be due.
     LookAgain,
-    /// Drop the journal: its element is gone, and what is left in it was to be kept.
+    /// Drop the journal, before the state is written down: its element is gone, and what is left in it was to be kept.
     CloseJournal,
 }
 
@@ -138,19 +138,34 @@ pub struct Outcome {
 /// When the rules would make a task move illegally: a fault of the machine itself, never of data.
 pub fn apply(resource: Resource, event: Event, around: &Surroundings<'_>) -> Result<Outcome, IllegalMove> {
     let before = resource.clone();
-    let mut step = Machine { resource, around, effects: Vec::new(), records: Vec::new() };
+    let mut step = Machine {
+        resource,
+        around,
+        effects: Vec::new(),
+        records: Vec::new(),
+    };
     match event {
         Event::Look => step.look()?,
         Event::Answered(task, answer) => step.answered(&task, answer)?,
         Event::Observed(sight) => step.observed(sight)?,
     }
-    let Machine { mut resource, effects, mut records, .. } = step;
+    let Machine {
+        mut resource,
+        effects,
+        mut records,
+        ..
+    } = step;
     let changed = resource != before;
     if changed {
         resource.modified_at = around.now;
         records.splice(0..0, record::shown(&before, &resource));
     }
-    Ok(Outcome { resource, changed, records, effects })
+    Ok(Outcome {
+        resource,
+        changed,
+        records,
+        effects,
+    })
 }
 
 /// The machine at work on one resource.

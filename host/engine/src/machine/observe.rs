@@ -8,8 +8,8 @@ use super::{Effect, Machine, Sight};
 use crate::retry;
 
 /// An element that was just made and is not shown yet is looked for this often before it counts as gone: VIMs answer lists from
-/// caches.
-const SIGHTS_BEFORE_GONE: u32 = 5;
+/// caches and replicas that lag by seconds. With the pauses of [`retry::observation_pause`] this is about eight seconds.
+const SIGHTS_BEFORE_GONE: u32 = 13;
 
 /// How long a failed element rests before it is observed again; it can recover (NG-RO engine §9.7).
 const FAILED_PAUSE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -63,7 +63,9 @@ impl Machine<'_> {
             task.action == vimhost_model::TaskAction::Create
                 && matches!(task.status, TaskStatus::Build | TaskStatus::Done | TaskStatus::Failed)
         };
-        let Some(task) = self.resource.tasks.get_mut(index).filter(live) else { return Ok(()) };
+        let Some(task) = self.resource.tasks.get_mut(index).filter(live) else {
+            return Ok(());
+        };
         let to = match (task.status, seen) {
             (_, ElementStatus::Active) => TaskStatus::Done,
             // Being rebooted or migrated is not being made: what is in service stays so.
@@ -85,7 +87,10 @@ impl Machine<'_> {
     }
 
     fn gone(&mut self) -> Result<(), IllegalMove> {
-        let building = self.resource.live_creates().any(|task| task.status == TaskStatus::Build);
+        let building = self
+            .resource
+            .live_creates()
+            .any(|task| task.status == TaskStatus::Build);
         if building && self.resource.observed_unchanged < SIGHTS_BEFORE_GONE {
             self.next_sight(true);
             return Ok(());
@@ -94,6 +99,7 @@ impl Machine<'_> {
         vim.vim_status = Some(VimStatus::Deleted);
         vim.vim_message = Some("Deleted externally".to_owned());
         vim.vim_id = None;
+        vim.vim_name = None;
         vim.interfaces.clear();
         self.resource.observe_at = None;
         for task in &mut self.resource.tasks {
@@ -109,12 +115,25 @@ impl Machine<'_> {
 
     /// When the element is looked at next, beside the idle ones.
     fn next_sight(&mut self, unchanged: bool) {
-        let building = self.resource.live_creates().any(|task| task.status == TaskStatus::Build);
-        let failed = self.resource.live_creates().any(|task| task.status == TaskStatus::Failed);
-        self.resource.observed_unchanged =
-            if unchanged && building { self.resource.observed_unchanged.saturating_add(1) } else { 0 };
+        let building = self
+            .resource
+            .live_creates()
+            .any(|task| task.status == TaskStatus::Build);
+        let failed = self
+            .resource
+            .live_creates()
+            .any(|task| task.status == TaskStatus::Failed);
+        self.resource.observed_unchanged = if unchanged && building {
+            self.resource.observed_unchanged.saturating_add(1)
+        } else {
+            0
+        };
         self.resource.observe_at = if building {
-            Some(self.around.now.plus(retry::observation_pause(self.resource.observed_unchanged)))
+            Some(
+                self.around
+                    .now
+                    .plus(retry::observation_pause(self.resource.observed_unchanged)),
+            )
         } else if failed {
             Some(self.around.now.plus(FAILED_PAUSE))
         } else {
@@ -134,20 +153,37 @@ pub(super) fn details(details: &Value) -> String {
 /// What is wrong with an element, if anything.
 fn message(observation: &Observation) -> Option<String> {
     match observation.status {
-        ElementStatus::Error => {
-            Some(observation.message.clone().unwrap_or_else(|| format!("VIM status reported {}", observation.status_text)))
-        }
+        ElementStatus::Error => Some(
+            observation
+                .message
+                .clone()
+                .unwrap_or_else(|| format!("VIM status reported {}", observation.status_text)),
+        ),
         ElementStatus::Other => Some(format!("VIM status reported {}", observation.status_text)),
-        _ => observation.message.clone(),
+        ElementStatus::Active
+        | ElementStatus::Build
+        | ElementStatus::Paused
+        | ElementStatus::Suspended
+        | ElementStatus::Inactive
+        | ElementStatus::Down => observation.message.clone(),
     }
 }
 
 /// Interfaces in request order, management flags put on (NG-RO engine §10.2).
 fn show_server(vim: &mut VimState, server: &ServerObservation, (vnf, vdu): (Option<usize>, Option<usize>)) {
     let mut interfaces: Vec<Option<InterfaceInfo>> = if vim.interfaces_vim_ids.is_empty() {
-        server.interfaces.iter().map(|interface| Some(shown(interface))).collect()
+        server
+            .interfaces
+            .iter()
+            .map(|interface| Some(shown(interface)))
+            .collect()
     } else {
-        let find = |id: &Option<VimId>| server.interfaces.iter().find(|interface| Some(&interface.id) == id.as_ref());
+        let find = |id: &Option<VimId>| {
+            server
+                .interfaces
+                .iter()
+                .find(|interface| Some(&interface.id) == id.as_ref())
+        };
         vim.interfaces_vim_ids.iter().map(|id| find(id).map(shown)).collect()
     };
     if let Some(Some(interface)) = vnf.and_then(|index| interfaces.get_mut(index)) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use vimhost_model::{
-    FieldPath, InterfaceInfo, Item, ItemList, ItemRef, RecordChange, Resource, TargetId, Task, TaskAction,
-    TaskStatus, VimState, VimStatus,
+    FieldPath, InterfaceInfo, Item, ItemList, ItemRef, RecordChange, Resource, TargetId, Task, TaskAction, TaskStatus,
+    VimState, VimStatus,
 };
 
 /// The changes that take records from showing `before` to showing `after`, for every item that holds the element.
@@ -11,20 +11,32 @@ pub(super) fn shown(before: &Resource, after: &Resource) -> Vec<RecordChange> {
     if before.vim == after.vim {
         return Vec::new();
     }
-    after.live_creates().flat_map(|task| of_holder(&before.vim, after, task)).collect()
+    after
+        .live_creates()
+        .flat_map(|task| of_holder(&before.vim, after, task))
+        .collect()
 }
 
 /// Everything, for an item that has just become a holder.
 pub(super) fn everything(resource: &Resource, index: usize) -> Vec<RecordChange> {
-    resource.tasks.get(index).map(|task| of_holder(&VimState::default(), resource, task)).unwrap_or_default()
+    resource
+        .tasks
+        .get(index)
+        .map(|task| of_holder(&VimState::default(), resource, task))
+        .unwrap_or_default()
 }
 
 /// The failure of a task whose item holds nothing any more.
 pub(super) fn failed(resource: &Resource, item: &ItemRef) -> RecordChange {
     let mut change = RecordChange::to_item(item);
     let path = vim_info(&resource.target);
-    change.set.push((path.clone().key("vim_status"), json!(resource.vim.vim_status.map(VimStatus::as_str))));
-    change.set.push((path.key("vim_message"), json!(resource.vim.vim_message)));
+    change.set.push((
+        path.clone().key("vim_status"),
+        json!(resource.vim.vim_status.map(VimStatus::as_str)),
+    ));
+    change
+        .set
+        .push((path.key("vim_message"), json!(resource.vim.vim_message)));
     change
 }
 
@@ -63,7 +75,11 @@ fn of_holder(before: &VimState, resource: &Resource, task: &Task) -> Vec<RecordC
     let mut changes = Vec::new();
     if resource.item == Item::Vdu && task.target_record.list == ItemList::Vdur {
         field("interfaces", json!(before.interfaces), json!(after.interfaces));
-        field("interfaces_backup", json!(before.interfaces_backup), json!(after.interfaces_backup));
+        field(
+            "interfaces_backup",
+            json!(before.interfaces_backup),
+            json!(after.interfaces_backup),
+        );
         changes.extend(of_vdu(before, after, task, &mut change));
     }
     if !change.is_empty() {
@@ -92,13 +108,18 @@ fn of_vdu(before: &VimState, after: &VimState, task: &Task, change: &mut RecordC
     for (index, interface) in after.interfaces.iter().enumerate() {
         let Some(interface) = interface else { continue };
         of_interface(index, interface, change);
-        let first_address = interface.ip_address.as_deref().and_then(|text| text.split(';').next()).filter(|text| !text.is_empty());
+        let first_address = interface
+            .ip_address
+            .as_deref()
+            .and_then(|text| text.split(';').next())
+            .filter(|text| !text.is_empty());
         if let Some(address) = first_address {
             if interface.mgmt_vdu_interface {
                 change.set.push((FieldPath::keys(["ip-address"]), json!(address)));
             }
             if interface.mgmt_vnf_interface {
-                let mut of_vnf = RecordChange::to_record(task.target_record.collection, task.target_record.record.clone());
+                let mut of_vnf =
+                    RecordChange::to_record(task.target_record.collection, task.target_record.record.clone());
                 of_vnf.set.push((FieldPath::keys(["ip-address"]), json!(address)));
                 vnf = Some(of_vnf);
             }
@@ -110,9 +131,14 @@ fn of_vdu(before: &VimState, after: &VimState, task: &Task, change: &mut RecordC
 fn of_interface(index: usize, interface: &InterfaceInfo, change: &mut RecordChange) {
     let path = FieldPath::keys(["interfaces"]).index(index);
     change.set.push((path.clone().key("vlan"), json!(interface.vlan)));
-    change.set.push((path.clone().key("compute_node"), json!(interface.compute_node)));
+    change
+        .set
+        .push((path.clone().key("compute_node"), json!(interface.compute_node)));
     change.set.push((path.clone().key("pci"), json!(interface.pci)));
-    for (key, value) in [("ip-address", &interface.ip_address), ("mac-address", &interface.mac_address)] {
+    for (key, value) in [
+        ("ip-address", &interface.ip_address),
+        ("mac-address", &interface.mac_address),
+    ] {
         if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
             change.set.push((path.clone().key(key), json!(value)));
         }

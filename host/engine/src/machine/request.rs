@@ -8,13 +8,40 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use vimhost_connector::{
     CloudConfig, CloudFile, CloudUser, CreateRequest, DiskSource, Encapsulation, Endpoint, Filter, FindRequest,
-    FlavourData, FloatingIp, GroupRequest, InterfaceKind, InterfaceUse, IpProfile, NetworkKind, NetworkRequest,
-    OperateRequest, PortSecurityDisableStrategy, PowerAction, ProviderNetwork, ServerDisk, ServerInterface, ServerRequest,
-    ServiceRequest, ServiceType, VolumeRequest,
+    FlavourData, FloatingIp, Found, GroupRequest, InterfaceKind, InterfaceUse, IpProfile, NetworkKind, NetworkRequest,
+    OperateRequest, PortSecurityDisableStrategy, PowerAction, ProviderNetwork, ServerDisk, ServerInterface,
+    ServerRequest, ServiceRequest, ServiceType, VolumeRequest,
 };
 use vimhost_model::{Item, Task, VimId};
 
 type Result<T> = std::result::Result<T, String>;
+
+/// An existing element that the request names by an id the VIM needs not be asked about (NG-RO from release 14).
+pub(super) fn given(task: &Task) -> Option<Found> {
+    let params = task.find_params.as_ref().filter(|_| task.item == Item::Flavor)?;
+    let id = VimId::new(text(params, "vim_flavor_id")?).ok()?;
+    Some(Found {
+        id,
+        name: None,
+        status_text: None,
+        details: Value::Null,
+    })
+}
+
+/// Whether an existing element is looked for before one is made.
+pub(super) fn is_searched(task: &Task) -> bool {
+    task.find_params.is_some() || existing_group(task).is_some()
+}
+
+/// The placement group that the request wants to be used, if it exists.
+fn existing_group(task: &Task) -> Option<&str> {
+    let data = task
+        .params
+        .as_ref()
+        .filter(|_| task.item == Item::AffinityGroup)?
+        .get("affinity_group_data")?;
+    text(data, "vim-affinity-group-id")
+}
 
 /// The search that comes before a creation.
 pub(super) fn find(task: &Task, config: &Map<String, Value>) -> Result<FindRequest> {
@@ -27,11 +54,18 @@ pub(super) fn find(task: &Task, config: &Map<String, Value>) -> Result<FindReque
             Err("an existing flavour can be named by its id (vim_flavor_id) only".to_owned())
         }
         Item::Flavor => Ok(FindRequest::Flavour(flavour(part(params, "flavor_data")?)?)),
-        Item::AffinityGroup => match text(params, "vim-affinity-group-id") {
+        Item::AffinityGroup => match existing_group(task) {
             Some(id) => Ok(FindRequest::Group(vim_id(id)?)),
             None => Err("a group is looked for without an id".to_owned()),
         },
-        other => Err(format!("item '{other}' is not looked for")),
+        other @ (Item::Vdu
+        | Item::SharedVolume
+        | Item::SdnNet
+        | Item::Stack
+        | Item::Update
+        | Item::Migrate
+        | Item::VerticalScale
+        | Item::Console) => Err(format!("item '{other}' is not looked for")),
     }
 }
 
@@ -39,30 +73,53 @@ pub(super) fn find(task: &Task, config: &Map<String, Value>) -> Result<FindReque
 fn management_filter(params: &Value, config: &Map<String, Value>) -> Result<Filter> {
     let of_config = |key: &str| config.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     if let Some(id) = of_config("management_network_id") {
-        return Ok(Filter { id: Some(vim_id(id)?), ..Filter::default() });
+        return Ok(Filter {
+            id: Some(vim_id(id)?),
+            ..Filter::default()
+        });
     }
     let name = of_config("management_network_name").or_else(|| text(params, "name"));
-    Ok(Filter { name: name.map(str::to_owned), ..Filter::default() })
+    Ok(Filter {
+        name: name.map(str::to_owned),
+        ..Filter::default()
+    })
 }
 
 fn filter(params: &Value) -> Result<Filter> {
     let map = part(params, "filter_dict")?;
     let id = text(map, "id").map(vim_id).transpose()?;
     let owned = |key| text(map, key).map(str::to_owned);
-    let filter = Filter { name: owned("name"), id, checksum: owned("checksum"), shared: None };
-    if filter == Filter::default() { Err("the search has no criteria".to_owned()) } else { Ok(filter) }
+    let filter = Filter {
+        name: owned("name"),
+        id,
+        checksum: owned("checksum"),
+        shared: None,
+    };
+    if filter == Filter::default() {
+        Err("the search has no criteria".to_owned())
+    } else {
+        Ok(filter)
+    }
 }
 
 /// What is made when the search found nothing; none when only an existing element will do.
 pub(super) fn create_when_not_found(task: &Task, config: &Map<String, Value>) -> Option<Result<CreateRequest>> {
-    let find = task.find_params.as_ref()?;
     if task.item == Item::Net {
-        let configured = ["management_network_id", "management_network_name"].iter().any(|key| config.contains_key(*key));
+        let find = task.find_params.as_ref()?;
+        let configured = ["management_network_id", "management_network_name"]
+            .iter()
+            .any(|key| config.contains_key(*key));
         if !truthy(find, "mgmt") || configured {
             return None;
         }
         let name = text(find, "name").unwrap_or_default().to_owned();
-        return Some(Ok(CreateRequest::Network(NetworkRequest { name, kind: None, shared: false, ip_profile: None, provider: None })));
+        return Some(Ok(CreateRequest::Network(NetworkRequest {
+            name,
+            kind: None,
+            shared: false,
+            ip_profile: None,
+            provider: None,
+        })));
     }
     task.params.as_ref()?;
     Some(create(task, config, &HashMap::new()))
@@ -102,7 +159,9 @@ pub(super) fn create(
         }
         Item::Vdu => server(params, references, task).map(|request| CreateRequest::Server(Box::new(request))),
         Item::SdnNet => service(params, task).map(CreateRequest::Service),
-        other => Err(format!("item '{other}' is not made")),
+        other @ (Item::Image | Item::Stack | Item::Update | Item::Migrate | Item::VerticalScale | Item::Console) => {
+            Err(format!("item '{other}' is not made"))
+        }
     }
 }
 
@@ -126,9 +185,23 @@ pub(super) fn operate(task: &Task, known: Option<&VimId>) -> Result<OperateReque
             };
             Ok(OperateRequest::Power { server, action })
         }
-        Item::Migrate => Ok(OperateRequest::Migrate { server, host: text(params, "migrate_host").map(str::to_owned) }),
-        Item::Console => Ok(OperateRequest::Console { server, console_type: None }),
-        other => Err(format!("command '{other}' is not known")),
+        Item::Migrate => Ok(OperateRequest::Migrate {
+            server,
+            host: text(params, "migrate_host").map(str::to_owned),
+        }),
+        Item::Console => Ok(OperateRequest::Console {
+            server,
+            console_type: None,
+        }),
+        other @ (Item::Net
+        | Item::Image
+        | Item::Flavor
+        | Item::Vdu
+        | Item::AffinityGroup
+        | Item::SharedVolume
+        | Item::SdnNet
+        | Item::VerticalScale
+        | Item::Stack) => Err(format!("command '{other}' is not known")),
     }
 }
 
@@ -140,17 +213,23 @@ fn network(params: &Value) -> Result<NetworkRequest> {
         Some(other) => return Err(format!("network type '{other}' is not known")),
         None => None,
     };
-    let provider = params.get("provider_network_profile").filter(|value| !value.is_null()).map(|profile| ProviderNetwork {
-        network_type: text(profile, "network-type").map(str::to_owned),
-        physical_network: text(profile, "physical-network").map(str::to_owned),
-        segmentation_id: number(profile, "segmentation-id").and_then(|id| u32::try_from(id).ok()),
-        extra: profile.clone(),
-    });
+    let provider = params
+        .get("provider_network_profile")
+        .filter(|value| !value.is_null())
+        .map(|profile| ProviderNetwork {
+            network_type: text(profile, "network-type").map(str::to_owned),
+            physical_network: text(profile, "physical-network").map(str::to_owned),
+            segmentation_id: number(profile, "segmentation-id").and_then(|id| u32::try_from(id).ok()),
+            extra: profile.clone(),
+        });
     Ok(NetworkRequest {
         name: text(params, "net_name").ok_or("the network has no name")?.to_owned(),
         kind,
         shared: truthy(params, "shared"),
-        ip_profile: params.get("ip_profile").filter(|value| !value.is_null()).map(ip_profile),
+        ip_profile: params
+            .get("ip_profile")
+            .filter(|value| !value.is_null())
+            .map(ip_profile),
         provider,
     })
 }
@@ -162,7 +241,13 @@ fn ip_profile(profile: &Value) -> IpProfile {
         subnet: owned("subnet_address"),
         gateway: owned("gateway_address"),
         dns: text(profile, "dns_address")
-            .map(|servers| servers.split(';').filter(|server| !server.is_empty()).map(str::to_owned).collect())
+            .map(|servers| {
+                servers
+                    .split(';')
+                    .filter(|server| !server.is_empty())
+                    .map(str::to_owned)
+                    .collect()
+            })
             .unwrap_or_default(),
         dhcp_enabled: profile.get("dhcp_enabled").and_then(Value::as_bool),
         dhcp_start: owned("dhcp_start_address"),
@@ -187,14 +272,19 @@ fn flavour(data: &Value) -> Result<FlavourData> {
 
 fn server(params: &Value, references: &HashMap<String, VimId>, task: &Task) -> Result<ServerRequest> {
     let resolve = |value: &str| resolve(value, references);
-    let interfaces: Result<Vec<ServerInterface>> =
-        list(params, "net_list").iter().map(|entry| interface(entry, references)).collect();
+    let interfaces: Result<Vec<ServerInterface>> = list(params, "net_list")
+        .iter()
+        .map(|entry| interface(entry, references))
+        .collect();
     let mut shared = task
         .depends_on
         .iter()
         .filter(|dependency| dependency.reference.contains(":shared-volumes."))
         .filter_map(|dependency| references.get(&dependency.reference));
-    let disks: Result<Vec<ServerDisk>> = list(params, "disk_list").iter().map(|entry| disk(entry, &mut shared)).collect();
+    let disks: Result<Vec<ServerDisk>> = list(params, "disk_list")
+        .iter()
+        .map(|entry| disk(entry, &mut shared))
+        .collect();
     let groups: Result<Vec<VimId>> = list(params, "affinity_group_list")
         .iter()
         .filter_map(|entry| text(entry, "affinity_group_id"))
@@ -205,13 +295,22 @@ fn server(params: &Value, references: &HashMap<String, VimId>, task: &Task) -> R
         description: text(params, "description").map(str::to_owned),
         start: params.get("start").and_then(Value::as_bool).unwrap_or(true),
         image: text(params, "image_id").map(resolve).transpose()?,
-        flavour: text(params, "flavor_id").map(resolve).transpose()?.ok_or("the VM has no flavour")?,
+        flavour: text(params, "flavor_id")
+            .map(resolve)
+            .transpose()?
+            .ok_or("the VM has no flavour")?,
         interfaces: interfaces?,
         disks: disks?,
         groups: groups?,
-        cloud_config: params.get("cloud_config").filter(|value| !value.is_null()).map(cloud_config),
+        cloud_config: params
+            .get("cloud_config")
+            .filter(|value| !value.is_null())
+            .map(cloud_config),
         availability_zone: None,
-        security_groups: text(params, "security_group_name").map(str::to_owned).into_iter().collect(),
+        security_groups: text(params, "security_group_name")
+            .map(str::to_owned)
+            .into_iter()
+            .collect(),
     })
 }
 
@@ -278,10 +377,16 @@ fn disk<'a>(entry: &Value, shared: &mut impl Iterator<Item = &'a VimId>) -> Resu
         DiskSource::New {
             size: number(entry, "size").ok_or("a disk has no size")?,
             // Without a descriptor's image reference the VM's own image stands here; the connector takes that one anyway.
-            image: text(entry, "image_id").filter(|id| !id.starts_with("TASK-")).map(str::to_owned),
+            image: text(entry, "image_id")
+                .filter(|id| !id.starts_with("TASK-"))
+                .map(str::to_owned),
         }
     };
-    Ok(ServerDisk { root, source, keep: truthy(entry, "keep") })
+    Ok(ServerDisk {
+        root,
+        source,
+        keep: truthy(entry, "keep"),
+    })
 }
 
 fn cloud_config(config: &Value) -> CloudConfig {
@@ -326,7 +431,11 @@ fn service(params: &Value, task: &Task) -> Result<ServiceRequest> {
             let vlan = number(port, "vlan").and_then(|vlan| u32::try_from(vlan).ok());
             Endpoint {
                 id: owned("service_endpoint_id").unwrap_or_else(|| format!("port-{index}")),
-                encapsulation: if vlan.is_some() { Encapsulation::Dot1q } else { Encapsulation::None },
+                encapsulation: if vlan.is_some() {
+                    Encapsulation::Dot1q
+                } else {
+                    Encapsulation::None
+                },
                 vlan,
                 mac_address: owned("mac_address").or_else(|| owned("mac")),
                 device_id: owned("device_id"),
@@ -338,14 +447,28 @@ fn service(params: &Value, task: &Task) -> Result<ServiceRequest> {
         })
         .collect();
     if endpoints.len() < 2 {
-        return Err(format!("a connectivity service needs two ends, the request gives {}", endpoints.len()));
+        return Err(format!(
+            "a connectivity service needs two ends, the request gives {}",
+            endpoints.len()
+        ));
     }
-    let service_type = if text(params, "type") == Some("ELINE") { ServiceType::Eline } else { ServiceType::Elan };
-    Ok(ServiceRequest { name: task.target_record.item.to_string(), service_type, endpoints })
+    let service_type = if text(params, "type") == Some("ELINE") {
+        ServiceType::Eline
+    } else {
+        ServiceType::Elan
+    };
+    Ok(ServiceRequest {
+        name: task.target_record.item.to_string(),
+        service_type,
+        endpoints,
+    })
 }
 
 fn part<'v>(value: &'v Value, key: &str) -> Result<&'v Value> {
-    value.get(key).filter(|part| part.is_object()).ok_or_else(|| format!("parameters have no '{key}'"))
+    value
+        .get(key)
+        .filter(|part| part.is_object())
+        .ok_or_else(|| format!("parameters have no '{key}'"))
 }
 
 fn text<'v>(value: &'v Value, key: &str) -> Option<&'v str> {
@@ -356,7 +479,7 @@ fn number(value: &Value, key: &str) -> Option<u64> {
     match value.get(key)? {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.parse().ok(),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! How an element stands, seen by those who wait for it.
 
-use vimhost_model::{Item, Resource, TaskAction, TaskStatus, VimId};
+use vimhost_model::{Item, Resource, TaskAction, TaskStatus, Until, VimId};
 
 /// How an element stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,20 @@ impl Standing {
     /// How a resource stands.
     #[must_use]
     pub fn of(resource: &Resource) -> Self {
-        Self { item: resource.item, creation: creation(resource), deletion: deletion(resource) }
+        Self {
+            item: resource.item,
+            creation: creation(resource),
+            deletion: deletion(resource),
+        }
+    }
+
+    /// Whether whoever waits for this has to wait on.
+    #[must_use]
+    pub fn is_awaited(&self, until: Until) -> bool {
+        match until {
+            Until::Created => self.creation == Creation::Awaited,
+            Until::Deleted => self.deletion == Deletion::Awaited,
+        }
     }
 }
 

@@ -40,7 +40,10 @@ pub(super) fn derive(
     (target, info): (&TargetId, &Value),
 ) -> Result<Derived, Error> {
     let field = Field::new(item.path.clone(), &item.document);
-    let ns = NsContext { id: facts.nsr_id.as_str(), name: wanted.name.as_deref() };
+    let ns = NsContext {
+        id: facts.nsr_id.as_str(),
+        name: wanted.name.as_deref(),
+    };
     let derived = match kind_of(item_ref.list, target, info) {
         Item::Image => derive::image(&field),
         Item::Flavor => derive::flavour(&field, &flavour_users(facts, wanted, item.id.as_str(), target)),
@@ -52,7 +55,11 @@ pub(super) fn derive(
             derive::network(&ns, &item_ref.to_string(), &field, &target_text, &info)
         }
         Item::Vdu => return derive_vdu(facts, wanted, vnf, &ns, &field),
-        other => return Err(Error::Unsupported { reason: format!("{}: item '{other}' is not served", item.path) }),
+        other @ (Item::Stack | Item::Update | Item::Migrate | Item::VerticalScale | Item::Console) => {
+            return Err(Error::Unsupported {
+                reason: format!("{}: item '{other}' is not served", item.path),
+            });
+        }
     };
     derived.map_err(of_derive)
 }
@@ -67,11 +74,20 @@ fn derive_vdu(
     let Some(vnf) = vnf else {
         return Err(Error::shape(field.path(), "a VDU belongs to a VNF"));
     };
-    let record = facts.vnfrs.iter().find(|record| record.id == vnf.id).map(|record| &record.document);
+    let record = facts
+        .vnfrs
+        .iter()
+        .find(|record| record.id == vnf.id)
+        .map(|record| &record.document);
     let text_of = |key: &str| {
-        vnf.document.get(key).or_else(|| record.and_then(|record| record.get(key))).and_then(Value::as_str)
+        vnf.document
+            .get(key)
+            .or_else(|| record.and_then(|record| record.get(key)))
+            .and_then(Value::as_str)
     };
-    let vnfd = text_of("vnfd-id").and_then(|id| facts.vnfds.get(id)).map(|vnfd| Field::new("vnfd", vnfd));
+    let vnfd = text_of("vnfd-id")
+        .and_then(|id| facts.vnfds.get(id))
+        .map(|vnfd| Field::new("vnfd", vnfd));
     let templates = Value::Object(wanted.cloud_init_content.clone());
     let shared: Vec<Field<'_>> = wanted
         .ns_items(ItemList::SharedVolumes)
@@ -94,7 +110,11 @@ fn derive_vdu(
 fn flavour_users<'v>(facts: &'v Facts, wanted: &'v Wanted, flavour: &str, target: &TargetId) -> Vec<FlavourUser<'v>> {
     let mut users = Vec::new();
     for vnf in &wanted.vnfs {
-        let vnfd = vnf.document.get("vnfd-id").and_then(Value::as_str).and_then(|id| facts.vnfds.get(id));
+        let vnfd = vnf
+            .document
+            .get("vnfd-id")
+            .and_then(Value::as_str)
+            .and_then(|id| facts.vnfds.get(id));
         for vdur in &vnf.vdur {
             let uses = match vdur.document.get("ns-flavor-id") {
                 Some(Value::String(id)) => id == flavour,
@@ -116,10 +136,13 @@ fn flavour_users<'v>(facts: &'v Facts, wanted: &'v Wanted, flavour: &str, target
 fn of_derive(error: derive::Error) -> Error {
     let path = error.path().unwrap_or_default().to_owned();
     match error.kind() {
-        derive::Kind::Shape => Error::Shape { path, reason: error.to_string() },
-        derive::Kind::UndefinedVariable | derive::Kind::Template | derive::Kind::NotFound => {
-            Error::BadRequest { reason: error.to_string() }
-        }
+        derive::Kind::Shape => Error::Shape {
+            path,
+            reason: error.to_string(),
+        },
+        derive::Kind::UndefinedVariable | derive::Kind::Template | derive::Kind::NotFound => Error::BadRequest {
+            reason: error.to_string(),
+        },
         derive::Kind::Internal => crate::accounts::internal("deriving creation parameters", error),
     }
 }

@@ -55,11 +55,17 @@ impl Engine {
 
     /// Every account a request names exists: a task for one that does not could never run.
     async fn check_targets(&self, request: &DeployRequest) -> Result<(), Error> {
-        let mut targets: Vec<_> = all_items(request).flat_map(|item| item.targets.iter().map(|(target, _)| target)).collect();
+        let mut targets: Vec<_> = all_items(request)
+            .flat_map(|item| item.targets.iter().map(|(target, _)| target))
+            .collect();
         targets.sort();
         targets.dedup();
         for target in targets {
-            let known = self.store.account(target).await.map_err(|error| Error::of_store("reading an account", error))?;
+            let known = self
+                .store
+                .account(target)
+                .await
+                .map_err(|error| Error::of_store("reading an account", error))?;
             if known.is_none() {
                 return Err(Error::not_found("account", target));
             }
@@ -68,14 +74,23 @@ impl Engine {
     }
 
     async fn add_descriptors(&self, facts: &mut Facts, request: &DeployRequest) -> Result<(), Error> {
-        let from_records = facts.vnfrs.iter().map(|vnfr| &vnfr.document).filter_map(|document| document.get("vnfd-id"));
+        let from_records = facts
+            .vnfrs
+            .iter()
+            .map(|vnfr| &vnfr.document)
+            .filter_map(|document| document.get("vnfd-id"));
         let from_request = request.wanted.vnfs.iter().filter_map(|vnf| vnf.document.get("vnfd-id"));
-        let mut ids: Vec<String> =
-            from_records.chain(from_request).filter_map(Value::as_str).map(str::to_owned).collect();
+        let mut ids: Vec<String> = from_records
+            .chain(from_request)
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         ids.sort();
         ids.dedup();
         for id in ids {
-            let Ok(record_id) = RecordId::new(id.clone()) else { continue };
+            let Ok(record_id) = RecordId::new(id.clone()) else {
+                continue;
+            };
             if let Some(vnfd) = self.record(Collection::Vnfds, &record_id).await? {
                 facts.vnfds.insert(id, vnfd.document);
             }
@@ -112,10 +127,9 @@ fn all_items(request: &DeployRequest) -> impl Iterator<Item = &WantedItem> {
 }
 
 fn wants_key(request: &DeployRequest) -> bool {
-    request
-        .wanted
-        .vnfs
-        .iter()
-        .flat_map(|vnf| &vnf.vdur)
-        .any(|vdur| vdur.document.get("ssh-access-required").is_some_and(|value| *value == Value::Bool(true)))
+    request.wanted.vnfs.iter().flat_map(|vnf| &vnf.vdur).any(|vdur| {
+        vdur.document
+            .get("ssh-access-required")
+            .is_some_and(|value| *value == Value::Bool(true))
+    })
 }

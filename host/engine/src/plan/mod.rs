@@ -15,7 +15,11 @@
 
 mod builder;
 mod derivation;
+mod existing;
 mod gather;
+mod link;
+#[cfg(test)]
+mod tests;
 mod texts;
 
 use serde::Serialize;
@@ -28,6 +32,10 @@ use vimhost_store::{ActionCommit, ResourceUpdate};
 
 pub use builder::plan;
 pub use texts::{fill_texts, put_texts_back, text_digests};
+
+/// Parameter of a deletion that makes room for a new element of the same item: the record then speaks of the new one, so the end of
+/// the deletion leaves it alone.
+pub const REPLACED: &str = "replaced";
 
 /// Whether parameters of what exists are compared too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +141,10 @@ impl Plan {
     /// How many tasks it has.
     #[must_use]
     pub fn task_count(&self) -> usize {
-        self.new_resources.iter().map(|resource| resource.tasks.len()).sum::<usize>()
+        self.new_resources
+            .iter()
+            .map(|resource| resource.tasks.len())
+            .sum::<usize>()
             + self.updates.iter().map(|update| update.tasks.len()).sum::<usize>()
     }
 

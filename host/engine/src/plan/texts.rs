@@ -73,7 +73,10 @@ pub async fn fill_texts(value: &mut Value, store: &dyn Store) -> Result<(), Erro
             .text(&digest)
             .await
             .map_err(|error| Error::of_store("reading a large text", error))?
-            .ok_or_else(|| Error::Internal { doing: format!("reading text {digest}, which is missing"), source: None })?;
+            .ok_or_else(|| Error::Internal {
+                doing: format!("reading text {digest}, which is missing"),
+                source: None,
+            })?;
         replace(value, &digest, &text);
     }
     Ok(())

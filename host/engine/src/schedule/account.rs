@@ -1,6 +1,6 @@
 //! One account as the scheduler drives it: its claim, its connector, its bound on calls in flight, what is to be observed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value};
@@ -28,13 +28,27 @@ pub(super) struct Due {
     pub(super) resource: ResourceId,
 }
 
+/// The connector in use. The number grows when it is forgotten, so that one opened on an older account is not kept.
+#[derive(Default)]
+struct Slot {
+    forgotten: u64,
+    opened: Option<Opened>,
+}
+
+/// What is to be observed: by time, and at most once a resource.
+#[derive(Default)]
+struct Wishes {
+    by_time: BTreeSet<Due>,
+    of: HashMap<ResourceId, Due>,
+}
+
 pub(super) struct Account {
     pub(super) target: TargetId,
     pub(super) calls: Semaphore,
     claim: Mutex<Option<Claim>>,
-    opened: Mutex<Option<Opened>>,
+    opened: Mutex<Slot>,
     opening: tokio::sync::Mutex<()>,
-    due: Mutex<BTreeSet<Due>>,
+    due: Mutex<Wishes>,
     pub(super) due_changed: Notify,
 }
 
@@ -52,7 +66,12 @@ impl Account {
     }
 
     /// The claim under which this host writes.
-    pub(super) async fn claim(&self, store: &dyn Store, host: &HostId, now: Timestamp) -> Result<Claim, vimhost_store::Error> {
+    pub(super) async fn claim(
+        &self,
+        store: &dyn Store,
+        host: &HostId,
+        now: Timestamp,
+    ) -> Result<Claim, vimhost_store::Error> {
         if let Some(claim) = lock(&self.claim).clone() {
             return Ok(claim);
         }
@@ -68,10 +87,10 @@ impl Account {
 
     pub(super) async fn release(&self, store: &dyn Store) {
         let claim = lock(&self.claim).take();
-        if let Some(claim) = claim {
-            if let Err(error) = store.release_claim(&claim).await {
-                tracing::warn!(target_id = %self.target, error = %error, "account not given up; its lease ends by itself");
-            }
+        if let Some(claim) = claim
+            && let Err(error) = store.release_claim(&claim).await
+        {
+            tracing::warn!(target_id = %self.target, error = %error, "account not given up; its lease ends by itself");
         }
     }
 
@@ -82,57 +101,77 @@ impl Account {
         connectors: &dyn Connectors,
         keys: &KeyRing,
     ) -> Result<Opened, CallError> {
-        if let Some(opened) = lock(&self.opened).clone() {
+        if let Some(opened) = lock(&self.opened).opened.clone() {
             return Ok(opened);
         }
         // One opens, the others wait: a plugin is not asked a hundred times when a hundred tasks start.
         let _opening = self.opening.lock().await;
-        if let Some(opened) = lock(&self.opened).clone() {
+        if let Some(opened) = lock(&self.opened).opened.clone() {
             return Ok(opened);
         }
+        let forgotten = lock(&self.opened).forgotten;
         let stored = match store.account(&self.target).await {
             Ok(Some(stored)) => stored,
             Ok(None) => {
-                return Err(CallError::new(ErrorKind::Plugin, format!("account {} does not exist", self.target)));
+                return Err(CallError::new(
+                    ErrorKind::Plugin,
+                    format!("account {} does not exist", self.target),
+                ));
             }
             Err(error) => return Err(CallError::new(ErrorKind::Unreachable, error.to_string())),
         };
         let account = accounts::open(&stored, keys).map_err(|error| {
-            CallError::new(ErrorKind::Plugin, format!("credentials of account {} cannot be opened: {error}", self.target))
+            CallError::new(
+                ErrorKind::Plugin,
+                format!("credentials of account {} cannot be opened: {error}", self.target),
+            )
         })?;
         let connector = connectors
             .open(&account)
             .await
             .map_err(|error| CallError::new(ErrorKind::Plugin, error.to_string()))?;
-        let opened = Opened { connector, config: Arc::new(stored.config) };
-        *lock(&self.opened) = Some(opened.clone());
+        let opened = Opened {
+            connector,
+            config: Arc::new(stored.config),
+        };
+        let mut slot = lock(&self.opened);
+        if slot.forgotten == forgotten {
+            slot.opened = Some(opened.clone());
+        }
+        drop(slot);
         Ok(opened)
     }
 
     pub(super) fn forget_connector(&self) {
-        *lock(&self.opened) = None;
+        let mut slot = lock(&self.opened);
+        slot.forgotten += 1;
+        slot.opened = None;
     }
 
     /// Has an element observed at a time. An earlier wish for the same element goes.
     pub(super) fn observe(&self, wish: Due) {
         let mut due = lock(&self.due);
-        due.retain(|other| other.resource != wish.resource);
-        due.insert(wish);
+        if let Some(earlier) = due.of.insert(wish.resource.clone(), wish.clone()) {
+            due.by_time.remove(&earlier);
+        }
+        due.by_time.insert(wish);
         drop(due);
         self.due_changed.notify_one();
     }
 
     /// When the next one is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        lock(&self.due).first().map(|wish| wish.at)
+        lock(&self.due).by_time.first().map(|wish| wish.at)
     }
 
     /// Takes what is due until a time.
     pub(super) fn take_due(&self, until: Timestamp) -> Vec<Due> {
         let mut due = lock(&self.due);
         let mut taken = Vec::new();
-        while due.first().is_some_and(|wish| wish.at <= until) {
-            taken.extend(due.pop_first());
+        while due.by_time.first().is_some_and(|wish| wish.at <= until) {
+            let Some(wish) = due.by_time.pop_first() else { break };
+            due.of.remove(&wish.resource);
+            taken.push(wish);
         }
         taken
     }

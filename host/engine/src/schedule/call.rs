@@ -28,13 +28,23 @@ impl StoreJournal {
 #[async_trait]
 impl Journal for StoreJournal {
     async fn begin(&self, kind: &str, token: &str) -> Result<u64, JournalError> {
-        let write = JournalWrite::Begin { kind: kind.to_owned(), token: token.to_owned() };
+        let write = JournalWrite::Begin {
+            kind: kind.to_owned(),
+            token: token.to_owned(),
+        };
         let entry = self.write(write).await?;
-        entry.map(|entry| entry.id).ok_or_else(|| JournalError::Store("no entry was made".to_owned()))
+        entry
+            .map(|entry| entry.id)
+            .ok_or_else(|| JournalError::Store("no entry was made".to_owned()))
     }
 
     async fn commit(&self, entry: u64, element: &VimId) -> Result<(), JournalError> {
-        self.write(JournalWrite::Commit { entry, element: element.clone() }).await.map(|_| ())
+        self.write(JournalWrite::Commit {
+            entry,
+            element: element.clone(),
+        })
+        .await
+        .map(|_| ())
     }
 
     async fn forget(&self, entry: u64) -> Result<(), JournalError> {
@@ -57,8 +67,18 @@ pub(super) async fn make(
         .find(|other| other.id == *task)
         .map(|task| (task.attempt, task.connector_state.clone()))
         .unwrap_or_default();
-    let journal = Arc::new(StoreJournal { store: store.clone(), claim: claim.clone(), resource: resource.id.clone() });
-    let call = Call { token: resource.token(), attempt, state, entries: resource.journal.clone(), journal };
+    let journal = Arc::new(StoreJournal {
+        store: store.clone(),
+        claim: claim.clone(),
+        resource: resource.id.clone(),
+    });
+    let call = Call {
+        token: resource.token(),
+        attempt,
+        state,
+        entries: resource.journal.clone(),
+        journal,
+    };
     tracing::debug!(task_id = %task, resource = %resource.id, attempt, "connector call");
     let answer = match request {
         Request::Find(find) => Answer::Found(connector.find(find).await),

@@ -1,15 +1,15 @@
 //! Works on one resource: load, decide, write down, act, again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Map;
-use vimhost_connector::ElementKind;
-use vimhost_model::{Resource, ResourceId, TaskAction};
+use vimhost_connector::{ElementKind, Error as CallError};
+use vimhost_model::{Resource, ResourceId, Task, TaskAction, TaskId};
 use vimhost_store::{Claim, Error as StoreError, JournalWrite};
 
-use super::account::{Account, Due};
+use super::account::{Account, Due, Opened};
 use super::{Scheduler, call, lock};
 use crate::machine::{self, Effect, Event, Outcome, Request, Standing, Surroundings};
 
@@ -46,9 +46,15 @@ impl Scheduler {
             // Whatever was handed in while this round ran may rest on a document that others have changed since.
             known = None;
             let mut state = lock(&self.state);
-            let again = state.live.get(&id).is_some_and(|live| live.again || !live.events.is_empty());
+            let again = state
+                .live
+                .get(&id)
+                .is_some_and(|live| live.again || !live.events.is_empty());
             if !again || matches!(over, Over::Gone | Over::Stopping) {
                 state.live.remove(&id);
+                if matches!(over, Over::Gone) {
+                    state.waiters.remove(&id);
+                }
                 return;
             }
         }
@@ -58,7 +64,8 @@ impl Scheduler {
     async fn step(self: &Arc<Self>, id: &ResourceId, event: Event, known: &mut Option<Resource>) -> Over {
         let mut event = event;
         loop {
-            if self.stopping.is_cancelled() {
+            // An answer or a sight is still taken in: it was paid for, and asking again is for those who cannot.
+            if self.stopping.is_cancelled() && matches!(event, Event::Look) {
                 return Over::Stopping;
             }
             let resource = match known.take() {
@@ -70,7 +77,9 @@ impl Scheduler {
                 },
             };
             let account = self.account(&resource.target);
-            let outcome = match self.decide(&account, resource.clone(), event.clone()).await {
+            // Without a connector there is no configuration; the call that needs it will say why.
+            let opened = account.open(&*self.store, &*self.connectors, &self.keys).await;
+            let outcome = match self.decide(opened.as_ref().ok(), resource.clone(), event.clone()).await {
                 Ok(outcome) => outcome,
                 Err(over) => return over,
             };
@@ -81,11 +90,16 @@ impl Scheduler {
                 // Somebody wrote meanwhile: the same event, on what is there now.
                 continue;
             };
-            match self.act(&account, &claim, &after, outcome.effects).await {
+            match self.act(&account, opened, &claim, &after, outcome.effects).await {
+                Some(Event::Look) if self.stopping.is_cancelled() => return Over::Stopping,
                 Some(next) => {
                     event = next;
                     // A call can have written to the journal, which the document in hand does not show.
-                    *known = if matches!(event, Event::Look) { Some(after) } else { self.with_journal(after).await };
+                    *known = if matches!(event, Event::Look) {
+                        Some(after)
+                    } else {
+                        self.with_journal(after).await
+                    };
                 }
                 None => {
                     *known = Some(after);
@@ -111,14 +125,30 @@ impl Scheduler {
     }
 
     /// Asks the machine.
-    async fn decide(self: &Arc<Self>, account: &Account, resource: Resource, event: Event) -> Result<Outcome, Over> {
+    async fn decide(
+        self: &Arc<Self>,
+        opened: Option<&Opened>,
+        resource: Resource,
+        event: Event,
+    ) -> Result<Outcome, Over> {
         let looking = matches!(event, Event::Look);
-        let others = if looking { self.standings(&resource).await? } else { HashMap::new() };
-        let texts = if looking { self.texts(&resource).await? } else { HashMap::new() };
-        // Without a connector there is no configuration; the call that needs it will say why.
-        let opened = account.open(&*self.store, &*self.connectors, &self.keys).await;
-        let config = opened.map(|opened| opened.config).unwrap_or_else(|_| Arc::new(Map::new()));
-        let around = Surroundings { now: self.clock.now(), others: &others, config: &config, texts: &texts };
+        let others = if looking {
+            self.standings(&resource).await?
+        } else {
+            HashMap::new()
+        };
+        let texts = if looking {
+            self.texts(&resource).await?
+        } else {
+            HashMap::new()
+        };
+        let none = Map::new();
+        let around = Surroundings {
+            now: self.clock.now(),
+            others: &others,
+            config: opened.map_or(&none, |opened| &*opened.config),
+            texts: &texts,
+        };
         let id = resource.id.clone();
         machine::apply(resource, event, &around).map_err(|error| {
             tracing::error!(resource = %id, error = %error, "task machine refused a move; the resource is left as it is");
@@ -126,17 +156,32 @@ impl Scheduler {
         })
     }
 
-    /// How the elements stand that open tasks wait for. Registers before it looks, so that no move is missed.
+    /// How the elements stand that open tasks wait for. Registers before it looks, so that no move is missed, and takes back what
+    /// need not be waited for, so that nobody is woken in vain years later.
     async fn standings(self: &Arc<Self>, resource: &Resource) -> Result<HashMap<ResourceId, Standing>, Over> {
         let mut others = HashMap::new();
-        let open = resource.tasks.iter().filter(|task| task.status.is_open() && resource.vim.vim_id.is_none() || task.action == TaskAction::Delete && task.status.is_open());
-        for dependency in open.flat_map(|task| &task.depends_on) {
-            if others.contains_key(&dependency.resource) {
-                continue;
+        let made = resource.vim.vim_id.is_some();
+        let open = |task: &&Task| task.status.is_open() && (!made || task.action == TaskAction::Delete);
+        let mut awaited = HashSet::new();
+        for dependency in resource.tasks.iter().filter(open).flat_map(|task| &task.depends_on) {
+            let on = &dependency.resource;
+            if !others.contains_key(on) {
+                lock(&self.state)
+                    .waiters
+                    .entry(on.clone())
+                    .or_default()
+                    .insert(resource.id.clone());
+                if let Some(other) = self.load(on).await? {
+                    others.insert(on.clone(), Standing::of(&other));
+                }
             }
-            lock(&self.state).waiters.entry(dependency.resource.clone()).or_default().insert(resource.id.clone());
-            if let Some(other) = self.load(&dependency.resource).await? {
-                others.insert(dependency.resource.clone(), Standing::of(&other));
+            if others.get(on).is_some_and(|other| other.is_awaited(dependency.until)) {
+                awaited.insert(on);
+            }
+        }
+        for dependency in resource.tasks.iter().filter(open).flat_map(|task| &task.depends_on) {
+            if !awaited.contains(&dependency.resource) {
+                self.waits_no_more(&resource.id, &dependency.resource);
             }
         }
         Ok(others)
@@ -148,8 +193,14 @@ impl Scheduler {
         if resource.vim.vim_id.is_some() {
             return Ok(texts);
         }
-        let creating = resource.tasks.iter().filter(|task| task.action == TaskAction::Create && task.status.is_open());
-        for digest in creating.filter_map(|task| task.params.as_ref()).flat_map(crate::plan::text_digests) {
+        let creating = resource
+            .tasks
+            .iter()
+            .filter(|task| task.action == TaskAction::Create && task.status.is_open());
+        for digest in creating
+            .filter_map(|task| task.params.as_ref())
+            .flat_map(crate::plan::text_digests)
+        {
             let mut pause = STORE_PAUSE;
             let text = loop {
                 match self.store.text(&digest).await {
@@ -184,10 +235,27 @@ impl Scheduler {
                 }
             };
             let mut after = outcome.resource.clone();
+            if outcome.effects.contains(&Effect::CloseJournal) {
+                // Before the end of the deletion is written: a host that dies between the two deletes once more, which is no harm,
+                // while a journal that outlives its deletion would look like a leftover.
+                if let Err(error) = self.close_journal(&claim, &after.id).await {
+                    if matches!(error, StoreError::Missing { .. }) {
+                        return Err(Over::Gone);
+                    }
+                    if matches!(error, StoreError::Fenced { .. }) {
+                        account.lost_claim();
+                    }
+                    self.store_failed("closing a journal", &error, &mut pause).await?;
+                    continue;
+                }
+            }
             if !outcome.changed && outcome.records.is_empty() {
                 return Ok(Some((claim, after)));
             }
-            match self.store.save_resource(&claim, &after, &outcome.records).await {
+            let passed = self.gates.pass(before).await;
+            let saved = self.store.save_resource(&claim, &after, &outcome.records).await;
+            drop(passed);
+            match saved {
                 Ok(revision) => {
                     after.revision = revision;
                     self.open_actions.moved(before, &after);
@@ -200,7 +268,9 @@ impl Scheduler {
                 Err(StoreError::Missing { .. }) => return Err(Over::Gone),
                 Err(StoreError::Fenced { .. }) => {
                     account.lost_claim();
-                    let error = StoreError::Fenced { target: account.target.to_string() };
+                    let error = StoreError::Fenced {
+                        target: account.target.to_string(),
+                    };
                     self.store_failed("writing a resource", &error, &mut pause).await?;
                 }
                 Err(error) => self.store_failed("writing a resource", &error, &mut pause).await?,
@@ -212,67 +282,79 @@ impl Scheduler {
     async fn act(
         self: &Arc<Self>,
         account: &Arc<Account>,
+        opened: Result<Opened, CallError>,
         claim: &Claim,
         resource: &Resource,
         effects: Vec<Effect>,
     ) -> Option<Event> {
         let mut next = None;
+        let mut opened = Some(opened);
         for effect in effects {
             match effect {
                 Effect::LookAgain => next = next.or(Some(Event::Look)),
                 Effect::WakeAt(at) => self.wake_at(resource.id.clone(), at),
-                // Registered when the standings were read.
-                Effect::Wait(_) => {}
+                // Registered when the standings were read; closed when the state was written.
+                Effect::Wait(_) | Effect::CloseJournal => {}
                 Effect::Observe => Self::observe(account, resource),
-                Effect::CloseJournal => self.close_journal(claim, &resource.id).await,
                 Effect::Call(task, request) => {
-                    next = Some(self.call(account, claim, resource, task, *request).await);
+                    if let Some(opened) = opened.take() {
+                        next = self.call(account, opened, claim, resource, task, *request).await;
+                    }
                 }
             }
         }
         next
     }
 
+    /// Makes a call, with the connector whose configuration the request was made from. None when the host stops first.
     async fn call(
         self: &Arc<Self>,
         account: &Account,
+        opened: Result<Opened, CallError>,
         claim: &Claim,
         resource: &Resource,
-        task: vimhost_model::TaskId,
+        task: TaskId,
         request: Request,
-    ) -> Event {
-        let opened = match account.open(&*self.store, &*self.connectors, &self.keys).await {
+    ) -> Option<Event> {
+        let opened = match opened {
             Ok(opened) => opened,
-            Err(error) => return Event::Answered(task, call::not_made(&request, error)),
+            Err(error) => return Some(Event::Answered(task, call::not_made(&request, error))),
         };
-        let permit = account.calls.acquire().await;
+        let permit = tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => return None,
+            permit = account.calls.acquire() => permit,
+        };
         let answer = call::make(&self.store, claim, &*opened.connector, resource, &task, request).await;
         drop(permit);
-        Event::Answered(task, answer)
+        Some(Event::Answered(task, answer))
     }
 
     fn observe(account: &Account, resource: &Resource) {
-        let wish = (resource.observe_at, ElementKind::of_item(resource.item), &resource.vim.vim_id);
+        let wish = (
+            resource.observe_at,
+            ElementKind::of_item(resource.item),
+            &resource.vim.vim_id,
+        );
         if let (Some(at), Some(kind), Some(vim_id)) = wish {
-            account.observe(Due { at, kind, vim_id: vim_id.clone(), resource: resource.id.clone() });
+            account.observe(Due {
+                at,
+                kind,
+                vim_id: vim_id.clone(),
+                resource: resource.id.clone(),
+            });
         }
     }
 
     /// The element is gone; what its journal still holds was to outlive it.
-    async fn close_journal(&self, claim: &Claim, id: &ResourceId) {
-        let entries = match self.store.journal(id).await {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::warn!(resource = %id, error = %error, "journal of a deleted element not closed; the next plan deletes it again");
-                return;
-            }
-        };
-        for entry in entries {
+    async fn close_journal(&self, claim: &Claim, id: &ResourceId) -> Result<(), StoreError> {
+        for entry in self.store.journal(id).await? {
             tracing::debug!(resource = %id, kind = entry.kind, token = entry.token, "kept beyond its VM");
-            if let Err(error) = self.store.write_journal(claim, id, JournalWrite::Forget { entry: entry.id }).await {
-                tracing::warn!(resource = %id, error = %error, "journal of a deleted element not closed; the next plan deletes it again");
-            }
+            self.store
+                .write_journal(claim, id, JournalWrite::Forget { entry: entry.id })
+                .await?;
         }
+        Ok(())
     }
 
     /// The store did not do it: wait, unless the host stops.

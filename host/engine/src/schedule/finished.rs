@@ -22,7 +22,11 @@ impl OpenActions {
     /// An action begins.
     pub(super) fn accepted(&self, plan: &Plan) {
         if plan.task_count() > 0 {
-            let open = Open { tasks: plan.task_count(), failed: 0, since: Instant::now() };
+            let open = Open {
+                tasks: plan.task_count(),
+                failed: 0,
+                since: Instant::now(),
+            };
             lock(&self.0).insert((plan.nsr_id.clone(), plan.action_id.clone()), open);
         }
     }
@@ -33,7 +37,11 @@ impl OpenActions {
         for task in resource.tasks.iter().filter(|task| task.status.is_open()) {
             actions
                 .entry((task.nsr_id.clone(), task.action_id.clone()))
-                .or_insert_with(|| Open { tasks: 0, failed: 0, since: Instant::now() })
+                .or_insert_with(|| Open {
+                    tasks: 0,
+                    failed: 0,
+                    since: Instant::now(),
+                })
                 .tasks += 1;
         }
     }

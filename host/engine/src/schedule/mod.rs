@@ -15,6 +15,7 @@ mod account;
 mod call;
 mod drive;
 mod finished;
+mod gate;
 mod poller;
 
 use std::collections::{HashMap, HashSet};
@@ -32,6 +33,8 @@ use crate::{Clock, EngineConfig, Error};
 
 use account::Account;
 use finished::OpenActions;
+use gate::Gates;
+pub(crate) use gate::Held;
 
 /// How many unsettled resources are read at once at start.
 const PAGE: usize = 500;
@@ -49,6 +52,7 @@ pub struct Scheduler {
     state: Mutex<State>,
     accounts: Mutex<HashMap<TargetId, Arc<Account>>>,
     open_actions: OpenActions,
+    gates: Gates,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -88,6 +92,7 @@ impl Scheduler {
             state: Mutex::default(),
             accounts: Mutex::default(),
             open_actions: OpenActions::default(),
+            gates: Gates::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         });
@@ -97,7 +102,11 @@ impl Scheduler {
 
     async fn recover(self: &Arc<Self>) -> Result<(), Error> {
         let doing = "taking up unsettled resources";
-        let targets = self.store.targets_with_work().await.map_err(|error| Error::of_store(doing, error))?;
+        let targets = self
+            .store
+            .targets_with_work()
+            .await
+            .map_err(|error| Error::of_store(doing, error))?;
         let mut taken = Vec::new();
         for target in &targets {
             let mut after: Option<String> = None;
@@ -118,7 +127,11 @@ impl Scheduler {
             }
         }
         if !taken.is_empty() {
-            tracing::info!(accounts = targets.len(), resources = taken.len(), "recovery: unsettled resources taken up");
+            tracing::info!(
+                accounts = targets.len(),
+                resources = taken.len(),
+                "recovery: unsettled resources taken up"
+            );
         }
         for id in &taken {
             self.wake(id);
@@ -149,6 +162,18 @@ impl Scheduler {
         }
     }
 
+    /// Holds back what is written about a service while it is planned and the plan is committed; planning it twice at once too.
+    pub(crate) async fn hold(&self, nsr: &vimhost_model::NsrId) -> Held {
+        self.gates.hold(nsr).await
+    }
+
+    /// Nobody knows whether the plan was committed: if it was, its tasks run.
+    pub(crate) fn perhaps_accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
+        for id in plan.resources() {
+            self.wake(&id);
+        }
+    }
+
     /// A committed action has given these resources tasks.
     pub(crate) fn accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
         self.open_actions.accepted(plan);
@@ -176,7 +201,10 @@ impl Scheduler {
         self.stopping.cancel();
         self.tasks.close();
         if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
-            tracing::warn!(tasks = self.tasks.len(), "stopped with calls in flight; they are resolved at the next start");
+            tracing::warn!(
+                tasks = self.tasks.len(),
+                "stopped with calls in flight; they are resolved at the next start"
+            );
         }
         let accounts: Vec<Arc<Account>> = lock(&self.accounts).values().cloned().collect();
         for account in accounts {
@@ -220,7 +248,10 @@ impl Scheduler {
             live.events.extend(event);
             return;
         }
-        let live = Live { events: event.into_iter().collect(), again: false };
+        let live = Live {
+            events: event.into_iter().collect(),
+            again: false,
+        };
         state.live.insert(id.clone(), live);
         drop(state);
         self.tasks.spawn(self.clone().drive(id.clone()));
@@ -234,10 +265,21 @@ impl Scheduler {
         }
     }
 
+    /// A resource does not wait for another one after all, or any more.
+    fn waits_no_more(&self, waiter: &ResourceId, on: &ResourceId) {
+        let mut state = lock(&self.state);
+        if let Some(waiters) = state.waiters.get_mut(on) {
+            waiters.remove(waiter);
+            if waiters.is_empty() {
+                state.waiters.remove(on);
+            }
+        }
+    }
+
     /// Looks at a resource again at a time.
     fn wake_at(self: &Arc<Self>, id: ResourceId, at: Timestamp) {
         let scheduler = self.clone();
-        let pause = at.since(self.clock.now());
+        let pause = spread(at.since(self.clock.now()), &id);
         self.tasks.spawn(async move {
             tokio::select! {
                 () = tokio::time::sleep(pause) => scheduler.wake(&id),
@@ -245,6 +287,16 @@ impl Scheduler {
             }
         });
     }
+}
+
+/// Up to a tenth longer, differently for each resource: what failed together is not repeated together.
+fn spread(pause: Duration, id: &ResourceId) -> Duration {
+    let share = id
+        .as_str()
+        .bytes()
+        .fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)))
+        % 100;
+    pause.saturating_add(pause.saturating_mul(share) / 1000)
 }
 
 /// Locks; a panic elsewhere leaves the maps whole, since nothing in a critical section can fail half-way.

@@ -54,7 +54,9 @@ impl Scheduler {
                                 retry_ms = failed_pause.as_millis(), "observation failed"
                             );
                             let at = self.clock.now().plus(failed_pause);
-                            batch.iter().for_each(|wish| account.observe(Due { at, ..wish.clone() }));
+                            batch
+                                .iter()
+                                .for_each(|wish| account.observe(Due { at, ..wish.clone() }));
                             failed_pause = failed_pause.saturating_mul(2).min(FAILED_CAP);
                         }
                     }
@@ -63,10 +65,18 @@ impl Scheduler {
         }
     }
 
-    async fn observe_batch(self: &Arc<Self>, account: &Account, kind: ElementKind, batch: &[Due]) -> Result<(), CallError> {
+    async fn observe_batch(
+        self: &Arc<Self>,
+        account: &Account,
+        kind: ElementKind,
+        batch: &[Due],
+    ) -> Result<(), CallError> {
         let mut wanted: HashMap<VimId, Vec<ResourceId>> = HashMap::new();
         for wish in batch {
-            wanted.entry(wish.vim_id.clone()).or_default().push(wish.resource.clone());
+            wanted
+                .entry(wish.vim_id.clone())
+                .or_default()
+                .push(wish.resource.clone());
         }
         let ids: Vec<VimId> = wanted.keys().cloned().collect();
         let opened = account.open(&*self.store, &*self.connectors, &self.keys).await?;
@@ -88,7 +98,11 @@ impl Scheduler {
     }
 
     /// Hands sights to the resources they are of; answers the cursor.
-    fn spread(self: &Arc<Self>, observed: Observed, mut owners: impl FnMut(&VimId) -> Vec<ResourceId>) -> Option<Vec<u8>> {
+    fn spread(
+        self: &Arc<Self>,
+        observed: Observed,
+        mut owners: impl FnMut(&VimId) -> Vec<ResourceId>,
+    ) -> Option<Vec<u8>> {
         for observation in observed.changed {
             let observation = Box::new(observation);
             for owner in owners(&observation.id) {
@@ -112,7 +126,9 @@ impl Scheduler {
                 () = self.stopping.cancelled() => return,
             }
             for item in [Item::Net, Item::Vdu, Item::SdnNet] {
-                let Some(kind) = ElementKind::of_item(item) else { continue };
+                let Some(kind) = ElementKind::of_item(item) else {
+                    continue;
+                };
                 if let Err(error) = self.observe_idle_kind(&account, item, kind, &mut cursors).await {
                     // A look that failed says nothing; the whole picture is taken next time.
                     cursors.remove(&kind);
@@ -149,12 +165,18 @@ impl Scheduler {
             cursors.remove(&kind);
             return Ok(());
         }
-        let opened =
-            account.open(&*self.store, &*self.connectors, &self.keys).await.map_err(|error| error.message)?;
+        let opened = account
+            .open(&*self.store, &*self.connectors, &self.keys)
+            .await
+            .map_err(|error| error.message)?;
         let ids: Vec<VimId> = owners.keys().cloned().collect();
         let mut cursor = cursors.remove(&kind);
         for _ in 0..MAX_PAGES {
-            let observed = opened.connector.observe(kind, &ids, cursor.take()).await.map_err(|error| error.message)?;
+            let observed = opened
+                .connector
+                .observe(kind, &ids, cursor.take())
+                .await
+                .map_err(|error| error.message)?;
             let more = observed.more && observed.cursor.is_some();
             cursor = self.spread(observed, |id| owners.get(id).cloned().unwrap_or_default());
             if !more {

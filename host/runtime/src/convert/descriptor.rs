@@ -223,7 +223,8 @@ mod tests {
         let limits = Limits::default();
         let read = |told| Reader::new(&limits).descriptor(told);
         assert!(read(told()).is_ok());
-        let wrong: [(fn(&mut wit::Descriptor), &str); 9] = [
+        type Spoil = fn(&mut wit::Descriptor);
+        let wrong: [(Spoil, &str); 9] = [
             (|d| d.name = String::new(), "name"),
             (|d| d.name = "a\nb".into(), "name"),
             (|d| d.version = "1".into(), "version"),

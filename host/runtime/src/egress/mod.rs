@@ -121,6 +121,8 @@ impl Egress {
     async fn send(self, request: Request<WasiBody>, options: RequestOptions) -> Result<Response<WasiBody>, Error> {
         let what = format!("{} {}", request.method(), shown(request.uri()));
         let refused = |Refusal(code, reason)| {
+            let account = self.account.as_ref().map_or("", |account| account.id());
+            tracing::debug!(account, request = what, reason, "request refused");
             self.shared.refuse(format!("{what}: {reason}"));
             code
         };
@@ -351,6 +353,10 @@ fn shown(uri: &Uri) -> String {
 /// What a guest learns of an error inside of an answer's body, where wasmtime looks for another type than it stores.
 pub(crate) fn error_code(error: &Error) -> wasmtime_wasi_http::p2::bindings::http::types::ErrorCode {
     use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the enum is open; these are what a body of ours ends with"
+    )]
     match error {
         Error::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
         Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,

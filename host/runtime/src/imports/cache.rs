@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(cache.get("long", now), Some(vec![2]));
         cache.set("huge".into(), vec![0; 101], second, now);
         assert_eq!(cache.get("huge", now), None);
-        cache.set("long".into(), vec![0; 90], second, now);
+        cache.set("long".into(), vec![0; 96], second, now);
         assert_eq!(cache.get("b", now), None, "bytes are bounded too");
         assert!(cache.bytes <= 100);
     }

@@ -102,6 +102,7 @@ async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer
         }
         "/echo-token" => whole(seen.header("x-auth-token").to_owned()),
         "/large" => whole("x".repeat(2 << 20)),
+        "/large-pieces" => pieced(vec![Bytes::from(vec![b'x'; 64 << 10]); 32]),
         "/packed" => {
             let mut answer = whole("packed".into());
             answer.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
@@ -115,7 +116,7 @@ async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer
                 }
                 Some((Ok(Frame::data(Bytes::from_static(b"begun"))), false))
             });
-            Response::new(BodyExt::boxed_unsync(StreamBody::new(frames)))
+            Response::new(StreamBody::new(frames).boxed_unsync())
         }
         _ => whole("{}".into()),
     })
@@ -123,5 +124,5 @@ async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer
 
 fn pieced(pieces: Vec<Bytes>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
     let frames = futures_util::stream::iter(pieces.into_iter().map(|piece| Ok(Frame::data(piece))));
-    Response::new(BodyExt::boxed_unsync(StreamBody::new(frames)))
+    Response::new(StreamBody::new(frames).boxed_unsync())
 }

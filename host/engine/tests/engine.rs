@@ -1,0 +1,370 @@
+//! The whole engine over the real store and a VIM in memory.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the helpers of tests fail as tests do"
+)]
+
+mod vim;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vimhost_connector::ErrorKind;
+use vimhost_engine::{ActionReport, Engine, EngineConfig, Error, NewAccount, ServiceSpec, SystemClock};
+use vimhost_model::{ActionId, ActionStatus, NsrId};
+use vimhost_store::Store;
+use vimhost_store::seal::{KeyRing, SealKey};
+use vimhost_store_sqlite::{Options, SqliteStore};
+
+use vim::Vim;
+
+/// Longer than anything here takes, on a machine that does other things besides.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+struct Lab {
+    store: Arc<dyn Store>,
+    vim: Arc<Vim>,
+    keys: Arc<KeyRing>,
+    _dir: tempfile::TempDir,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path().join("vimhost.db"), Options::default()).unwrap();
+        Self {
+            store: Arc::new(store),
+            vim: Arc::default(),
+            keys: Arc::new(KeyRing::new(SealKey::random().unwrap())),
+            _dir: dir,
+        }
+    }
+
+    async fn start(&self) -> Arc<Engine> {
+        let config = EngineConfig {
+            host: "here".parse().unwrap(),
+            calls_per_account: 4,
+            idle_period: None,
+        };
+        let engine = Engine::start(
+            config,
+            self.store.clone(),
+            self.vim.clone(),
+            self.keys.clone(),
+            Arc::new(SystemClock),
+        )
+        .await;
+        engine.unwrap()
+    }
+
+    /// An engine with an account `x`.
+    async fn started(&self) -> Arc<Engine> {
+        let engine = self.start().await;
+        let account =
+            json!({"id": "x", "name": "x", "vim_type": "memory", "url": "memory:", "credentials": {"password": "p"}});
+        engine
+            .add_account(serde_json::from_value::<NewAccount>(account).unwrap())
+            .await
+            .unwrap();
+        engine
+    }
+}
+
+fn spec(vms: u32) -> ServiceSpec {
+    let document = json!({
+        "name": "svc", "vim": "x", "networks": {"net": {}, "inner": {}},
+        "flavours": {"f": {"vcpus": 1, "memory-mb": 1, "disk-gb": 1}},
+        "vms": {"vm": {"count": vms, "image": "ubuntu", "flavour": "f",
+                       "interfaces": [{"network": "net", "management": true}, {"network": "inner"}]}},
+    });
+    ServiceSpec::parse(document).unwrap()
+}
+
+fn nsr() -> NsrId {
+    "svc".parse().unwrap()
+}
+
+async fn deploy(engine: &Engine, vms: u32, action: Option<&str>) -> vimhost_engine::Accepted {
+    engine.put_service(&spec(vms)).await.unwrap();
+    let mut request = engine.service_request(&nsr()).await.unwrap();
+    request.action_id = action.map(|id| id.parse().unwrap());
+    engine.deploy(&nsr(), &request).await.unwrap()
+}
+
+/// The action once nothing of it is outstanding.
+async fn over(engine: &Engine, action: &ActionId) -> ActionReport {
+    let mut changes = engine.changes();
+    let waiting = async {
+        loop {
+            let report = engine.action(&nsr(), action).await.unwrap();
+            if report.tasks.iter().all(|task| !task.task.status.is_open()) {
+                return report;
+            }
+            // A hint can be lost when the listener is slow.
+            let _ = tokio::time::timeout(Duration::from_secs(1), changes.recv()).await;
+        }
+    };
+    match tokio::time::timeout(DEADLINE, waiting).await {
+        Ok(report) => report,
+        Err(_) => panic!("not over: {:#?}", engine.action(&nsr(), action).await.unwrap().tasks),
+    }
+}
+
+async fn done(engine: &Engine, accepted: vimhost_engine::Accepted) -> ActionReport {
+    let report = over(engine, &accepted.action_id).await;
+    assert_eq!(report.status, ActionStatus::Done, "{:?}", report.failures);
+    report
+}
+
+async fn vdurs(engine: &Engine) -> Vec<Value> {
+    engine.service(&nsr()).await.unwrap().vnfrs[0]["vdur"]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_is_deployed_scaled_and_terminated_without_a_trace() {
+    let lab = Lab::new();
+    let engine = lab.started().await;
+    let report = done(&engine, deploy(&engine, 3, None).await).await;
+    assert_eq!((report.done, report.tasks.len()), (7, 7));
+    assert_eq!(
+        (
+            lab.vim.count("server"),
+            lab.vim.count("network"),
+            lab.vim.count("flavour")
+        ),
+        (3, 2, 1)
+    );
+    for vdur in vdurs(&engine).await {
+        assert_eq!(
+            (&vdur["status"], &vdur["ip-address"]),
+            (&json!("ACTIVE"), &json!("10.0.0.1"))
+        );
+        assert_eq!(vdur["vim_info"]["vim:x"]["vim_status"], "ACTIVE");
+    }
+    let report = done(&engine, deploy(&engine, 5, None).await).await;
+    assert_eq!((report.tasks.len(), lab.vim.count("server")), (2, 5));
+    let report = done(&engine, deploy(&engine, 1, None).await).await;
+    assert_eq!((report.tasks.len(), lab.vim.count("server")), (4, 1));
+    let vdurs = vdurs(&engine).await;
+    assert_eq!(vdurs.iter().filter(|vdur| vdur["status"] == "DELETED").count(), 4);
+    let busy = engine.remove_account(&"vim:x".parse().unwrap()).await;
+    assert!(matches!(busy, Err(Error::Conflict { .. })));
+    done(&engine, engine.terminate(&nsr(), None).await.unwrap()).await;
+    lab.vim.assert_empty();
+    // And back again: what was marked as deleted is not any more.
+    done(&engine, deploy(&engine, 2, None).await).await;
+    let view = engine.service(&nsr()).await.unwrap();
+    assert!(view.nsr["vld"][0].get("status").is_none());
+    done(&engine, engine.terminate(&nsr(), None).await.unwrap()).await;
+    lab.vim.assert_empty();
+    assert!(engine.forget(&nsr()).await.unwrap());
+    assert!(!engine.forget(&nsr()).await.unwrap());
+    engine.remove_service(&nsr()).await.unwrap();
+    engine.remove_account(&"vim:x".parse().unwrap()).await.unwrap();
+    engine.stop(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_request_is_answered_again_and_another_one_gets_an_id_of_its_own() {
+    let lab = Lab::new();
+    let engine = lab.started().await;
+    let first = deploy(&engine, 1, Some("op")).await;
+    let again = deploy(&engine, 1, Some("op")).await;
+    assert_eq!(
+        (first.repeated, again.repeated, again.action_id.as_str()),
+        (false, true, "op")
+    );
+    let other = deploy(&engine, 2, Some("op")).await;
+    assert!(!other.repeated && other.action_id.as_str() != "op");
+    done(&engine, first).await;
+    done(&engine, other).await;
+    assert_eq!(lab.vim.count("server"), 2);
+    engine.stop(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_deploys_of_one_service_at_once_make_everything_once() {
+    let lab = Lab::new();
+    let engine = lab.started().await;
+    engine.put_service(&spec(4)).await.unwrap();
+    let request = engine.service_request(&nsr()).await.unwrap();
+    let deploys: Vec<_> = (0..24)
+        .map(|_| {
+            let (engine, request) = (engine.clone(), request.clone());
+            tokio::spawn(async move { engine.deploy(&nsr(), &request).await })
+        })
+        .collect();
+    for deploy in deploys {
+        done(&engine, deploy.await.unwrap().expect("nobody is turned away")).await;
+    }
+    assert_eq!((lab.vim.count("server"), lab.vim.count("network")), (4, 2));
+    lab.vim.assert_nothing_made_twice();
+    engine.stop(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminate_gets_through_while_everything_is_being_made() {
+    let lab = Lab::new();
+    lab.vim.builds_for(3);
+    let engine = lab.started().await;
+    let accepted = deploy(&engine, 40, None).await;
+    let mut changes = engine.changes();
+    for _ in 0..60 {
+        let _ = tokio::time::timeout(DEADLINE, changes.recv()).await;
+    }
+    let end = engine.terminate(&nsr(), None).await.unwrap();
+    done(&engine, end).await;
+    over(&engine, &accepted.action_id).await;
+    lab.vim.assert_empty();
+    lab.vim.assert_nothing_made_twice();
+    engine.stop(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_failed_is_made_anew_by_the_next_deploy_and_what_passes_is_tried_again() {
+    let lab = Lab::new();
+    let engine = lab.started().await;
+    lab.vim.fail("server", ErrorKind::Quota, 1);
+    lab.vim.fail("network", ErrorKind::Unreachable, 2);
+    let accepted = deploy(&engine, 2, None).await;
+    let report = over(&engine, &accepted.action_id).await;
+    assert_eq!(
+        (report.status, report.failures.as_slice()),
+        (
+            ActionStatus::Failed,
+            &["Error at create vdu: on purpose".to_owned()][..]
+        )
+    );
+    let report = done(&engine, deploy(&engine, 2, None).await).await;
+    assert_eq!(report.tasks.len(), 2, "the failed one is cleared away and made");
+    assert!(vdurs(&engine).await.iter().all(|vdur| vdur["status"] == "ACTIVE"));
+    assert!(
+        vdurs(&engine)
+            .await
+            .iter()
+            .all(|vdur| vdur["vim_info"]["vim:x"]["vim_message"].is_null())
+    );
+    lab.vim.fail("delete", ErrorKind::BadRequest, 1);
+    let end = engine.terminate(&nsr(), None).await.unwrap();
+    assert_eq!(over(&engine, &end.action_id).await.status, ActionStatus::Failed);
+    assert!(matches!(
+        engine.remove_service(&nsr()).await,
+        Err(Error::Conflict { .. })
+    ));
+    done(&engine, engine.terminate(&nsr(), None).await.unwrap()).await;
+    lab.vim.assert_empty();
+    engine.stop(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_unknown_is_said_to_be_so() {
+    let lab = Lab::new();
+    let engine = lab.started().await;
+    assert!(matches!(
+        engine.terminate(&nsr(), None).await,
+        Err(Error::NotFound { .. })
+    ));
+    engine.put_service(&spec(1)).await.unwrap();
+    assert!(matches!(
+        engine.action(&nsr(), &"none".parse().unwrap()).await,
+        Err(Error::NotFound { .. })
+    ));
+    let account = json!({"id": "x", "name": "x", "vim_type": "memory", "url": "memory:"});
+    let twice = engine.add_account(serde_json::from_value(account).unwrap()).await;
+    assert!(matches!(twice, Err(Error::Conflict { .. })));
+    let account = json!({"name": "y", "vim_type": "none", "url": "memory:"});
+    let unserved = engine.add_account(serde_json::from_value(account).unwrap()).await;
+    assert!(matches!(unserved, Err(Error::BadRequest { .. })));
+    engine.remove_account(&"vim:x".parse().unwrap()).await.unwrap();
+    let request = engine.service_request(&nsr()).await.unwrap();
+    assert!(matches!(
+        engine.deploy(&nsr(), &request).await,
+        Err(Error::NotFound { what: "account", .. })
+    ));
+    assert!(!engine.forget(&nsr()).await.unwrap(), "nothing was stored");
+    engine.stop(DEADLINE).await;
+}
+
+/// A host that dies takes its threads with it, wherever they are.
+#[test]
+fn hosts_that_die_at_any_moment_make_nothing_twice_and_leave_nothing() {
+    for seed in 1..=6u64 {
+        println!("seed {seed}");
+        let mut random = seed;
+        let mut draw = |below: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        let lab = Lab::new();
+        lab.vim.builds_for(1);
+        let life = || {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .unwrap()
+        };
+        for (vms, action) in [(Some(5), "make"), (None, "end")] {
+            let mut begun = false;
+            for death in 0.. {
+                let runtime = life();
+                let lives = draw(40);
+                let over = runtime.block_on(async {
+                    let engine = if begun || vms.is_none() {
+                        lab.start().await
+                    } else {
+                        lab.started().await
+                    };
+                    let mut changes = engine.changes();
+                    if !begun {
+                        match vms {
+                            Some(vms) => drop(deploy(&engine, vms, Some(action)).await),
+                            None => drop(engine.terminate(&nsr(), Some(action.parse().unwrap())).await.unwrap()),
+                        }
+                        begun = true;
+                    }
+                    if death == 8 {
+                        done(
+                            &engine,
+                            vimhost_engine::Accepted {
+                                nsr_id: nsr(),
+                                action_id: action.parse().unwrap(),
+                                repeated: false,
+                            },
+                        )
+                        .await;
+                        return true;
+                    }
+                    for _ in 0..lives {
+                        // Nothing moves any more: dying now or later is the same.
+                        if tokio::time::timeout(Duration::from_millis(30), changes.recv())
+                            .await
+                            .is_err()
+                        {
+                            break;
+                        }
+                    }
+                    false
+                });
+                runtime.shutdown_timeout(DEADLINE);
+                if over {
+                    break;
+                }
+            }
+            if let Some(vms) = vms {
+                assert_eq!(lab.vim.count("server"), usize::try_from(vms).unwrap(), "seed {seed}");
+            }
+            lab.vim.assert_nothing_made_twice();
+        }
+        lab.vim.assert_empty();
+    }
+}
