@@ -11,7 +11,9 @@ const CANARY: &str = "canary-8d1f2c77-password";
 
 fn holds(path: &Path, needle: &str) -> bool {
     if path.is_dir() {
-        return std::fs::read_dir(path).unwrap().any(|entry| holds(&entry.unwrap().path(), needle));
+        return std::fs::read_dir(path)
+            .unwrap()
+            .any(|entry| holds(&entry.unwrap().path(), needle));
     }
     let bytes = std::fs::read(path).unwrap();
     bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
@@ -19,14 +21,24 @@ fn holds(path: &Path, needle: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_password_and_the_token_are_in_no_log_answer_or_plain_file() {
-    let credentials = Credentials { user: "mock".into(), password: CANARY.into(), tenant: "mock".into() };
-    let vim = Server::start(Config { credentials, ..Config::default() }).await.unwrap();
+    let credentials = Credentials {
+        user: "mock".into(),
+        password: CANARY.into(),
+        tenant: "mock".into(),
+    };
+    let vim = Server::start(Config {
+        credentials,
+        ..Config::default()
+    })
+    .await
+    .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut setup = Setup::new(dir.path());
     // Everything that could print a request; the compiler's own trace would be gigabytes.
-    setup.log = "info,vimhost=trace,vimhost_api=trace,vimhost_engine=trace,vimhost_runtime=trace,vimhost_store_sqlite=trace,\
+    setup.log =
+        "info,vimhost=trace,vimhost_api=trace,vimhost_engine=trace,vimhost_runtime=trace,vimhost_store_sqlite=trace,\
                  hyper=trace,hyper_util=trace,rustls=trace,wasmtime_wasi_http=trace"
-        .to_owned();
+            .to_owned();
     let host = Host::start(&setup).unwrap();
     let mut answers = Vec::new();
     let account = json!({"id": "mock", "name": "mock", "vim_type": "mock", "url": vim.url(), "user": "mock", "tenant": "mock",
@@ -55,12 +67,21 @@ async fn the_password_and_the_token_are_in_no_log_answer_or_plain_file() {
     answers.push(host.admin_ok("GET", "/v1/network-services/s", None).await.unwrap());
     // A wrong password is refused without being repeated.
     let (status, refused) = host
-        .admin("POST", "/v1/vims", Some(json!({"id": "wrong", "name": "wrong", "vim_type": "mock", "url": vim.url(), "user": "mock",
-            "tenant": "mock", "credentials": {"password": "canary-wrong"}})))
+        .admin(
+            "POST",
+            "/v1/vims",
+            Some(
+                json!({"id": "wrong", "name": "wrong", "vim_type": "mock", "url": vim.url(), "user": "mock",
+            "tenant": "mock", "credentials": {"password": "canary-wrong"}}),
+            ),
+        )
         .await
         .unwrap();
     assert_eq!(status, 201, "{refused}");
-    let (status, refused) = host.admin("POST", "/v1/vims/wrong/check", Some(json!({}))).await.unwrap();
+    let (status, refused) = host
+        .admin("POST", "/v1/vims/wrong/check", Some(json!({})))
+        .await
+        .unwrap();
     assert!(status >= 400, "{refused}");
     answers.push(refused);
 
@@ -68,11 +89,17 @@ async fn the_password_and_the_token_are_in_no_log_answer_or_plain_file() {
     let secrets = [CANARY, "canary-wrong"];
     for secret in secrets {
         assert!(!log.contains(secret), "in the log");
-        assert!(!answers.iter().any(|answer| answer.to_string().contains(secret)), "in an answer");
+        assert!(
+            !answers.iter().any(|answer| answer.to_string().contains(secret)),
+            "in an answer"
+        );
         assert!(!holds(dir.path(), secret), "in a plain file");
     }
     // The VIM's tokens: the mock VIM hands them out with a prefix of their own.
     assert!(vim.inventory().sessions > 0);
-    assert!(!log.to_lowercase().contains("x-mock-token: "), "a token's header with its value is in the log");
+    assert!(
+        !log.to_lowercase().contains("x-mock-token: "),
+        "a token's header with its value is in the log"
+    );
     vim.stop().await.unwrap();
 }

@@ -27,23 +27,54 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn example(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples").join(name).to_str().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs/examples")
+        .join(name)
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_examples_of_the_documentation_deploy_and_terminate() {
-    let vim = start_vim(Faults { build_delay_ms: 100, ..Faults::default() }).await.unwrap();
+    let vim = start_vim(Faults {
+        build_delay_ms: 100,
+        ..Faults::default()
+    })
+    .await
+    .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(&Setup::new(dir.path())).unwrap();
     let url = vim.url();
-    let add = ["vim", "add", "mock", "--type", "mock", "--url", &url, "--user", "mock", "--tenant", "mock", "--password-stdin"];
+    let add = [
+        "vim",
+        "add",
+        "mock",
+        "--type",
+        "mock",
+        "--url",
+        &url,
+        "--user",
+        "mock",
+        "--tenant",
+        "mock",
+        "--password-stdin",
+    ];
     let added = vimhost(&host, &add, &format!("{PASSWORD}\n"));
     assert!(added.status.success(), "{}", text(&added.stderr));
-    assert!(text(&added.stdout).contains("account mock works"), "{}", text(&added.stdout));
+    assert!(
+        text(&added.stdout).contains("account mock works"),
+        "{}",
+        text(&added.stdout)
+    );
     let listed = vimhost(&host, &["vim", "list"], "");
     assert!(text(&listed.stdout).contains("ENABLED"), "{}", text(&listed.stdout));
 
-    for (file, name, vms) in [("web.yaml", "web", 2), ("database.yaml", "database", 2), ("router.yaml", "router", 1)] {
+    for (file, name, vms) in [
+        ("web.yaml", "web", 2),
+        ("database.yaml", "database", 2),
+        ("router.yaml", "router", 1),
+    ] {
         let file = example(file);
         let plan = vimhost(&host, &["plan", &file], "");
         assert!(plan.status.success(), "{}", text(&plan.stderr));
@@ -51,17 +82,30 @@ async fn the_examples_of_the_documentation_deploy_and_terminate() {
         assert_eq!(vim.inventory().created(), 0, "a plan touches nothing");
         let deploy = vimhost(&host, &["deploy", &file, "--wait"], "");
         assert!(deploy.status.success(), "{}", text(&deploy.stderr));
-        assert!(text(&deploy.stderr).contains("DONE"), "progress is shown: {}", text(&deploy.stderr));
+        assert!(
+            text(&deploy.stderr).contains("DONE"),
+            "progress is shown: {}",
+            text(&deploy.stderr)
+        );
         assert_eq!(vim.inventory().servers.len(), vms);
         let again = vimhost(&host, &["plan", &file], "");
-        assert!(text(&again.stdout).contains("0 to create, 0 to delete, 0 changed"), "{}", text(&again.stdout));
+        assert!(
+            text(&again.stdout).contains("0 to create, 0 to delete, 0 changed"),
+            "{}",
+            text(&again.stdout)
+        );
         let status = vimhost(&host, &["status", name, "-o", "json"], "");
         let status: Value = serde_json::from_slice(&status.stdout).unwrap();
         assert_eq!(status["vnfrs"][0]["vdur"].as_array().unwrap().len(), vms);
         let end = vimhost(&host, &["terminate", name, "--wait"], "");
         assert!(end.status.success(), "{}", text(&end.stderr));
         let kept = if name == "database" { 2 } else { 0 };
-        assert_eq!(vim.inventory().created(), kept, "only volumes that were to be kept are left: {:#?}", vim.inventory());
+        assert_eq!(
+            vim.inventory().created(),
+            kept,
+            "only volumes that were to be kept are left: {:#?}",
+            vim.inventory()
+        );
         let removed = vimhost(&host, &["remove", name], "");
         assert!(removed.status.success(), "{}", text(&removed.stderr));
         if kept > 0 {
@@ -77,19 +121,42 @@ async fn errors_name_the_next_step_and_a_failed_action_has_an_exit_code() {
     let vim = start_vim(Faults::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(&Setup::new(dir.path())).unwrap();
-    let nobody = Command::new(binary().unwrap()).args(["status", "--server", "http://127.0.0.1:9"]).output().unwrap();
+    let nobody = Command::new(binary().unwrap())
+        .args(["status", "--server", "http://127.0.0.1:9"])
+        .output()
+        .unwrap();
     assert_eq!(nobody.status.code(), Some(1));
-    assert!(text(&nobody.stderr).contains("vimhost serve"), "{}", text(&nobody.stderr));
+    assert!(
+        text(&nobody.stderr).contains("vimhost serve"),
+        "{}",
+        text(&nobody.stderr)
+    );
     let missing = vimhost(&host, &["deploy", &example("web.yaml")], "");
-    assert!(text(&missing.stderr).contains("account 'mock' not found"), "{}", text(&missing.stderr));
-    let wrong = vimhost(&host, &["vim", "add", "x", "--type", "mars", "--url", "http://127.0.0.1:1"], "");
-    assert!(text(&wrong.stderr).contains("no plugin serves VIM type 'mars'"), "{}", text(&wrong.stderr));
+    assert!(
+        text(&missing.stderr).contains("account 'mock' not found"),
+        "{}",
+        text(&missing.stderr)
+    );
+    let wrong = vimhost(
+        &host,
+        &["vim", "add", "x", "--type", "mars", "--url", "http://127.0.0.1:1"],
+        "",
+    );
+    assert!(
+        text(&wrong.stderr).contains("no plugin serves VIM type 'mars'"),
+        "{}",
+        text(&wrong.stderr)
+    );
 
     host.add_vim("mock", &vim.url()).await.unwrap();
     let faults = serde_json::json!({"server_error": [{"name": "*", "message": "no valid host"}]});
     vim.set_faults(serde_json::from_value(faults).unwrap()).unwrap();
     let failed = vimhost(&host, &["deploy", &example("router.yaml"), "--wait"], "");
     assert_eq!(failed.status.code(), Some(3), "{}", text(&failed.stderr));
-    assert!(text(&failed.stderr).contains("no valid host"), "{}", text(&failed.stderr));
+    assert!(
+        text(&failed.stderr).contains("no valid host"),
+        "{}",
+        text(&failed.stderr)
+    );
     vim.stop().await.unwrap();
 }

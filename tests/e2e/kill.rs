@@ -28,10 +28,18 @@ fn service() -> Value {
 
 /// A request that is repeated until a host has answered it: the client of a host that is killed does just that.
 async fn insist(host: &Host, path: &str, key: &str) -> Option<Value> {
-    let request = host.http.post(format!("{}{path}", host.admin)).header("Idempotency-Key", key).json(&json!({}));
+    let request = host
+        .http
+        .post(format!("{}{path}", host.admin))
+        .header("Idempotency-Key", key)
+        .json(&json!({}));
     match request.send().await {
         Ok(response) if response.status().is_success() => response.json().await.ok(),
-        Ok(response) => panic!("{path} answered {}: {}", response.status(), response.text().await.unwrap_or_default()),
+        Ok(response) => panic!(
+            "{path} answered {}: {}",
+            response.status(),
+            response.text().await.unwrap_or_default()
+        ),
         Err(_) => None,
     }
 }
@@ -60,7 +68,10 @@ async fn run_with_kills(setup: &Setup, verb: &str, key: &str, random: &mut Rando
     }
     let deadline = Instant::now() + LIMIT;
     loop {
-        let action = host.admin_ok("GET", &format!("/v1/network-services/thirty/actions/{key}"), None).await.unwrap();
+        let action = host
+            .admin_ok("GET", &format!("/v1/network-services/thirty/actions/{key}"), None)
+            .await
+            .unwrap();
         match action["status"].as_str() {
             Some("DONE") => break,
             Some("BUILD") if Instant::now() < deadline => {}
@@ -74,7 +85,9 @@ async fn run_with_kills(setup: &Setup, verb: &str, key: &str, random: &mut Rando
 fn unique<'m>(kind: &str, metas: impl Iterator<Item = &'m Meta>) -> usize {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for meta in metas.filter(|meta| !meta.preset) {
-        *seen.entry(meta.token.as_deref().expect("every element carries a token")).or_default() += 1;
+        *seen
+            .entry(meta.token.as_deref().expect("every element carries a token"))
+            .or_default() += 1;
     }
     let twice: Vec<_> = seen.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "made twice: {kind} {twice:?}");
@@ -100,7 +113,9 @@ async fn killed_at_fifty_random_points_a_host_loses_nothing_and_makes_nothing_tw
     {
         let host = Host::start(&setup).unwrap();
         host.add_vim("mock", &vim.url()).await.unwrap();
-        host.admin_ok("PUT", "/v1/network-services/thirty", Some(service())).await.unwrap();
+        host.admin_ok("PUT", "/v1/network-services/thirty", Some(service()))
+            .await
+            .unwrap();
     }
     let begun = Instant::now();
     let mut kills = 0;
@@ -114,10 +129,22 @@ async fn killed_at_fifty_random_points_a_host_loses_nothing_and_makes_nothing_tw
         let faults = json!({"latency_ms": 50, "build_delay_ms": 100, "volume_delay_ms": 80, "answer_lost": lost});
         vim.set_faults(serde_json::from_value(faults).unwrap()).unwrap();
         kills += run_with_kills(&setup, "deploy", &format!("deploy-{round}"), &mut random).await;
-        assert_eq!(counts(&vim.inventory()), [VMS, 2 * VMS, VMS, 1, 1], "round {round} after deploy");
+        assert_eq!(
+            counts(&vim.inventory()),
+            [VMS, 2 * VMS, VMS, 1, 1],
+            "round {round} after deploy"
+        );
         kills += run_with_kills(&setup, "terminate", &format!("terminate-{round}"), &mut random).await;
-        assert_eq!(vim.inventory().created(), 0, "round {round}: left after terminate: {:#?}", vim.inventory());
+        assert_eq!(
+            vim.inventory().created(),
+            0,
+            "round {round}: left after terminate: {:#?}",
+            vim.inventory()
+        );
     }
-    println!("kill test: {kills} kills, {ROUNDS} rounds of {VMS} VMs, {:.1} s", begun.elapsed().as_secs_f64());
+    println!(
+        "kill test: {kills} kills, {ROUNDS} rounds of {VMS} VMs, {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
     vim.stop().await.unwrap();
 }

@@ -11,16 +11,28 @@ const ACCOUNT: &str = "bad7338b-ae46-43d4-a434-c3337a8054ac";
 const LIMIT: Duration = Duration::from_secs(30);
 
 async fn record(host: &Host, collection: &str, id: &str) -> Value {
-    host.admin_ok("GET", &format!("/v1/records/{collection}/{id}"), None).await.unwrap()
+    host.admin_ok("GET", &format!("/v1/records/{collection}/{id}"), None)
+        .await
+        .unwrap()
 }
 
 fn item<'v>(record: &'v Value, list: &str, id: &str) -> &'v Value {
-    record[list].as_array().unwrap().iter().find(|item| item["id"] == id).unwrap()
+    record[list]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["id"] == id)
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_lcm_is_deployed_scaled_and_terminated_and_nothing_is_left() {
-    let vim = start_vim(Faults { build_delay_ms: 50, ..Faults::default() }).await.unwrap();
+    let vim = start_vim(Faults {
+        build_delay_ms: 50,
+        ..Faults::default()
+    })
+    .await
+    .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let host = Host::start(&Setup::new(dir.path())).unwrap();
     host.add_vim(ACCOUNT, &vim.url()).await.unwrap();
@@ -30,10 +42,19 @@ async fn a_service_of_lcm_is_deployed_scaled_and_terminated_and_nothing_is_left(
     let lcm = Lcm::new(&host);
 
     // The version probe, read as LCM reads it.
-    let probe = host.http.get(format!("{}//version", host.ng_ro)).header("Accept", "application/yaml").send().await.unwrap();
+    let probe = host
+        .http
+        .get(format!("{}//version", host.ng_ro))
+        .header("Accept", "application/yaml")
+        .send()
+        .await
+        .unwrap();
     let text = probe.text().await.unwrap();
     let version = text.split([' ', '\n']).find(|word| word.contains('.')).unwrap();
-    assert!(version.split('.').count() >= 3 && !version.starts_with(['\'', '"']), "{text}");
+    assert!(
+        version.split('.').count() >= 3 && !version.starts_with(['\'', '"']),
+        "{text}"
+    );
 
     // Instantiate. The image id comes as an integer, as LCM sends it for an alternative image.
     let mut body = records.deploy_body("op:instantiate", ACCOUNT);
@@ -48,12 +69,28 @@ async fn a_service_of_lcm_is_deployed_scaled_and_terminated_and_nothing_is_left(
     assert_eq!(vm["action"], "CREATE");
     assert_eq!(vm["status"], "DONE");
     assert_eq!(vm["params"]["image_id"], format!("TASK-nsrs:{nsr}:image.0"));
-    assert!(vm["target_record"].as_str().unwrap().ends_with(&format!("vdur.0.vim_info.vim:{ACCOUNT}")));
-    assert!(vm["depends_on"].as_array().unwrap().contains(&json!(format!("nsrs:{nsr}:vld.datanet"))));
+    assert!(
+        vm["target_record"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("vdur.0.vim_info.vim:{ACCOUNT}"))
+    );
+    assert!(
+        vm["depends_on"]
+            .as_array()
+            .unwrap()
+            .contains(&json!(format!("nsrs:{nsr}:vld.datanet")))
+    );
 
     let inventory = vim.inventory();
-    assert_eq!((inventory.servers.len(), inventory.ports.len(), inventory.flavours.len()), (2, 4, 1));
-    assert_eq!(inventory.networks.iter().filter(|network| !network.meta.preset).count(), 1);
+    assert_eq!(
+        (inventory.servers.len(), inventory.ports.len(), inventory.flavours.len()),
+        (2, 4, 1)
+    );
+    assert_eq!(
+        inventory.networks.iter().filter(|network| !network.meta.preset).count(),
+        1
+    );
 
     // NG-RO's fields in the records, path for path.
     let vnfr_id = records.vnfrs[0]["_id"].as_str().unwrap().to_owned();
@@ -74,11 +111,21 @@ async fn a_service_of_lcm_is_deployed_scaled_and_terminated_and_nothing_is_left(
     assert_eq!(&vdur["ip-address"], address);
     assert_eq!(&vnfr["ip-address"], address);
     assert!(vdur["interfaces"][0]["mac-address"].is_string());
-    assert_eq!(vnfr["additionalParamsForVnf"], Value::Null, "keys that nobody here knows are kept");
+    assert_eq!(
+        vnfr["additionalParamsForVnf"],
+        Value::Null,
+        "keys that nobody here knows are kept"
+    );
     let nsr_record = record(&host, "nsrs", &nsr).await;
     let net = &item(&nsr_record, "vld", "datanet")["vim_info"][format!("vim:{ACCOUNT}")];
-    assert_eq!((&net["vim_status"], &net["vim_account_id"]), (&json!("ACTIVE"), &json!(ACCOUNT)));
-    assert_eq!(item(&nsr_record, "image", "0")["vim_info"][format!("vim:{ACCOUNT}")]["vim_status"], "DONE");
+    assert_eq!(
+        (&net["vim_status"], &net["vim_account_id"]),
+        (&json!("ACTIVE"), &json!(ACCOUNT))
+    );
+    assert_eq!(
+        item(&nsr_record, "image", "0")["vim_info"][format!("vim:{ACCOUNT}")]["vim_status"],
+        "DONE"
+    );
 
     // The same request again plans nothing.
     assert_eq!(lcm.deploy(&nsr, &body).await.unwrap(), action);
@@ -96,30 +143,53 @@ async fn a_service_of_lcm_is_deployed_scaled_and_terminated_and_nothing_is_left(
         vdur["_id"] = vdur["id"].clone();
         vdur["count-index"] = json!(count);
         for interface in vdur["interfaces"].as_array_mut().unwrap() {
-            interface.as_object_mut().unwrap().retain(|key, _| key != "ip-address" && key != "mac-address");
+            interface
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| key != "ip-address" && key != "mac-address");
         }
         records.vnfrs[0]["vdur"].as_array_mut().unwrap().push(vdur);
     }
-    host.admin_ok("PUT", &format!("/v1/records/vnfrs/{vnfr_id}"), Some(records.vnfrs[0].clone())).await.unwrap();
-    let action = lcm.deploy(&nsr, &records.deploy_body("op:scale-out", ACCOUNT)).await.unwrap();
+    host.admin_ok(
+        "PUT",
+        &format!("/v1/records/vnfrs/{vnfr_id}"),
+        Some(records.vnfrs[0].clone()),
+    )
+    .await
+    .unwrap();
+    let action = lcm
+        .deploy(&nsr, &records.deploy_body("op:scale-out", ACCOUNT))
+        .await
+        .unwrap();
     let status = lcm.wait_done(&nsr, &action, LIMIT).await.unwrap();
-    assert_eq!(status["tasks"].as_array().unwrap().len(), 2, "only the new VDUs get tasks");
+    assert_eq!(
+        status["tasks"].as_array().unwrap().len(),
+        2,
+        "only the new VDUs get tasks"
+    );
     assert_eq!(vim.inventory().servers.len(), 4);
 
     // Scale in of the inner VDU: marked DELETING, sent without it, then removed from the record, so that positions shift.
     let mut vnfr = record(&host, "vnfrs", &vnfr_id).await;
     let gone = vnfr["vdur"][1]["vim-id"].clone();
     vnfr["vdur"][1]["status"] = json!("DELETING");
-    host.admin_ok("PUT", &format!("/v1/records/vnfrs/{vnfr_id}"), Some(vnfr.clone())).await.unwrap();
+    host.admin_ok("PUT", &format!("/v1/records/vnfrs/{vnfr_id}"), Some(vnfr.clone()))
+        .await
+        .unwrap();
     records.vnfrs[0] = vnfr;
-    let action = lcm.deploy(&nsr, &records.deploy_body("op:scale-in", ACCOUNT)).await.unwrap();
+    let action = lcm
+        .deploy(&nsr, &records.deploy_body("op:scale-in", ACCOUNT))
+        .await
+        .unwrap();
     let status = lcm.wait_done(&nsr, &action, LIMIT).await.unwrap();
     assert_eq!(status["tasks"].as_array().unwrap().len(), 1);
     let mut vnfr = record(&host, "vnfrs", &vnfr_id).await;
     assert_eq!(vnfr["vdur"][1]["status"], "DELETED");
     assert_eq!(vnfr["vdur"][1]["vim_info"], json!({}), "an empty vim_info stays");
     vnfr["vdur"].as_array_mut().unwrap().remove(1);
-    host.admin_ok("PUT", &format!("/v1/records/vnfrs/{vnfr_id}"), Some(vnfr)).await.unwrap();
+    host.admin_ok("PUT", &format!("/v1/records/vnfrs/{vnfr_id}"), Some(vnfr))
+        .await
+        .unwrap();
     let inventory = vim.inventory();
     assert_eq!(inventory.servers.len(), 3);
     assert!(!inventory.servers.iter().any(|server| json!(server.meta.id) == gone));
@@ -157,12 +227,19 @@ async fn a_deploy_after_a_failure_makes_what_is_missing() {
     let nsr = records.id();
     let action = lcm.deploy(&nsr, &records.deploy_body("first", ACCOUNT)).await.unwrap();
     let failed = lcm.wait_done(&nsr, &action, LIMIT).await.unwrap_err().to_string();
-    assert!(failed.contains("FAILED") && failed.contains("no valid host"), "{failed}");
+    assert!(
+        failed.contains("FAILED") && failed.contains("no valid host"),
+        "{failed}"
+    );
 
     vim.set_faults(Faults::default()).unwrap();
     let action = lcm.deploy(&nsr, &records.deploy_body("second", ACCOUNT)).await.unwrap();
     let done = lcm.wait_done(&nsr, &action, LIMIT).await.unwrap();
-    assert_eq!(done["tasks"].as_array().unwrap().len(), 2, "one VM deleted, one made: {done:#}");
+    assert_eq!(
+        done["tasks"].as_array().unwrap().len(),
+        2,
+        "one VM deleted, one made: {done:#}"
+    );
     let inventory = vim.inventory();
     assert_eq!((inventory.servers.len(), inventory.ports.len()), (2, 4));
     assert!(inventory.servers.iter().all(|server| server.fault.is_none()));

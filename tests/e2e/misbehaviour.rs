@@ -10,7 +10,11 @@ use vimhost_tests::{Host, PASSWORD, Setup, plugin_dir, start_vim, wait_until};
 fn plugins_with_the_guest(dir: &std::path::Path) {
     let plugins = plugin_dir().unwrap();
     let guest = plugins.parent().unwrap().join("guests/misbehave.wasm");
-    assert!(guest.is_file(), "{} is missing: run `cargo xtask plugins`", guest.display());
+    assert!(
+        guest.is_file(),
+        "{} is missing: run `cargo xtask plugins`",
+        guest.display()
+    );
     std::fs::copy(plugins.join("mock.wasm"), dir.join("mock.wasm")).unwrap();
     std::fs::copy(guest, dir.join("misbehave.wasm")).unwrap();
     std::fs::write(dir.join("rubbish.wasm"), b"this is no component").unwrap();
@@ -30,7 +34,12 @@ async fn a_connector_that_misbehaves_fails_its_own_task_and_the_rest_goes_on() {
     setup.plugin_dir = Some(plugins.path().to_owned());
     let host = Host::start(&setup).unwrap();
     let listed = host.admin_ok("GET", "/v1/plugins", None).await.unwrap();
-    let rubbish = listed["items"].as_array().unwrap().iter().find(|p| p["file"].as_str().unwrap().contains("rubbish")).unwrap();
+    let rubbish = listed["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| p["file"].as_str().unwrap().contains("rubbish"))
+        .unwrap();
     assert_eq!(rubbish["state"], "failed", "{rubbish}");
     host.add_vim("good", &vim.url()).await.unwrap();
     for (misbehaviour, config, needle) in [
@@ -47,12 +56,26 @@ async fn a_connector_that_misbehaves_fails_its_own_task_and_the_rest_goes_on() {
                              "config": config, "credentials": {"password": PASSWORD}});
         host.admin_ok("POST", "/v1/vims", Some(account)).await.unwrap();
         let path = format!("/v1/network-services/{misbehaviour}");
-        host.admin_ok("PUT", &path, Some(service(misbehaviour, misbehaviour))).await.unwrap();
-        let bad = host.admin_ok("POST", &format!("{path}/deploy"), Some(json!({}))).await.unwrap();
+        host.admin_ok("PUT", &path, Some(service(misbehaviour, misbehaviour)))
+            .await
+            .unwrap();
+        let bad = host
+            .admin_ok("POST", &format!("{path}/deploy"), Some(json!({})))
+            .await
+            .unwrap();
         // Meanwhile the good one works.
         let good = format!("good-{misbehaviour}");
-        host.admin_ok("PUT", &format!("/v1/network-services/{good}"), Some(service(&good, "good"))).await.unwrap();
-        let deployed = host.admin_ok("POST", &format!("/v1/network-services/{good}/deploy"), Some(json!({}))).await.unwrap();
+        host.admin_ok(
+            "PUT",
+            &format!("/v1/network-services/{good}"),
+            Some(service(&good, "good")),
+        )
+        .await
+        .unwrap();
+        let deployed = host
+            .admin_ok("POST", &format!("/v1/network-services/{good}/deploy"), Some(json!({})))
+            .await
+            .unwrap();
         for (name, accepted, status) in [(good.as_str(), &deployed, "DONE"), (misbehaviour, &bad, "FAILED")] {
             let action = accepted["action_id"].as_str().unwrap();
             let path = format!("/v1/network-services/{name}/actions/{action}");
@@ -63,7 +86,10 @@ async fn a_connector_that_misbehaves_fails_its_own_task_and_the_rest_goes_on() {
             .unwrap();
             let view = host.admin_ok("GET", &path, None).await.unwrap();
             if status == "FAILED" {
-                assert!(view["failures"][0].as_str().unwrap().contains(needle), "{misbehaviour}: {view:#}");
+                assert!(
+                    view["failures"][0].as_str().unwrap().contains(needle),
+                    "{misbehaviour}: {view:#}"
+                );
             }
         }
     }

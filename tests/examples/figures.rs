@@ -3,7 +3,11 @@
 //!
 //! `cargo run --release -p vimhost-tests --example figures -- PATH-TO-VIMHOST PLUGIN-DIR`
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measuring program: what fails ends it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a measuring program: what fails ends it"
+)]
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -27,13 +31,26 @@ impl Host {
     fn start(binary: &str, plugins: &str, data: &str) -> Self {
         use std::io::BufRead as _;
         let mut child = Command::new(binary)
-            .args(["serve", "--ng-ro-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", data, "--plugin-dir", plugins])
+            .args([
+                "serve",
+                "--ng-ro-listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--data-dir",
+                data,
+                "--plugin-dir",
+                plugins,
+            ])
             .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut admin = String::new();
-        for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap) {
+        for line in std::io::BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap)
+        {
             if let Some(url) = line.strip_prefix("admin ") {
                 url.clone_into(&mut admin);
             }
@@ -41,7 +58,11 @@ impl Host {
                 break;
             }
         }
-        Self { child, admin, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self {
+            child,
+            admin,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+        }
     }
 
     fn rss_mib(&self) -> f64 {
@@ -51,7 +72,10 @@ impl Host {
     }
 
     async fn call(&self, method: &str, path: &str, body: Value) -> Value {
-        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.admin)).json(&body);
+        let request = self
+            .http
+            .request(method.parse().unwrap(), format!("{}{path}", self.admin))
+            .json(&body);
         let response = request.send().await.unwrap();
         let (status, text) = (response.status(), response.text().await.unwrap());
         assert!(status.is_success(), "{method} {path}: {status} {text}");
@@ -62,7 +86,11 @@ impl Host {
     async fn follow(&self, name: &str, action: &str) {
         let url = format!("{}/v1/network-services/{name}/actions/{action}/events", self.admin);
         let text = self.http.get(url).send().await.unwrap().text().await.unwrap();
-        let last = text.lines().rev().find_map(|line| line.strip_prefix("data:")).unwrap_or_default();
+        let last = text
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("data:"))
+            .unwrap_or_default();
         assert!(last.contains("\"DONE\""), "{last}");
     }
 }
@@ -88,7 +116,11 @@ async fn main() {
     let cold = begun.elapsed();
     let begun = Instant::now();
     let host = Host::start(&binary, &plugins, data);
-    println!("start: {:.0} ms cold (compiles the connector), {:.0} ms warm", cold.as_secs_f64() * 1000.0, begun.elapsed().as_secs_f64() * 1000.0);
+    println!(
+        "start: {:.0} ms cold (compiles the connector), {:.0} ms warm",
+        cold.as_secs_f64() * 1000.0,
+        begun.elapsed().as_secs_f64() * 1000.0
+    );
     println!("memory idle: {:.1} MiB", host.rss_mib());
     let account = json!({"id": "bench", "name": "bench", "vim_type": "mock", "url": "mock:"});
     host.call("POST", "/v1/vims", account).await;
@@ -96,13 +128,22 @@ async fn main() {
     let mut times = Vec::new();
     for number in 0..50 {
         let name = format!("one-{number}");
-        host.call("PUT", &format!("/v1/network-services/{name}"), service(&name, 1)).await;
+        host.call("PUT", &format!("/v1/network-services/{name}"), service(&name, 1))
+            .await;
         let begun = Instant::now();
-        let accepted = host.call("POST", &format!("/v1/network-services/{name}/deploy"), json!({})).await;
+        let accepted = host
+            .call("POST", &format!("/v1/network-services/{name}/deploy"), json!({}))
+            .await;
         let action = accepted["action_id"].as_str().unwrap().to_owned();
         // Asked for again and again, since an event stream gathers changes for some milliseconds.
         loop {
-            let view = host.call("GET", &format!("/v1/network-services/{name}/actions/{action}"), json!({})).await;
+            let view = host
+                .call(
+                    "GET",
+                    &format!("/v1/network-services/{name}/actions/{action}"),
+                    json!({}),
+                )
+                .await;
             if view["status"] == "DONE" {
                 break;
             }
@@ -120,13 +161,16 @@ async fn main() {
         let mut names = Vec::new();
         for number in 0..services {
             let name = format!("many-{vms}-{number}");
-            host.call("PUT", &format!("/v1/network-services/{name}"), service(&name, vms)).await;
+            host.call("PUT", &format!("/v1/network-services/{name}"), service(&name, vms))
+                .await;
             names.push(name);
         }
         let begun = Instant::now();
         let mut actions = Vec::new();
         for name in &names {
-            let accepted = host.call("POST", &format!("/v1/network-services/{name}/deploy"), json!({})).await;
+            let accepted = host
+                .call("POST", &format!("/v1/network-services/{name}/deploy"), json!({}))
+                .await;
             actions.push((name.clone(), accepted["action_id"].as_str().unwrap().to_owned()));
         }
         let accepted = begun.elapsed();

@@ -20,8 +20,15 @@ pub const PASSWORD: &str = "mock-vim-test-password";
 /// # Errors
 /// When it cannot be started.
 pub async fn start_vim(faults: mock_vim::Faults) -> anyhow::Result<mock_vim::Server> {
-    let credentials = mock_vim::Credentials { password: PASSWORD.to_owned(), ..mock_vim::Credentials::default() };
-    let config = mock_vim::Config { credentials, faults, ..mock_vim::Config::default() };
+    let credentials = mock_vim::Credentials {
+        password: PASSWORD.to_owned(),
+        ..mock_vim::Credentials::default()
+    };
+    let config = mock_vim::Config {
+        credentials,
+        faults,
+        ..mock_vim::Config::default()
+    };
     mock_vim::Server::start(config).await.context("cannot start a mock VIM")
 }
 
@@ -29,7 +36,11 @@ pub async fn start_vim(faults: mock_vim::Faults) -> anyhow::Result<mock_vim::Ser
 fn build_dir() -> anyhow::Result<PathBuf> {
     // <target>/<profile>/deps/<test>
     let test = std::env::current_exe()?;
-    Ok(test.parent().and_then(Path::parent).context("the test binary is in no target directory")?.to_owned())
+    Ok(test
+        .parent()
+        .and_then(Path::parent)
+        .context("the test binary is in no target directory")?
+        .to_owned())
 }
 
 /// The vimhost binary.
@@ -38,7 +49,14 @@ fn build_dir() -> anyhow::Result<PathBuf> {
 /// When it was not built.
 pub fn binary() -> anyhow::Result<PathBuf> {
     let path = build_dir()?.join("vimhost");
-    if path.is_file() { Ok(path) } else { bail!("{} is missing: run `cargo xtask test`, or `cargo build -p vimhost`", path.display()) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        bail!(
+            "{} is missing: run `cargo xtask test`, or `cargo build -p vimhost`",
+            path.display()
+        )
+    }
 }
 
 /// The directory of the built connectors.
@@ -47,7 +65,11 @@ pub fn binary() -> anyhow::Result<PathBuf> {
 /// When they were not built.
 pub fn plugin_dir() -> anyhow::Result<PathBuf> {
     let path = build_dir()?.parent().context("no target directory")?.join("plugins");
-    if path.join("mock.wasm").is_file() { Ok(path) } else { bail!("{} has no mock.wasm: run `cargo xtask plugins`", path.display()) }
+    if path.join("mock.wasm").is_file() {
+        Ok(path)
+    } else {
+        bail!("{} has no mock.wasm: run `cargo xtask plugins`", path.display())
+    }
 }
 
 /// How a host is started.
@@ -67,7 +89,12 @@ impl Setup {
     /// A host on a data directory.
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
-        Self { data_dir: data_dir.to_owned(), plugin_dir: None, log: "info".to_owned(), arguments: Vec::new() }
+        Self {
+            data_dir: data_dir.to_owned(),
+            plugin_dir: None,
+            log: "info".to_owned(),
+            arguments: Vec::new(),
+        }
     }
 }
 
@@ -183,7 +210,11 @@ impl Host {
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
-        if status.success() { Ok(self.log()) } else { bail!("vimhost ended with {status}; its log:\n{}", self.log()) }
+        if status.success() {
+            Ok(self.log())
+        } else {
+            bail!("vimhost ended with {status}; its log:\n{}", self.log())
+        }
     }
 
     /// What it has logged.
@@ -211,7 +242,11 @@ impl Host {
         let response = request.send().await?;
         let status = response.status().as_u16();
         let text = response.text().await?;
-        let value = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        let value = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        };
         Ok((status, value))
     }
 
@@ -221,7 +256,11 @@ impl Host {
     /// When it does not.
     pub async fn admin_ok(&self, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
         let (status, value) = self.admin(method, path, body).await?;
-        if (200..300).contains(&status) { Ok(value) } else { bail!("{method} {path} answered {status}: {value}") }
+        if (200..300).contains(&status) {
+            Ok(value)
+        } else {
+            bail!("{method} {path} answered {status}: {value}")
+        }
     }
 
     /// Adds an account on a mock VIM.
@@ -247,7 +286,11 @@ impl Drop for Host {
 fn signal_terminate(pid: i32) -> anyhow::Result<()> {
     // Through the shell's kill: this crate forbids unsafe code, and libc's kill is unsafe.
     let status = Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
-    if status.success() { Ok(()) } else { bail!("cannot send SIGTERM to {pid}") }
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("cannot send SIGTERM to {pid}")
+    }
 }
 
 /// Waits until a condition holds.

@@ -24,11 +24,22 @@ impl Records {
     pub fn fixture(text: &str, account: &str) -> anyhow::Result<Self> {
         let text = text.replace("bad7338b-ae46-43d4-a434-c3337a8054ac", account);
         let fixture: Value = serde_json::from_str(&text)?;
-        let first = |key: &str| fixture.get(key).and_then(|list| list.get(0)).cloned().context("fixture has no records");
+        let first = |key: &str| {
+            fixture
+                .get(key)
+                .and_then(|list| list.get(0))
+                .cloned()
+                .context("fixture has no records")
+        };
         let (mut nsr, mut vnfr) = (first("nsrs")?, first("vnfrs")?);
         let nothing_deployed = |record: &mut Value, lists: &[&str]| {
             for list in lists {
-                for item in record.get_mut(*list).and_then(Value::as_array_mut).into_iter().flatten() {
+                for item in record
+                    .get_mut(*list)
+                    .and_then(Value::as_array_mut)
+                    .into_iter()
+                    .flatten()
+                {
                     strip(item);
                 }
             }
@@ -39,17 +50,30 @@ impl Records {
         let second = serde_json::from_str(
             &vnfr
                 .to_string()
-                .replace("1b6a4eb3-4fbf-415e-985c-4aeb3161eec0", "17892d73-aa19-4b87-9a00-1d094f07a6b3")
-                .replace("38912ff7-5bdd-4228-911f-c2bee259c44a", "5a1f7a8e-50ea-4d79-a0ac-1a3e7c3b2c11")
+                .replace(
+                    "1b6a4eb3-4fbf-415e-985c-4aeb3161eec0",
+                    "17892d73-aa19-4b87-9a00-1d094f07a6b3",
+                )
+                .replace(
+                    "38912ff7-5bdd-4228-911f-c2bee259c44a",
+                    "5a1f7a8e-50ea-4d79-a0ac-1a3e7c3b2c11",
+                )
                 .replace("vnf1", "vnf2"),
         )?;
-        Ok(Self { nsr, vnfrs: vec![vnfr, second] })
+        Ok(Self {
+            nsr,
+            vnfrs: vec![vnfr, second],
+        })
     }
 
     /// The NS id.
     #[must_use]
     pub fn id(&self) -> String {
-        self.nsr.get("_id").and_then(Value::as_str).unwrap_or_default().to_owned()
+        self.nsr
+            .get("_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Writes the records, as NBI and LCM do.
@@ -57,7 +81,12 @@ impl Records {
     /// # Errors
     /// When the host refuses.
     pub async fn put(&self, host: &Host) -> anyhow::Result<()> {
-        host.admin_ok("PUT", &format!("/v1/records/nsrs/{}", self.id()), Some(self.nsr.clone())).await?;
+        host.admin_ok(
+            "PUT",
+            &format!("/v1/records/nsrs/{}", self.id()),
+            Some(self.nsr.clone()),
+        )
+        .await?;
         for vnfr in &self.vnfrs {
             put_vnfr(host, vnfr).await?;
         }
@@ -89,7 +118,11 @@ impl Records {
             list(&self.nsr, key)
                 .iter()
                 .map(|item| {
-                    if item.get("id").and_then(Value::as_str) == Some("0") { with_target(item, json!({})) } else { item.clone() }
+                    if item.get("id").and_then(Value::as_str) == Some("0") {
+                        with_target(item, json!({}))
+                    } else {
+                        item.clone()
+                    }
                 })
                 .collect()
         };
@@ -123,7 +156,12 @@ fn strip(item: &mut Value) {
     for key in ["vim_info", "ip-address", "status", "vim-id", "name-in-vim"] {
         remove(item, key);
     }
-    for interface in item.get_mut("interfaces").and_then(Value::as_array_mut).into_iter().flatten() {
+    for interface in item
+        .get_mut("interfaces")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         for key in ["ip-address", "mac-address", "compute_node", "pci", "vlan"] {
             remove(interface, key);
         }
@@ -131,7 +169,9 @@ fn strip(item: &mut Value) {
 }
 
 fn remove(value: &mut Value, key: &str) {
-    value.as_object_mut().map(|map: &mut Map<String, Value>| map.remove(key));
+    value
+        .as_object_mut()
+        .map(|map: &mut Map<String, Value>| map.remove(key));
 }
 
 /// Writes one VNF record.
@@ -139,8 +179,12 @@ fn remove(value: &mut Value, key: &str) {
 /// # Errors
 /// When the host refuses.
 async fn put_vnfr(host: &Host, vnfr: &Value) -> anyhow::Result<()> {
-    let id = vnfr.get("_id").and_then(Value::as_str).context("VNF record without id")?;
-    host.admin_ok("PUT", &format!("/v1/records/vnfrs/{id}"), Some(vnfr.clone())).await?;
+    let id = vnfr
+        .get("_id")
+        .and_then(Value::as_str)
+        .context("VNF record without id")?;
+    host.admin_ok("PUT", &format!("/v1/records/vnfrs/{id}"), Some(vnfr.clone()))
+        .await?;
     Ok(())
 }
 
@@ -175,7 +219,11 @@ impl<'h> Lcm<'h> {
         let response = request.send().await?;
         let status = response.status().as_u16();
         let text = response.text().await?;
-        let value = if text.trim().is_empty() { Value::Null } else { serde_saphyr::from_str(&text).with_context(|| format!("not YAML: {text}"))? };
+        let value = if text.trim().is_empty() {
+            Value::Null
+        } else {
+            serde_saphyr::from_str(&text).with_context(|| format!("not YAML: {text}"))?
+        };
         Ok((status, value))
     }
 
@@ -188,7 +236,11 @@ impl<'h> Lcm<'h> {
         if status != 200 {
             bail!("deploy answered {status}: {answer}");
         }
-        answer.get("action_id").and_then(Value::as_str).map(str::to_owned).context("deploy answered no action_id")
+        answer
+            .get("action_id")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .context("deploy answered no action_id")
     }
 
     /// LCM's terminate body.
@@ -203,7 +255,11 @@ impl<'h> Lcm<'h> {
     /// When it is refused.
     pub async fn status(&self, nsr: &str, action: &str) -> anyhow::Result<Value> {
         let (status, answer) = self.call("GET", &format!("ns/v1/deploy/{nsr}/{action}"), None).await?;
-        if status == 200 { Ok(answer) } else { bail!("status answered {status}: {answer}") }
+        if status == 200 {
+            Ok(answer)
+        } else {
+            bail!("status answered {status}: {answer}")
+        }
     }
 
     /// Waits until an action is over.

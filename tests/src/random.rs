@@ -8,10 +8,15 @@ impl Random {
     /// The seed is that of `VIMHOST_TEST_SEED`, else taken from the clock, and printed.
     #[must_use]
     pub fn seeded(what: &str) -> Self {
-        let seed = std::env::var("VIMHOST_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
-            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-            u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or_default()
-        });
+        let seed = std::env::var("VIMHOST_TEST_SEED")
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| {
+                let since = std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .unwrap_or_default();
+                u64::try_from(since.as_nanos() & u128::from(u64::MAX)).unwrap_or_default()
+            });
         println!("{what}: seed {seed} (repeat with VIMHOST_TEST_SEED={seed})");
         Self(seed)
     }

@@ -26,7 +26,10 @@ pub(crate) fn run() -> Result<()> {
     step("building the connectors");
     plugins::build(&["mock".to_owned()])?;
     step("building vimhost");
-    let status = cargo().args(["build", "--package", "vimhost"]).status().context("cargo cannot be run")?;
+    let status = cargo()
+        .args(["build", "--package", "vimhost"])
+        .status()
+        .context("cargo cannot be run")?;
     ensure!(status.success(), "vimhost does not build; the compiler says why above");
     let workspace = Workspace::load()?;
     let demo = Demo {
@@ -37,13 +40,38 @@ pub(crate) fn run() -> Result<()> {
     };
     demo.start_over()?;
     step("starting a mock VIM and the host");
-    demo.start("mock-vim", &["mock-vim", "--listen", VIM, "--build-delay", "1500", "--latency", "20"])?;
+    demo.start(
+        "mock-vim",
+        &["mock-vim", "--listen", VIM, "--build-delay", "1500", "--latency", "20"],
+    )?;
     let (data, plugins) = (demo.folder.join("data"), demo.plugins.clone());
-    demo.start("serve", &["serve", "--data-dir", path_text(&data)?, "--plugin-dir", path_text(&plugins)?])?;
+    demo.start(
+        "serve",
+        &[
+            "serve",
+            "--data-dir",
+            path_text(&data)?,
+            "--plugin-dir",
+            path_text(&plugins)?,
+        ],
+    )?;
     step("adding the VIM account");
     let url = format!("http://{VIM}");
     demo.vimhost_with_stdin(
-        &["vim", "add", "mock", "--type", "mock", "--url", &url, "--user", "mock", "--tenant", "mock", "--password-stdin"],
+        &[
+            "vim",
+            "add",
+            "mock",
+            "--type",
+            "mock",
+            "--url",
+            &url,
+            "--user",
+            "mock",
+            "--tenant",
+            "mock",
+            "--password-stdin",
+        ],
         "mock\n",
     )?;
     step("deploying docs/examples/web.yaml");
@@ -60,7 +88,8 @@ fn step(what: &str) {
 }
 
 fn path_text(path: &Path) -> Result<&str> {
-    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+    path.to_str()
+        .with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 struct Demo {
@@ -74,12 +103,21 @@ impl Demo {
     /// Stops what an earlier demo left running and drops its data.
     fn start_over(&self) -> Result<()> {
         for name in ["serve", "mock-vim"] {
-            let Ok(pid) = std::fs::read_to_string(self.pid_file(name)) else { continue };
+            let Ok(pid) = std::fs::read_to_string(self.pid_file(name)) else {
+                continue;
+            };
             // The number may belong to another program by now: only a vimhost is stopped.
             let command = std::fs::read(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
             if String::from_utf8_lossy(&command).contains("vimhost") {
-                let status = Command::new("kill").arg(pid.trim()).status().context("cannot run kill")?;
-                ensure!(status.success(), "the {name} of an earlier demo (process {}) cannot be stopped", pid.trim());
+                let status = Command::new("kill")
+                    .arg(pid.trim())
+                    .status()
+                    .context("cannot run kill")?;
+                ensure!(
+                    status.success(),
+                    "the {name} of an earlier demo (process {}) cannot be stopped",
+                    pid.trim()
+                );
                 wait_for_end(pid.trim());
             }
         }
@@ -120,15 +158,24 @@ impl Demo {
         let deadline = Instant::now() + READY;
         let mut file = File::open(out).with_context(|| format!("cannot read {}", out.display()))?;
         loop {
-            file.seek(SeekFrom::Start(0)).context("cannot read what a server printed")?;
-            if BufReader::new(&file).lines().map_while(Result::ok).any(|line| line == "ready") {
+            file.seek(SeekFrom::Start(0))
+                .context("cannot read what a server printed")?;
+            if BufReader::new(&file)
+                .lines()
+                .map_while(Result::ok)
+                .any(|line| line == "ready")
+            {
                 return Ok(());
             }
             if let Some(status) = child.try_wait().context("cannot look after a server")? {
                 let log = std::fs::read_to_string(log).unwrap_or_default();
                 bail!("vimhost {name} ended with {status}:\n{log}");
             }
-            ensure!(Instant::now() < deadline, "vimhost {name} is not ready after {READY:?}; its log: {}", log.display());
+            ensure!(
+                Instant::now() < deadline,
+                "vimhost {name} is not ready after {READY:?}; its log: {}",
+                log.display()
+            );
             std::thread::park_timeout(Duration::from_millis(20));
         }
     }
@@ -145,10 +192,17 @@ impl Demo {
             .spawn()
             .with_context(|| format!("cannot start {}", self.binary.display()))?;
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(input.as_bytes()).or_else(ignore_broken_pipe).context("cannot write to vimhost")?;
+            stdin
+                .write_all(input.as_bytes())
+                .or_else(ignore_broken_pipe)
+                .context("cannot write to vimhost")?;
         }
         let status = child.wait().context("cannot wait for vimhost")?;
-        ensure!(status.success(), "`vimhost {}` ended with {status}", arguments.join(" "));
+        ensure!(
+            status.success(),
+            "`vimhost {}` ended with {status}",
+            arguments.join(" ")
+        );
         Ok(())
     }
 
@@ -177,7 +231,11 @@ impl Demo {
 
 /// A command that reads no stdin may be over before anything is written.
 fn ignore_broken_pipe(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 fn wait_for_end(pid: &str) {

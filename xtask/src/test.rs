@@ -43,11 +43,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.only_tests {
         part("format", &mut || cargo_part(&["fmt", "--all", "--check"], &[]))?;
     }
-    part("tests", &mut || cargo_part(&["test", "--workspace", "--no-fail-fast"], &[]))?;
+    part("tests", &mut || {
+        cargo_part(&["test", "--workspace", "--no-fail-fast"], &[])
+    })?;
     if !arguments.only_tests {
-        part("lints", &mut || cargo_part(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[]))?;
+        part("lints", &mut || {
+            cargo_part(
+                &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"],
+                &[],
+            )
+        })?;
         part("documentation", &mut || {
-            cargo_part(&["doc", "--workspace", "--no-deps", "--lib"], &[("RUSTDOCFLAGS", "--deny warnings")])
+            cargo_part(
+                &["doc", "--workspace", "--no-deps", "--lib"],
+                &[("RUSTDOCFLAGS", "--deny warnings")],
+            )
         })?;
         part("dependencies", &mut dependencies)?;
     }
@@ -64,20 +74,36 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             End::NotRun(why) => println!("NOT RUN  {name}: {why}"),
         }
     }
-    if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!("failed: {}", failed.join(", "))
+    }
 }
 
 fn cargo_part(arguments: &[&str], environment: &[(&str, &str)]) -> Result<End> {
-    let status =
-        cargo().args(arguments).envs(environment.iter().copied()).status().context("cargo cannot be run")?;
-    Ok(if status.success() { End::Passed } else { End::Failed(format!("cargo {} ended with {status}", arguments.join(" "))) })
+    let status = cargo()
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .status()
+        .context("cargo cannot be run")?;
+    Ok(if status.success() {
+        End::Passed
+    } else {
+        End::Failed(format!("cargo {} ended with {status}", arguments.join(" ")))
+    })
 }
 
 /// Licences, sources, duplicate versions. Advisories need a database from the network and have a command of their own.
 fn dependencies() -> Result<End> {
-    let installed = Command::new("cargo-deny").arg("--version").output().is_ok_and(|output| output.status.success());
+    let installed = Command::new("cargo-deny")
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success());
     if !installed {
-        return Ok(End::NotRun("cargo-deny is not installed; `cargo install cargo-deny --locked` installs it".to_owned()));
+        return Ok(End::NotRun(
+            "cargo-deny is not installed; `cargo install cargo-deny --locked` installs it".to_owned(),
+        ));
     }
     cargo_part(&["deny", "--offline", "check", "bans", "licenses", "sources"], &[])
 }

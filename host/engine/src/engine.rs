@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vimhost_connector::{Connectors, PluginInfo};
-use vimhost_model::{ActionId, ActionKind, ActionStatus, Collection, HostId, NsrId, Record, RecordId, TargetId};
+use vimhost_model::{ActionId, ActionKind, Collection, HostId, NsrId, Record, RecordId, TargetId};
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
 
 use crate::plan::{self, Comparison, Plan};
@@ -257,19 +257,7 @@ impl Engine {
     /// # Errors
     /// When the service has no such action.
     pub async fn action(&self, nsr: &NsrId, action: &ActionId) -> Result<ActionReport, Error> {
-        let doing = "reading an action";
-        let header = self
-            .store
-            .action(nsr, action)
-            .await
-            .map_err(|error| Error::of_store(doing, error))?
-            .ok_or_else(|| Error::not_found("action", action))?;
-        let resources = self
-            .store
-            .resources_of_action(nsr, action)
-            .await
-            .map_err(|error| Error::of_store(doing, error))?;
-        let mut report = ActionReport::new(header, resources);
+        let mut report = self.action_state(nsr, action).await?;
         for task in &mut report.tasks {
             for value in task.task.params.iter_mut().chain(task.task.find_params.iter_mut()) {
                 plan::fill_texts(value, &*self.store).await?;
@@ -278,11 +266,11 @@ impl Engine {
         Ok(report)
     }
 
-    /// One word about an action, without its tasks' texts: what a watcher asks at each hint.
+    /// How an action stands, large texts left out of its tasks' parameters: what a watcher asks at each hint.
     ///
     /// # Errors
     /// When the service has no such action.
-    pub async fn action_summary(&self, nsr: &NsrId, action: &ActionId) -> Result<(ActionStatus, usize, usize), Error> {
+    pub async fn action_state(&self, nsr: &NsrId, action: &ActionId) -> Result<ActionReport, Error> {
         let doing = "reading an action";
         let header = self
             .store
@@ -295,8 +283,7 @@ impl Engine {
             .resources_of_action(nsr, action)
             .await
             .map_err(|error| Error::of_store(doing, error))?;
-        let report = ActionReport::new(header, resources);
-        Ok((report.status, report.done, report.tasks.len()))
+        Ok(ActionReport::new(header, resources))
     }
 
     /// Headers of a service's actions, or of all, newest first.

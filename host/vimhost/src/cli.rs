@@ -30,10 +30,22 @@ Exit codes: 0 done, 1 not done (the text says why), 2 wrong usage, 3 the action 
 #[derive(Debug, Args)]
 pub struct Global {
     /// Admin interface of the host.
-    #[arg(long, global = true, env = "VIMHOST_SERVER", default_value = "http://127.0.0.1:9191", value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        env = "VIMHOST_SERVER",
+        default_value = "http://127.0.0.1:9191",
+        value_name = "URL"
+    )]
     pub server: String,
     /// Bearer token, where the host asks for one.
-    #[arg(long, global = true, env = "VIMHOST_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        global = true,
+        env = "VIMHOST_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     pub token: Option<String>,
     /// Form of the answer.
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]

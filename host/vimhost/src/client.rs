@@ -15,8 +15,15 @@ pub struct Client {
 
 impl Client {
     pub fn new(global: &Global) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().no_proxy().build().context("cannot make an HTTP client")?;
-        Ok(Self { http, server: global.server.trim_end_matches('/').to_owned(), token: global.token.clone() })
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .context("cannot make an HTTP client")?;
+        Ok(Self {
+            http,
+            server: global.server.trim_end_matches('/').to_owned(),
+            token: global.token.clone(),
+        })
     }
 
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
@@ -66,7 +73,10 @@ impl Client {
         if response.status() == StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
-        response.json().await.with_context(|| format!("the host's answer to {path} is not JSON"))
+        response
+            .json()
+            .await
+            .with_context(|| format!("the host's answer to {path} is not JSON"))
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Response> {
@@ -78,7 +88,10 @@ impl Client {
             request = request.json(&body);
         }
         let response = request.send().await.with_context(|| {
-            format!("cannot reach the host at {}; is `vimhost serve` running? Another one is named by --server", self.server)
+            format!(
+                "cannot reach the host at {}; is `vimhost serve` running? Another one is named by --server",
+                self.server
+            )
         })?;
         let status = response.status();
         if status.is_success() {
@@ -86,9 +99,15 @@ impl Client {
         }
         let problem: Value = response.json().await.unwrap_or(Value::Null);
         let text = |key: &str| problem.get(key).and_then(Value::as_str).map(str::to_owned);
-        let mut message = text("detail").or_else(|| text("title")).unwrap_or_else(|| format!("the host answered {status}"));
+        let mut message = text("detail")
+            .or_else(|| text("title"))
+            .unwrap_or_else(|| format!("the host answered {status}"));
         for error in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
-            if let Some(field) = error.get("field").or_else(|| error.get("pointer")).and_then(Value::as_str) {
+            if let Some(field) = error
+                .get("field")
+                .or_else(|| error.get("pointer"))
+                .and_then(Value::as_str)
+            {
                 message = format!("{message} (at {field})");
             }
         }

@@ -36,7 +36,11 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             // 3 is an action that ended in FAILED; everything else a person can mend by reading the text is 1.
-            if error.is::<progress::ActionFailed>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+            if error.is::<progress::ActionFailed>() {
+                ExitCode::from(3)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

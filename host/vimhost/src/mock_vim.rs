@@ -23,7 +23,11 @@ pub async fn run(options: MockVimOptions) -> anyhow::Result<()> {
     }
     let server = Server::start(Config {
         listen: options.listen,
-        credentials: Credentials { user: options.user, password: options.password, tenant: options.tenant },
+        credentials: Credentials {
+            user: options.user,
+            password: options.password,
+            tenant: options.tenant,
+        },
         state_file: options.state,
         faults,
         ..Config::default()

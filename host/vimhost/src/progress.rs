@@ -28,7 +28,11 @@ const MAX_EVENT: usize = 16 << 20;
 /// # Errors
 /// [`ActionFailed`] when a task failed.
 pub async fn watch(client: &Client, name: &str, action: &str) -> anyhow::Result<()> {
-    let path = format!("/v1/network-services/{}/actions/{}/events", encode(name), encode(action));
+    let path = format!(
+        "/v1/network-services/{}/actions/{}/events",
+        encode(name),
+        encode(action)
+    );
     let response = client.events(&path).await?;
     let mut stream = response.bytes_stream();
     let mut buffer = Vec::new();
@@ -44,7 +48,13 @@ pub async fn watch(client: &Client, name: &str, action: &str) -> anyhow::Result<
             show(&state, &mut shown);
         }
     }
-    let view = client.get(&format!("/v1/network-services/{}/actions/{}", encode(name), encode(action))).await?;
+    let view = client
+        .get(&format!(
+            "/v1/network-services/{}/actions/{}",
+            encode(name),
+            encode(action)
+        ))
+        .await?;
     finish(&shown)?;
     match text(&view, "status").as_str() {
         "DONE" => Ok(()),
@@ -59,25 +69,46 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 
 fn data_of(event: &[u8]) -> Option<Value> {
     let event = std::str::from_utf8(event).ok()?;
-    let data: Vec<&str> =
-        event.lines().filter_map(|line| line.strip_prefix("data:")).map(|data| data.strip_prefix(' ').unwrap_or(data)).collect();
+    let data: Vec<&str> = event
+        .lines()
+        .filter_map(|line| line.strip_prefix("data:"))
+        .map(|data| data.strip_prefix(' ').unwrap_or(data))
+        .collect();
     serde_json::from_str(&data.join("\n")).ok()
 }
 
 fn reasons(state: &Value) -> String {
-    let failures: Vec<&str> =
-        state.get("failures").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    if failures.is_empty() { "no reason was given".to_owned() } else { failures.join("; ") }
+    let failures: Vec<&str> = state
+        .get("failures")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if failures.is_empty() {
+        "no reason was given".to_owned()
+    } else {
+        failures.join("; ")
+    }
 }
 
 fn show(state: &Value, shown: &mut String) {
-    let line = format!("{} {}/{} tasks", text(state, "status"), text(state, "done"), text(state, "total"));
+    let line = format!(
+        "{} {}/{} tasks",
+        text(state, "status"),
+        text(state, "done"),
+        text(state, "total")
+    );
     if *shown == line {
         return;
     }
     let mut err = std::io::stderr().lock();
     // A terminal that went away is no reason to stop following.
-    let _ = if err.is_terminal() { write!(err, "\r{line}\x1b[K").and_then(|()| err.flush()) } else { writeln!(err, "{line}") };
+    let _ = if err.is_terminal() {
+        write!(err, "\r{line}\x1b[K").and_then(|()| err.flush())
+    } else {
+        writeln!(err, "{line}")
+    };
     *shown = line;
 }
 

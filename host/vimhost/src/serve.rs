@@ -55,17 +55,32 @@ pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         calls_per_account: settings.calls_per_account,
         idle_period: (settings.idle_period > 0).then(|| Duration::from_secs(settings.idle_period)),
     };
-    let engine = Engine::start(config, store, runtime, keys, Arc::new(SystemClock)).await.context("cannot start the engine")?;
+    let engine = Engine::start(config, store, runtime, keys, Arc::new(SystemClock))
+        .await
+        .context("cannot start the engine")?;
     let shutdown = CancellationToken::new();
     let ng_ro = ng_ro::router(
         engine.clone(),
-        ng_ro::Options { limits: RequestLimits::default(), sources: sources(&settings.ng_ro_sources)? },
+        ng_ro::Options {
+            limits: RequestLimits::default(),
+            sources: sources(&settings.ng_ro_sources)?,
+        },
     );
     let admin = admin::router(engine.clone(), admin_options(&settings, &shutdown)?);
     announce(&ng_ro_listener, &admin_listener)?;
     let servers = [
-        tokio::spawn(vimhost_api::serve(ng_ro_listener, ng_ro, ServeOptions::default(), shutdown.clone())),
-        tokio::spawn(vimhost_api::serve(admin_listener, admin, ServeOptions::default(), shutdown.clone())),
+        tokio::spawn(vimhost_api::serve(
+            ng_ro_listener,
+            ng_ro,
+            ServeOptions::default(),
+            shutdown.clone(),
+        )),
+        tokio::spawn(vimhost_api::serve(
+            admin_listener,
+            admin,
+            ServeOptions::default(),
+            shutdown.clone(),
+        )),
     ];
     wait_for_signal().await?;
     tracing::info!("stopping");
@@ -79,15 +94,22 @@ pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
 }
 
 async fn bind(what: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address} for the {what} interface; another address is given by --{}-listen", what.to_lowercase()))
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address} for the {what} interface; another address is given by --{}-listen",
+            what.to_lowercase()
+        )
+    })
 }
 
 /// The keys that seal secrets. A missing key beside an existing database is never made anew: it would open nothing in it.
 fn seal_keys(data_dir: &Path, new_database: bool) -> anyhow::Result<KeyRing> {
     let path = data_dir.join("seal.key");
-    let if_missing = if new_database { IfMissing::Create } else { IfMissing::Refuse };
+    let if_missing = if new_database {
+        IfMissing::Create
+    } else {
+        IfMissing::Refuse
+    };
     KeyRing::load(&path, &[], if_missing).with_context(|| format!("cannot use the seal key {}", path.display()))
 }
 
@@ -107,16 +129,26 @@ fn image_key(data_dir: &Path) -> anyhow::Result<HostKey> {
 
 fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 async fn load_plugins(runtime: &Runtime, dir: &Path) -> anyhow::Result<()> {
-    let plugins =
-        runtime.load_dir(dir).await.with_context(|| format!("cannot read the plugin directory {}", dir.display()))?;
+    let plugins = runtime
+        .load_dir(dir)
+        .await
+        .with_context(|| format!("cannot read the plugin directory {}", dir.display()))?;
     if plugins.is_empty() {
-        bail!("no connector (*.wasm) in {}: build them with `cargo xtask plugins`", dir.display());
+        bail!(
+            "no connector (*.wasm) in {}: build them with `cargo xtask plugins`",
+            dir.display()
+        );
     }
     Ok(())
 }
@@ -127,7 +159,11 @@ fn sources(ranges: &[String]) -> anyhow::Result<SourceRanges> {
     }
     let parsed: anyhow::Result<Vec<vimhost_model::AddressRange>> = ranges
         .iter()
-        .map(|range| range.parse().with_context(|| format!("--ng-ro-source {range}: not a range like 10.1.0.0/16")))
+        .map(|range| {
+            range
+                .parse()
+                .with_context(|| format!("--ng-ro-source {range}: not a range like 10.1.0.0/16"))
+        })
         .collect();
     Ok(SourceRanges(parsed?))
 }
@@ -160,5 +196,9 @@ fn admin_options(settings: &ServeSettings, shutdown: &CancellationToken) -> anyh
             admin::TokenDigest::new(digest, role).context("--admin-token cannot be used")
         })
         .collect();
-    Ok(admin::Options { tokens: tokens?, shutdown: shutdown.clone(), ..admin::Options::default() })
+    Ok(admin::Options {
+        tokens: tokens?,
+        shutdown: shutdown.clone(),
+        ..admin::Options::default()
+    })
 }

@@ -19,7 +19,11 @@ fn read(file: &Path) -> anyhow::Result<(String, Value)> {
     let content = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let document: Value =
         serde_saphyr::from_str(&content).with_context(|| format!("{} is not YAML", file.display()))?;
-    let name = document.get("name").and_then(Value::as_str).context("the file has no 'name'")?.to_owned();
+    let name = document
+        .get("name")
+        .and_then(Value::as_str)
+        .context("the file has no 'name'")?
+        .to_owned();
     Ok((name, document))
 }
 
@@ -33,7 +37,12 @@ pub async fn plan(global: &Global, file: &Path) -> anyhow::Result<()> {
 }
 
 fn plan_text(plan: &Value) -> String {
-    let changes: Vec<&Value> = plan.get("changes").and_then(Value::as_array).into_iter().flatten().collect();
+    let changes: Vec<&Value> = plan
+        .get("changes")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .collect();
     let mut rows = Vec::new();
     let mut counts = [0usize; 4];
     for change in &changes {
@@ -51,10 +60,19 @@ fn plan_text(plan: &Value) -> String {
             let fields: Vec<&str> = fields.iter().filter_map(Value::as_str).collect();
             reason = format!("{reason}: {}", fields.join(", "));
         }
-        rows.push(vec![sign.to_owned(), text(change, "kind"), short(&text(change, "item")), text(change, "target"), reason]);
+        rows.push(vec![
+            sign.to_owned(),
+            text(change, "kind"),
+            short(&text(change, "item")),
+            text(change, "target"),
+            reason,
+        ]);
     }
     let [create, delete, changed, unchanged] = counts;
-    format!("{}{create} to create, {delete} to delete, {changed} changed, {unchanged} unchanged\n", table(&rows))
+    format!(
+        "{}{create} to create, {delete} to delete, {changed} changed, {unchanged} unchanged\n",
+        table(&rows)
+    )
 }
 
 /// An item without its record: `vdur.web-0` of `vnfrs:web-vnf:vdur.web-0`.
@@ -81,11 +99,15 @@ pub async fn terminate(global: &Global, name: &str, wait: bool) -> anyhow::Resul
 async fn follow(global: &Global, client: &Client, name: &str, accepted: &Value, wait: bool) -> anyhow::Result<()> {
     let action = text(accepted, "action_id");
     if !wait {
-        return print(global, accepted, |_| format!("action {action} accepted; `vimhost status {name} {action}` shows how it stands\n"));
+        return print(global, accepted, |_| {
+            format!("action {action} accepted; `vimhost status {name} {action}` shows how it stands\n")
+        });
     }
     eprintln!("action {action} accepted");
     progress::watch(client, name, &action).await?;
-    let view = client.get(&format!("{}/actions/{}", path(name), encode(&action))).await?;
+    let view = client
+        .get(&format!("{}/actions/{}", path(name), encode(&action)))
+        .await?;
     print(global, &view, |_| format!("{name}: done\n"))
 }
 
@@ -104,7 +126,13 @@ pub async fn status(global: &Global, name: Option<&str>, action: Option<&str>) -
             let services = Value::Array(client.list("/v1/network-services").await?);
             print(global, &services, |services| {
                 let mut rows = vec![head(&["ID", "NAME"])];
-                rows.extend(services.as_array().into_iter().flatten().map(|service| row(service, &["id", "name"])));
+                rows.extend(
+                    services
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .map(|service| row(service, &["id", "name"])),
+                );
                 table(&rows)
             })
         }
@@ -117,14 +145,18 @@ pub async fn status(global: &Global, name: Option<&str>, action: Option<&str>) -
             print(global, &service, service_text)
         }
         (Some(name), Some(action)) => {
-            let view = client.get(&format!("{}/actions/{}", path(name), encode(action))).await?;
+            let view = client
+                .get(&format!("{}/actions/{}", path(name), encode(action)))
+                .await?;
             print(global, &view, action_text)
         }
     }
 }
 
 fn service_text(service: &Value) -> String {
-    let mut rows = vec![head(&["KIND", "ID", "TARGET", "STATUS", "VIM ID", "ADDRESS", "MESSAGE"])];
+    let mut rows = vec![head(&[
+        "KIND", "ID", "TARGET", "STATUS", "VIM ID", "ADDRESS", "MESSAGE",
+    ])];
     let vnfrs = service.get("vnfrs").and_then(Value::as_array).into_iter().flatten();
     for record in service.get("nsr").into_iter().chain(vnfrs) {
         for (list, kind) in [
@@ -151,7 +183,12 @@ fn service_text(service: &Value) -> String {
     }
     let mut actions = vec![head(&["ACTION", "KIND", "TASKS", "ACCEPTED"])];
     actions.extend(
-        service.get("actions").and_then(Value::as_array).into_iter().flatten().map(|a| row(a, &["id", "kind", "tasks", "created_at"])),
+        service
+            .get("actions")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(|a| row(a, &["id", "kind", "tasks", "created_at"])),
     );
     format!("{}\n{}", table(&rows), table(&actions))
 }
@@ -161,7 +198,13 @@ fn action_text(action: &Value) -> String {
     for task in action.get("tasks").and_then(Value::as_array).into_iter().flatten() {
         rows.push(row(task, &["id", "action", "item", "element", "status", "message"]));
     }
-    format!("{} {}/{}\n{}", text(action, "status"), text(action, "done"), text(action, "total"), table(&rows))
+    format!(
+        "{} {}/{}\n{}",
+        text(action, "status"),
+        text(action, "done"),
+        text(action, "total"),
+        table(&rows)
+    )
 }
 
 /// Lists connectors.

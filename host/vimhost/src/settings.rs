@@ -16,17 +16,37 @@ pub struct ServeSettings {
     #[arg(long, env = "VIMHOST_PLUGIN_DIR", value_name = "DIR")]
     pub plugin_dir: Option<PathBuf>,
     /// Address of NG-RO's interface.
-    #[arg(long, env = "VIMHOST_NG_RO_LISTEN", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "VIMHOST_NG_RO_LISTEN",
+        default_value = "127.0.0.1:9090",
+        value_name = "ADDRESS"
+    )]
     pub ng_ro_listen: SocketAddr,
     /// Who may use NG-RO's interface, which knows no credentials. Repeatable; loopback when none is given.
-    #[arg(long = "ng-ro-source", env = "VIMHOST_NG_RO_SOURCES", value_delimiter = ',', value_name = "CIDR")]
+    #[arg(
+        long = "ng-ro-source",
+        env = "VIMHOST_NG_RO_SOURCES",
+        value_delimiter = ',',
+        value_name = "CIDR"
+    )]
     pub ng_ro_sources: Vec<String>,
     /// Address of the admin interface.
-    #[arg(long, env = "VIMHOST_ADMIN_LISTEN", default_value = "127.0.0.1:9191", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "VIMHOST_ADMIN_LISTEN",
+        default_value = "127.0.0.1:9191",
+        value_name = "ADDRESS"
+    )]
     pub admin_listen: SocketAddr,
     /// Token of the admin interface as `admin:<SHA-256>` or `viewer:<SHA-256>`, hexadecimal. Repeatable; without one only loopback
     /// is served.
-    #[arg(long = "admin-token", env = "VIMHOST_ADMIN_TOKENS", value_delimiter = ',', value_name = "ROLE:DIGEST")]
+    #[arg(
+        long = "admin-token",
+        env = "VIMHOST_ADMIN_TOKENS",
+        value_delimiter = ',',
+        value_name = "ROLE:DIGEST"
+    )]
     pub admin_tokens: Vec<String>,
     /// Connector calls in flight per account.
     #[arg(long, env = "VIMHOST_CALLS_PER_ACCOUNT", default_value_t = 32, value_name = "N")]
@@ -62,7 +82,10 @@ impl ServeSettings {
         }
         let binary = std::env::current_exe().context("cannot find out where this binary is")?;
         let beside = binary.parent().map(|dir| dir.join("plugins"));
-        let above = binary.parent().and_then(|dir| dir.parent()).map(|dir| dir.join("plugins"));
+        let above = binary
+            .parent()
+            .and_then(|dir| dir.parent())
+            .map(|dir| dir.join("plugins"));
         [beside, above, Some(PathBuf::from("/usr/lib/vimhost/plugins"))]
             .into_iter()
             .flatten()

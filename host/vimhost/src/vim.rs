@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 
-use crate::cli::{GrantOptions, Global, VimAdd, VimAllow, VimCommand};
+use crate::cli::{Global, GrantOptions, VimAdd, VimAllow, VimCommand};
 use crate::client::{Client, encode};
 use crate::output::{head, print, row, table, text};
 
@@ -36,7 +36,10 @@ async fn add(global: &Global, client: &Client, options: VimAdd) -> anyhow::Resul
         (Some(file), _) => Some(first_line_of(file)?),
         (None, true) => {
             let mut line = String::new();
-            std::io::stdin().lock().read_line(&mut line).context("cannot read the password from stdin")?;
+            std::io::stdin()
+                .lock()
+                .read_line(&mut line)
+                .context("cannot read the password from stdin")?;
             Some(line.trim_end_matches(['\r', '\n']).to_owned())
         }
         (None, false) => None,
@@ -63,14 +66,20 @@ async fn add(global: &Global, client: &Client, options: VimAdd) -> anyhow::Resul
 
 fn first_line_of(file: &Path) -> anyhow::Result<String> {
     let content = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    content.lines().next().map(str::to_owned).with_context(|| format!("{} is empty", file.display()))
+    content
+        .lines()
+        .next()
+        .map(str::to_owned)
+        .with_context(|| format!("{} is empty", file.display()))
 }
 
 fn config_of(settings: &[String]) -> anyhow::Result<Map<String, Value>> {
     settings
         .iter()
         .map(|setting| {
-            let Some((key, value)) = setting.split_once('=') else { bail!("--config {setting}: not KEY=VALUE") };
+            let Some((key, value)) = setting.split_once('=') else {
+                bail!("--config {setting}: not KEY=VALUE")
+            };
             let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
             Ok((key.to_owned(), value))
         })
@@ -80,9 +89,11 @@ fn config_of(settings: &[String]) -> anyhow::Result<Map<String, Value>> {
 /// Grants with more added.
 fn merged(grants: &Value, more: &GrantOptions) -> Value {
     let mut grants = grants.as_object().cloned().unwrap_or_default();
-    for (key, added) in
-        [("origins", &more.origins), ("addresses", &more.addresses), ("domain_suffixes", &more.domain_suffixes)]
-    {
+    for (key, added) in [
+        ("origins", &more.origins),
+        ("addresses", &more.addresses),
+        ("domain_suffixes", &more.domain_suffixes),
+    ] {
         let list = grants.entry(key).or_insert_with(|| json!([]));
         for entry in added {
             // A single address is a range of one.
@@ -105,14 +116,33 @@ async fn list(global: &Global, client: &Client) -> anyhow::Result<()> {
     let accounts = Value::Array(client.list("/v1/vims").await?);
     print(global, &accounts, |accounts| {
         let mut rows = vec![head(&["ID", "NAME", "TYPE", "URL", "STATE", "DETAIL"])];
-        rows.extend(accounts.as_array().into_iter().flatten().map(|a| row(a, &["id", "name", "vim_type", "url", "state", "detail"])));
+        rows.extend(
+            accounts
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|a| row(a, &["id", "name", "vim_type", "url", "state", "detail"])),
+        );
         table(&rows)
     })
 }
 
 fn show(global: &Global, account: &Value) -> anyhow::Result<()> {
     print(global, account, |account| {
-        let keys = ["id", "target", "name", "vim_type", "url", "user", "tenant", "config", "credentials", "grants", "state", "detail"];
+        let keys = [
+            "id",
+            "target",
+            "name",
+            "vim_type",
+            "url",
+            "user",
+            "tenant",
+            "config",
+            "credentials",
+            "grants",
+            "state",
+            "detail",
+        ];
         let rows: Vec<Vec<String>> = keys
             .iter()
             .map(|key| vec![(*key).to_owned(), text(account, key)])
@@ -148,6 +178,11 @@ async fn check(global: &Global, client: &Client, id: &str) -> anyhow::Result<()>
 async fn allow(global: &Global, client: &Client, options: VimAllow) -> anyhow::Result<()> {
     let account = client.get(&path(&options.id)).await?;
     let grants = merged(account.get("grants").unwrap_or(&Value::Null), &options.grants);
-    let edited = client.patch(&path(&options.id), json!({"grants": grants, "approve_rules": options.rules})).await?;
+    let edited = client
+        .patch(
+            &path(&options.id),
+            json!({"grants": grants, "approve_rules": options.rules}),
+        )
+        .await?;
     show(global, &edited)
 }

@@ -3,7 +3,10 @@
 use std::process::Command;
 
 fn vimhost(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_vimhost")).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_vimhost"))
+        .args(arguments)
+        .output()
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -12,19 +15,35 @@ fn vimhost(arguments: &[&str]) -> (i32, String, String) {
 fn help_shows_commands_to_copy_and_the_exit_codes() {
     let (code, out, _) = vimhost(&["--help"]);
     assert_eq!(code, 0);
-    for needle in ["vimhost deploy web.yaml --wait", "Exit codes:", "mock-vim", "VIMHOST_SERVER"] {
+    for needle in [
+        "vimhost deploy web.yaml --wait",
+        "Exit codes:",
+        "mock-vim",
+        "VIMHOST_SERVER",
+    ] {
         assert!(out.contains(needle), "{needle}: {out}");
     }
 }
 
 #[test]
 fn every_option_of_every_command_says_what_it_does() {
-    for command in [&["serve"][..], &["vim", "add"], &["vim", "allow"], &["deploy"], &["mock-vim"]] {
+    for command in [
+        &["serve"][..],
+        &["vim", "add"],
+        &["vim", "allow"],
+        &["deploy"],
+        &["mock-vim"],
+    ] {
         let (code, out, _) = vimhost(&[command, &["--help"]].concat());
         assert_eq!(code, 0, "{command:?}");
         let lines: Vec<&str> = out.lines().collect();
-        for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("--")) {
-            let said = line.trim().split("  ").count() > 1 || lines.get(index + 1).is_some_and(|next| !next.trim().is_empty());
+        for (index, line) in lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.trim_start().starts_with("--"))
+        {
+            let said =
+                line.trim().split("  ").count() > 1 || lines.get(index + 1).is_some_and(|next| !next.trim().is_empty());
             assert!(said, "{command:?}: {line}");
         }
     }
@@ -43,8 +62,15 @@ fn a_host_without_connectors_says_how_to_get_them() {
     let (data, plugins) = (dir.path().join("data"), dir.path().join("plugins"));
     std::fs::create_dir(&plugins).unwrap();
     let (code, _, err) = vimhost(&[
-        "serve", "--ng-ro-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap(),
-        "--plugin-dir", plugins.to_str().unwrap(),
+        "serve",
+        "--ng-ro-listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--plugin-dir",
+        plugins.to_str().unwrap(),
     ]);
     assert_eq!(code, 1);
     assert!(err.contains("cargo xtask plugins"), "{err}");

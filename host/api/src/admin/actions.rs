@@ -33,6 +33,6 @@ pub(super) async fn show(
     State(admin): State<Admin>,
     Named((nsr, action)): Named<(NsrId, ActionId)>,
 ) -> Result<Answer<ActionView>, Failure> {
-    let report = admin.engine.action(&nsr, &action).await?;
+    let report = admin.engine.action_state(&nsr, &action).await?;
     Ok(Answer::ok(ActionView::of(&report)))
 }

@@ -120,7 +120,7 @@ pub(super) async fn watch(
         .map_err(|_| Failure::unavailable("too many watchers"))?;
     // Before the first look, so that nothing falls between the two.
     let hints = admin.engine.changes();
-    let now = Moment::of(&admin.engine.action(&nsr, &action).await?);
+    let now = Moment::of(&admin.engine.action_state(&nsr, &action).await?);
     let known = header_text(&headers, "last-event-id")? == Some(now.id.as_str());
     if known && now.over {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -162,7 +162,7 @@ impl Watcher {
                 () = shutdown.cancelled() => return None,
                 heard = self.hint() => heard?,
             }
-            match self.admin.engine.action(&self.nsr, &self.action).await {
+            match self.admin.engine.action_state(&self.nsr, &self.action).await {
                 Ok(report) => self.next = Some(Moment::of(&report)).filter(|next| !self.knows(next)),
                 Err(Error::NotFound { .. }) => {
                     self.over = true;

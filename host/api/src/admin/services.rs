@@ -94,7 +94,7 @@ const TERMINATE_DIGEST: &str = "terminate";
 /// NG-RO's clients expect; a client that chose a key looks for the action under it.
 async fn refuse_reuse(admin: &Admin, nsr: &NsrId, key: Option<&ActionId>, digest: &str) -> Result<(), Failure> {
     let Some(key) = key else { return Ok(()) };
-    match admin.engine.action(nsr, key).await {
+    match admin.engine.action_state(nsr, key).await {
         Ok(report) if report.header.body_digest != digest => Err(Failure::conflict(format!(
             "idempotency key '{key}' was used for another request"
         ))),

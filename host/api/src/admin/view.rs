@@ -10,9 +10,6 @@ use super::auth::Role;
 use crate::mask::mask;
 use crate::time::rfc3339;
 
-/// The NS record's copy of the document, shown once as `spec`.
-const SPEC_KEY: &str = "vimhost-spec";
-
 /// A service in a listing.
 #[derive(Debug, Serialize)]
 pub(super) struct ServiceEntry {
@@ -43,7 +40,8 @@ impl ServiceShown {
             revision,
         } = service;
         if let Some(map) = nsr.as_object_mut() {
-            map.remove(SPEC_KEY);
+            // Shown once, as `spec`.
+            map.remove(vimhost_engine::SPEC_KEY);
         }
         let spec = serde_json::to_value(spec).unwrap_or_default();
         let mut shown = Self {

@@ -1,16 +1,13 @@
-//! Network services without OSM: a short YAML document instead of NS, VNF and package records.
-//!
-//! A [`ServiceSpec`] is translated into the same wanted items and records that a deploy request of LCM carries, so planning,
-//! tasks and results are the same whoever asks. The service's name is its id; its VMs belong to one VNF record.
+//! The document of a network service, and its translation into wanted items.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use vimhost_model::{AccountId, Collection, ItemList, NsrId, RecordId, Revision, TargetId};
+use vimhost_model::{AccountId, ItemList, NsrId, RecordId, TargetId};
 
-use crate::wanted::{DeployRequest, Wanted, WantedVnf, digest_of, items};
-use crate::{Engine, Error};
+use crate::Error;
+use crate::wanted::{Wanted, WantedVnf, items};
 
 /// VMs of one kind: more is refused.
 const MAX_COUNT: u32 = 1000;
@@ -167,29 +164,6 @@ pub struct VolumeSpec {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
 }
-
-/// A service as it is shown.
-#[derive(Debug, Clone, Serialize)]
-pub struct ServiceView {
-    /// Its id.
-    pub id: NsrId,
-    /// Its name.
-    pub name: String,
-    /// The document it was made from, for services made here.
-    pub spec: Option<ServiceSpec>,
-    /// The NS record.
-    pub nsr: Value,
-    /// The VNF records.
-    pub vnfrs: Vec<Value>,
-    /// Revision of the NS record, for `If-Match`.
-    pub revision: Revision,
-}
-
-/// How often replacing a document is tried while results of running tasks land in its record.
-const PUT_TRIES: usize = 20;
-
-/// The key of the NS record that holds the document.
-const SPEC_KEY: &str = "vimhost-spec";
 
 impl ServiceSpec {
     /// Parses a document.
@@ -412,11 +386,11 @@ impl ServiceSpec {
         format!("{}:file:{vm}", self.name)
     }
 
-    fn vnf_id(&self) -> Result<RecordId, Error> {
+    pub(super) fn vnf_id(&self) -> Result<RecordId, Error> {
         RecordId::new(format!("{}-vnf", self.name)).map_err(|error| Error::shape("name", error.to_string()))
     }
 
-    fn vnfr_document(&self) -> Result<Map<String, Value>, Error> {
+    pub(super) fn vnfr_document(&self) -> Result<Map<String, Value>, Error> {
         let document = json!({
             "_id": self.vnf_id()?, "id": self.vnf_id()?, "nsr-id-ref": self.name, "member-vnf-index-ref": "vnf",
             "vim-account-id": self.vim, "additionalParamsForVnf": null,
@@ -453,159 +427,5 @@ impl NetworkSpec {
         } else {
             json!({"ip_profile": profile})
         }
-    }
-}
-
-impl Engine {
-    /// Keeps a document: makes the service's records, or replaces the document of an existing service. Deploys nothing.
-    ///
-    /// # Errors
-    /// When an account it names does not exist, or a service of that id exists that was not made here.
-    pub async fn put_service(&self, spec: &ServiceSpec) -> Result<ServiceView, Error> {
-        let nsr_id = spec.id()?;
-        for vim in std::iter::once(&spec.vim).chain(spec.vms.values().filter_map(|vm| vm.vim.as_ref())) {
-            self.account(&TargetId::vim(vim.clone())).await?;
-        }
-        let record_id = nsr_id
-            .retype()
-            .map_err(|error| Error::shape("name", error.to_string()))?;
-        let vnf_id = spec.vnf_id()?;
-        let spec_value =
-            serde_json::to_value(spec).map_err(|error| crate::accounts::internal("writing a service", error))?;
-        // Somebody's result can land in the record while its document is replaced, so replacing is repeated on what is read anew.
-        for _ in 0..PUT_TRIES {
-            let Some(record) = self.record(Collection::Nsrs, &record_id).await? else {
-                let nsr = json!({"_id": nsr_id, "id": nsr_id, "name": spec.name, "constituent-vnfr-ref": [vnf_id],
-                                 SPEC_KEY: spec_value});
-                let vnfr = Value::Object(spec.vnfr_document()?);
-                self.store
-                    .put_records(vec![
-                        (Collection::Nsrs, record_id, nsr),
-                        (Collection::Vnfrs, vnf_id, vnfr),
-                    ])
-                    .await
-                    .map_err(|error| Error::of_store("writing a service", error))?;
-                return self.service(&nsr_id).await;
-            };
-            let mut nsr = record.document;
-            match nsr.as_object_mut().and_then(|map| map.get_mut(SPEC_KEY)) {
-                Some(kept) => *kept = spec_value.clone(),
-                None => {
-                    return Err(Error::Conflict {
-                        reason: format!("network service '{nsr_id}' exists and was not made here"),
-                    });
-                }
-            }
-            match self
-                .store
-                .put_record(Collection::Nsrs, &record_id, nsr, Some(record.revision))
-                .await
-            {
-                Ok(_) => return self.service(&nsr_id).await,
-                Err(vimhost_store::Error::Conflict { .. }) => {}
-                Err(error) => return Err(Error::of_store("writing a service", error)),
-            }
-        }
-        Err(Error::Unavailable {
-            reason: format!("network service '{nsr_id}' is being changed; try again"),
-        })
-    }
-
-    /// A service with its records.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub async fn service(&self, nsr: &NsrId) -> Result<ServiceView, Error> {
-        let record_id = nsr.retype().map_err(|error| Error::shape("", error.to_string()))?;
-        let record = self
-            .record(Collection::Nsrs, &record_id)
-            .await?
-            .ok_or_else(|| Error::not_found("network service", nsr))?;
-        let vnfrs = self
-            .store
-            .vnfrs_of(nsr)
-            .await
-            .map_err(|error| Error::of_store("reading VNF records", error))?;
-        let spec = record
-            .document
-            .get(SPEC_KEY)
-            .and_then(|value| serde_json::from_value(value.clone()).ok());
-        let name = record
-            .document
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        Ok(ServiceView {
-            id: nsr.clone(),
-            name,
-            spec,
-            nsr: record.document,
-            vnfrs: vnfrs.into_iter().map(|vnfr| vnfr.document).collect(),
-            revision: record.revision,
-        })
-    }
-
-    /// The deploy request of a service's document.
-    ///
-    /// # Errors
-    /// When there is no such service, or it was not made here.
-    pub async fn service_request(&self, nsr: &NsrId) -> Result<DeployRequest, Error> {
-        let view = self.service(nsr).await?;
-        let spec = view.spec.ok_or_else(|| Error::Conflict {
-            reason: format!("network service '{nsr}' was not made here; deploy it as NG-RO does"),
-        })?;
-        let digest = digest_of(&serde_json::to_value(&spec).unwrap_or_default());
-        Ok(DeployRequest {
-            action_id: None,
-            digest,
-            wanted: spec.wanted()?,
-        })
-    }
-
-    /// Removes a service's records and history. Refused while something of it may exist.
-    ///
-    /// # Errors
-    /// When there is none, or it is not terminated.
-    pub async fn remove_service(&self, nsr: &NsrId) -> Result<(), Error> {
-        let view = self.service(nsr).await?;
-        let resources = self
-            .store
-            .resources_of(nsr)
-            .await
-            .map_err(|error| Error::of_store("reading resources", error))?;
-        let left = resources
-            .iter()
-            .filter(|resource| {
-                let held = resource.holders().any(|holder| holder.nsr_id == *nsr);
-                // What a failed deletion left is still this service's business, unless somebody else has it.
-                let left = resource.may_exist() && resource.live_creates().next().is_none();
-                held || left || resource.has_open_tasks()
-            })
-            .count();
-        if left > 0 {
-            return Err(Error::Conflict {
-                reason: format!("network service '{nsr}' still has {left} elements; terminate it first"),
-            });
-        }
-        self.forget(nsr).await?;
-        for vnfr in view.vnfrs {
-            if let Some(id) = vnfr
-                .get("_id")
-                .and_then(Value::as_str)
-                .and_then(|id| RecordId::new(id).ok())
-            {
-                self.store
-                    .delete_record(Collection::Vnfrs, &id)
-                    .await
-                    .map_err(|error| Error::of_store("removing a VNF record", error))?;
-            }
-        }
-        let record_id = nsr.retype().map_err(|error| Error::shape("", error.to_string()))?;
-        self.store
-            .delete_record(Collection::Nsrs, &record_id)
-            .await
-            .map_err(|error| Error::of_store("removing a service record", error))?;
-        Ok(())
     }
 }
