@@ -1,6 +1,13 @@
 //! End to end: the real binary with the mock connector against the mock VIM, driven as its users drive it.
 
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails in a test's helper fails the test"
+)]
 
 mod bad_input;
 mod canary;
