@@ -116,10 +116,11 @@ fn seal_keys(data_dir: &Path, new_database: bool) -> anyhow::Result<KeyRing> {
 /// The key that authenticates compiled connectors. It protects a cache, so a lost one is simply made anew.
 fn image_key(data_dir: &Path) -> anyhow::Result<HostKey> {
     let path = data_dir.join("image.key");
-    if let Ok(bytes) = std::fs::read(&path) {
-        if let Ok(key) = <[u8; 32]>::try_from(bytes.as_slice()) {
-            return Ok(HostKey::new(key));
-        }
+    let kept = std::fs::read(&path)
+        .ok()
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    if let Some(key) = kept {
+        return Ok(HostKey::new(key));
     }
     let mut key = [0u8; 32];
     getrandom::fill(&mut key).context("the operating system gives no random bytes")?;

@@ -1,5 +1,7 @@
 //! The command line's own words.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
+
 use std::process::Command;
 
 fn vimhost(arguments: &[&str]) -> (i32, String, String) {
