@@ -17,6 +17,9 @@ use crate::workspace::{Workspace, cargo};
 /// Ports of the demo: the product's own defaults, so that the commands it prints need no options.
 const VIM: &str = "127.0.0.1:9500";
 
+/// Password of the demo's VIM. Not a word that a VIM might answer with by chance: the host refuses answers that hold it.
+const PASSWORD: &str = "demo-password";
+
 /// How long a server may take to be ready; the first start compiles the connectors.
 const READY: Duration = Duration::from_secs(60);
 
@@ -42,7 +45,17 @@ pub(crate) fn run() -> Result<()> {
     step("starting a mock VIM and the host");
     demo.start(
         "mock-vim",
-        &["mock-vim", "--listen", VIM, "--build-delay", "1500", "--latency", "20"],
+        &[
+            "mock-vim",
+            "--listen",
+            VIM,
+            "--password",
+            PASSWORD,
+            "--build-delay",
+            "1500",
+            "--latency",
+            "20",
+        ],
     )?;
     let (data, plugins) = (demo.folder.join("data"), demo.plugins.clone());
     demo.start(
@@ -72,7 +85,7 @@ pub(crate) fn run() -> Result<()> {
             "mock",
             "--password-stdin",
         ],
-        "mock\n",
+        &format!("{PASSWORD}\n"),
     )?;
     step("deploying docs/examples/web.yaml");
     let example = path_text(&demo.example)?;
