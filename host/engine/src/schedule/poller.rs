@@ -1,6 +1,6 @@
 //! The shared poller of an account: everything that is due is observed by one call per kind of element.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,10 @@ const BATCH: usize = 500;
 /// Pause after a failed observation; doubled up to [`FAILED_CAP`].
 const FAILED_PAUSE: Duration = Duration::from_millis(500);
 const FAILED_CAP: Duration = Duration::from_secs(30);
+
+/// Periods between two full looks at idle elements: what an incremental view misses (a VIM that forgets what it deleted, changes
+/// that do not move a server's time) is found by then.
+const FULL_LOOK_EVERY: u32 = 30;
 
 /// Pages of one incremental answer that are read in a row.
 const MAX_PAGES: usize = 1000;
@@ -119,7 +123,7 @@ impl Scheduler {
 
     /// Observes the idle elements of an account, one batched incremental call a kind and period.
     pub(super) async fn observe_idle(self: Arc<Self>, account: Arc<Account>, period: Duration) {
-        let mut cursors: HashMap<ElementKind, Vec<u8>> = HashMap::new();
+        let mut views: HashMap<ElementKind, View> = HashMap::new();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(period) => {}
@@ -129,22 +133,28 @@ impl Scheduler {
                 let Some(kind) = ElementKind::of_item(item) else {
                     continue;
                 };
-                if let Err(error) = self.observe_idle_kind(&account, item, kind, &mut cursors).await {
+                let view = views.remove(&kind).filter(|view| view.looks < FULL_LOOK_EVERY);
+                match self.observe_idle_kind(&account, item, kind, view).await {
+                    Ok(view) => {
+                        views.extend(view.map(|view| (kind, view)));
+                    }
                     // A look that failed says nothing; the whole picture is taken next time.
-                    cursors.remove(&kind);
-                    tracing::warn!(target_id = %account.target, ?kind, error, "idle elements not observed");
+                    Err(error) => {
+                        tracing::warn!(target_id = %account.target, ?kind, error, "idle elements not observed");
+                    }
                 }
             }
         }
     }
 
+    /// Observes the idle elements of one kind; answers the view to go on from.
     async fn observe_idle_kind(
         self: &Arc<Self>,
         account: &Account,
         item: Item,
         kind: ElementKind,
-        cursors: &mut HashMap<ElementKind, Vec<u8>>,
-    ) -> Result<(), String> {
+        view: Option<View>,
+    ) -> Result<Option<View>, String> {
         let mut owners: HashMap<VimId, Vec<ResourceId>> = HashMap::new();
         let mut after: Option<String> = None;
         loop {
@@ -162,19 +172,48 @@ impl Scheduler {
             }
         }
         if owners.is_empty() {
-            cursors.remove(&kind);
-            return Ok(());
+            return Ok(None);
         }
+        let (mut cursor, seen, looks) = match view {
+            Some(view) => (Some(view.cursor), view.seen, view.looks + 1),
+            None => (None, HashSet::new(), 0),
+        };
+        // A cursor says nothing about an element that was not asked for when it was made: such a one is looked at in full.
+        let (old, new): (Vec<VimId>, Vec<VimId>) = owners.keys().cloned().partition(|id| seen.contains(id));
+        let mut incremental = true;
+        if let Some(from) = cursor.take().filter(|_| !old.is_empty()) {
+            cursor = self.look(account, kind, &old, Some(from), &owners).await?;
+            incremental = cursor.is_some();
+        }
+        for batch in new.chunks(BATCH) {
+            let made = self.look(account, kind, batch, None, &owners).await?;
+            // The oldest one misses nothing of what was looked at later.
+            cursor = cursor.or(made);
+        }
+        Ok(cursor.filter(|_| incremental).map(|cursor| View {
+            cursor,
+            seen: owners.into_keys().collect(),
+            looks,
+        }))
+    }
+
+    /// One look, page by page; answers the cursor behind it.
+    async fn look(
+        self: &Arc<Self>,
+        account: &Account,
+        kind: ElementKind,
+        ids: &[VimId],
+        mut cursor: Option<Vec<u8>>,
+        owners: &HashMap<VimId, Vec<ResourceId>>,
+    ) -> Result<Option<Vec<u8>>, String> {
         let opened = account
             .open(&*self.store, &*self.connectors, &self.keys)
             .await
             .map_err(|error| error.message)?;
-        let ids: Vec<VimId> = owners.keys().cloned().collect();
-        let mut cursor = cursors.remove(&kind);
         for _ in 0..MAX_PAGES {
             let observed = opened
                 .connector
-                .observe(kind, &ids, cursor.take())
+                .observe(kind, ids, cursor.take())
                 .await
                 .map_err(|error| error.message)?;
             let more = observed.more && observed.cursor.is_some();
@@ -183,11 +222,17 @@ impl Scheduler {
                 break;
             }
         }
-        if let Some(cursor) = cursor {
-            cursors.insert(kind, cursor);
-        }
-        Ok(())
+        Ok(cursor)
     }
+}
+
+/// An incremental view of the idle elements of a kind.
+struct View {
+    cursor: Vec<u8>,
+    /// Elements that were asked for when the cursor was made.
+    seen: HashSet<VimId>,
+    /// Looks since the last full one.
+    looks: u32,
 }
 
 async fn sleep_or_forever(pause: Option<Duration>) {
