@@ -26,8 +26,11 @@ async fn the_password_and_the_token_are_in_no_log_answer_or_plain_file() {
         password: CANARY.into(),
         tenant: "mock".into(),
     };
+    let vim_dir = tempfile::tempdir().unwrap();
+    let state_file = Some(vim_dir.path().join("vim.json"));
     let vim = Server::start(Config {
         credentials,
+        state_file: state_file.clone(),
         ..Config::default()
     })
     .await

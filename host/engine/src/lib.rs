@@ -1,7 +1,7 @@
 //! Planning, the task machine, scheduling and recovery.
 //!
 //! * [`wanted`] — what a request asks for, parsed once.
-//! * [`derive`] — creation parameters in NG-RO's shape, pure.
+//! * [`mod@derive`] — creation parameters in NG-RO's shape, pure.
 //! * [`plan`] — wanted state + records + resources → ordered changes with reasons and the tasks that make them, pure.
 //! * [`machine`] — one resource and one event → the resource afterwards and what is to be done, pure.
 //! * [`schedule`] — performs what the machine asks for: connector calls, observations, timers, wake-ups.

@@ -9,7 +9,7 @@
 //! * A call goes out only after the state that asks for it is on disk, and its answer is applied before anything else happens to
 //!   the resource.
 //! * Whoever waits for another element has registered before it looks at it, so that no wake-up falls between.
-//! * A host that dies at any point loses nothing: [`Scheduler::start`] takes up every resource that is not settled.
+//! * A host that dies at any point loses nothing: the start takes up every resource that is not settled.
 
 mod account;
 mod call;
