@@ -1,6 +1,6 @@
 //! From a task's parameters, in NG-RO's shape, to a request for the connector.
 //!
-//! The parameters were derived by [`crate::derive`] and are read back from the store; a shape that is not understood fails the
+//! The parameters were derived by [`mod@crate::derive`] and are read back from the store; a shape that is not understood fails the
 //! task with a text, it never stops the host.
 
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! Calls [`crate::derive`] for one wanted item on one target.
+//! Calls [`mod@crate::derive`] for one wanted item on one target.
 
 use serde_json::Value;
 use vimhost_model::{Item, ItemList, ItemRef, TargetId, TargetKind};
