@@ -27,10 +27,10 @@ async fn the_password_and_the_token_are_in_no_log_answer_or_plain_file() {
         tenant: "mock".into(),
     };
     let vim_dir = tempfile::tempdir().unwrap();
-    let state_file = Some(vim_dir.path().join("vim.json"));
+    let state_file = vim_dir.path().join("vim.json");
     let vim = Server::start(Config {
         credentials,
-        state_file: state_file.clone(),
+        state_file: Some(state_file.clone()),
         ..Config::default()
     })
     .await
@@ -90,7 +90,7 @@ async fn the_password_and_the_token_are_in_no_log_answer_or_plain_file() {
 
     let log = host.stop().unwrap();
     // The tokens that the VIM handed out, as its own file holds them.
-    let state: Value = serde_json::from_slice(&std::fs::read(state_file.unwrap()).unwrap()).unwrap();
+    let state: Value = serde_json::from_slice(&std::fs::read(state_file).unwrap()).unwrap();
     let tokens: Vec<String> = state["sessions"].as_object().unwrap().keys().cloned().collect();
     assert!(!tokens.is_empty(), "the host logged in");
     for secret in [CANARY, "canary-wrong"]

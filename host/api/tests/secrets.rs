@@ -48,10 +48,7 @@ async fn a_canary_reaches_no_log() {
         json!({"name": {"password": "canary"}}),
         json!("canary"),
     ] {
-        assert_eq!(
-            post(body).send().await.unwrap().status(),
-            StatusCode::UNPROCESSABLE_ENTITY
-        );
+        assert_eq!(post(body).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
     }
     let malformed = host
         .admin(Method::POST, "/v1/vims")
