@@ -153,7 +153,7 @@ impl Records {
 
 /// Takes out what a deployment writes.
 fn strip(item: &mut Value) {
-    for key in ["vim_info", "ip-address", "status", "vim-id", "name-in-vim"] {
+    for key in ["vim_info", "ip-address", "status", "vim-id"] {
         remove(item, key);
     }
     for interface in item
