@@ -77,7 +77,8 @@ impl From<Error> for Failure {
             | ErrorKind::Quota
             | ErrorKind::RateLimited
             | ErrorKind::Unsupported
-            | ErrorKind::BadRequest => Outcome::NotDone,
+            | ErrorKind::BadRequest
+            | ErrorKind::NotGranted => Outcome::NotDone,
             ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Internal | ErrorKind::Other => Outcome::Unknown,
         };
         Self {

@@ -45,6 +45,11 @@ pub trait Infrastructure {
         unsupported("find-flavour")
     }
 
+    /// Flavours that match by name or id; none is an answer.
+    fn find_flavours(account: &Account, filter: Filter) -> Result<Vec<Found>> {
+        unsupported("find-flavours")
+    }
+
     /// A placement group by its id.
     fn find_group(account: &Account, id: &str) -> Result<Option<Found>> {
         unsupported("find-group")
@@ -125,6 +130,11 @@ impl<T: Infrastructure> Guest for T {
     fn find_flavour(account: Account, data: FlavourData) -> Result<Option<Found>> {
         start();
         T::find_flavour(&account, data)
+    }
+
+    fn find_flavours(account: Account, filter: Filter) -> Result<Vec<Found>> {
+        start();
+        T::find_flavours(&account, filter)
     }
 
     fn find_group(account: Account, id: String) -> Result<Option<Found>> {

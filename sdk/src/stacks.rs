@@ -20,7 +20,7 @@ pub trait Stacks {
     /// Makes a stack; its id is committed to the journal right after the VIM's first answer.
     fn create_stack(account: &Account, call: &Call, request: StackRequest) -> Result<CreateStep>;
 
-    /// Changes a stack, once for each token.
+    /// Changes a stack, once for each operation.
     fn update_stack(
         account: &Account,
         call: &Call,
@@ -42,9 +42,15 @@ pub trait Stacks {
     fn get_content(account: &Account, stack: &StackRef) -> Result<StackContent>;
 
     /// Marks a resource so that the next update replaces it.
-    fn mark_unhealthy(account: &Account, stack: &StackRef, resource_name: &str, reason: &str) -> Result<()>;
+    fn mark_unhealthy(
+        account: &Account,
+        call: &Call,
+        stack: &StackRef,
+        resource_name: &str,
+        reason: &str,
+    ) -> Result<UpdateStep>;
 
-    /// Deletes a stack: done once the VIM has accepted it. Not existing is success.
+    /// Deletes a stack: accepted while the VIM is at it. Not existing is success.
     fn delete_stack(account: &Account, call: &Call, stack: &StackRef) -> Result<DeleteStep>;
 }
 
@@ -85,9 +91,15 @@ impl<T: Stacks> Guest for T {
         T::get_content(&account, &stack)
     }
 
-    fn mark_unhealthy(account: Account, stack: StackRef, resource_name: String, reason: String) -> Result<()> {
+    fn mark_unhealthy(
+        account: Account,
+        call: Call,
+        stack: StackRef,
+        resource_name: String,
+        reason: String,
+    ) -> Result<UpdateStep> {
         start();
-        T::mark_unhealthy(&account, &stack, &resource_name, &reason)
+        T::mark_unhealthy(&account, &call, &stack, &resource_name, &reason)
     }
 
     fn delete_stack(account: Account, call: Call, stack: StackRef) -> Result<DeleteStep> {

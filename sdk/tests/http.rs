@@ -117,7 +117,7 @@ fn a_fault_tells_whether_anything_was_sent() {
         (ErrorKind::Unreachable, Outcome::NotDone)
     );
     assert_eq!(failed(Fault::ConnectTimeout), (ErrorKind::Timeout, Outcome::NotDone));
-    assert_eq!(failed(Fault::Denied), (ErrorKind::BadRequest, Outcome::NotDone));
+    assert_eq!(failed(Fault::Denied), (ErrorKind::NotGranted, Outcome::NotDone));
     assert_eq!(failed(Fault::Busy), (ErrorKind::RateLimited, Outcome::NotDone));
     assert_eq!(failed(Fault::Timeout), (ErrorKind::Timeout, Outcome::Unknown));
     assert_eq!(

@@ -25,13 +25,18 @@ fn never<T>(_: &str) -> Result<T, Failure> {
 #[test]
 fn an_element_is_announced_made_and_committed() {
     let kit = TestKit::new();
-    let made = kit.call("t").create_once("port", "p0", never, |token| {
+    let made = kit.call("t").create_once("port", "p0", Duration::ZERO, never, |token| {
         assert_eq!(token, "t.p0");
         assert_eq!(kit.journal_lines(), ["port t.p0 ?"]);
         Ok("7".into())
     });
     assert_eq!(made.unwrap(), "7");
-    assert_eq!(kit.call("t").create_once("port", "p0", never, never).unwrap(), "7");
+    assert_eq!(
+        kit.call("t")
+            .create_once("port", "p0", Duration::ZERO, never, never)
+            .unwrap(),
+        "7"
+    );
     assert_eq!(kit.journal_lines(), ["port t.p0 = 7"]);
 }
 
@@ -39,11 +44,11 @@ fn an_element_is_announced_made_and_committed() {
 fn a_refusal_takes_the_announcement_back_and_an_unknown_outcome_does_not() {
     let kit = TestKit::new();
     kit.call("t")
-        .create_once("port", "", never, |_| Err(failure(Outcome::NotDone)))
+        .create_once("port", "", Duration::ZERO, never, |_| Err(failure(Outcome::NotDone)))
         .unwrap_err();
     assert!(kit.journal().is_empty());
     kit.call("t")
-        .create_once("port", "", never, |_| Err(failure(Outcome::Unknown)))
+        .create_once("port", "", Duration::ZERO, never, |_| Err(failure(Outcome::Unknown)))
         .unwrap_err();
     assert_eq!(kit.journal_lines(), ["port t ?"]);
 }
@@ -53,13 +58,13 @@ fn what_was_begun_is_looked_for_before_it_is_made_again() {
     let kit = TestKit::new();
     let lose = || {
         kit.call("t")
-            .create_once("port", "", never, |_| Err(failure(Outcome::Unknown)))
+            .create_once("port", "", Duration::ZERO, never, |_| Err(failure(Outcome::Unknown)))
             .unwrap_err()
     };
     lose();
     let found = kit
         .call("t")
-        .create_once("port", "", |_| Ok(vec!["7".into(), "8".into()]), never)
+        .create_once("port", "", Duration::ZERO, |_| Ok(vec!["7".into(), "8".into()]), never)
         .unwrap();
     assert_eq!(found, "7");
     assert!(kit.log().iter().any(|line| line.message.contains("several elements")));
@@ -68,7 +73,7 @@ fn what_was_begun_is_looked_for_before_it_is_made_again() {
     lose();
     let made = kit
         .call("t")
-        .create_once("port", "", |_| Ok(Vec::new()), |_| Ok("9".into()))
+        .create_once("port", "", Duration::ZERO, |_| Ok(Vec::new()), |_| Ok("9".into()))
         .unwrap();
     assert_eq!((made.as_str(), kit.journal().len()), ("9", 1));
 
@@ -76,7 +81,7 @@ fn what_was_begun_is_looked_for_before_it_is_made_again() {
     lose();
     let looking = kit
         .call("t")
-        .create_once("port", "", |_| Err(failure(Outcome::NotDone)), never)
+        .create_once("port", "", Duration::ZERO, |_| Err(failure(Outcome::NotDone)), never)
         .unwrap_err();
     assert!(looking.to_string().contains("looking for"), "{looking}");
     assert_eq!(kit.journal()[0].status, JournalStatus::Begun);
@@ -91,9 +96,63 @@ fn an_action_happens_once() {
         Ok(())
     };
     for _ in 0..3 {
-        kit.call("t").do_once("reboot", "server-1", || Ok(false), act).unwrap();
+        kit.operation("t", "1")
+            .do_once("reboot", "server-1", || Ok(false), act)
+            .unwrap();
     }
     assert_eq!(times.get(), 1);
+
+    // Another operation of the kind sees nothing of the first one, whether that is over or not.
+    kit.operation("t", "2")
+        .do_once("reboot", "server-1", || Ok(false), act)
+        .unwrap();
+    assert_eq!(times.get(), 2);
+    assert_eq!(
+        kit.journal_lines(),
+        ["reboot t.op-1 = server-1", "reboot t.op-2 = server-1"]
+    );
+    kit.end_operation("t", "1");
+    assert_eq!(kit.journal_lines(), ["reboot t.op-2 = server-1"]);
+}
+
+#[test]
+fn what_may_still_appear_is_neither_made_again_nor_taken_for_gone() {
+    let kit = TestKit::new();
+    let settled = Duration::from_secs(90);
+    let none = |_: &str| Ok(Vec::new());
+    kit.call("t")
+        .create_once("port", "", settled, never, |_| Err(failure(Outcome::Unknown)))
+        .unwrap_err();
+    kit.advance(Duration::from_secs(30));
+    let early = kit.call("t").create_once("port", "", settled, none, never).unwrap_err();
+    assert_eq!(
+        (early.error.kind, early.error.retry_after_ms),
+        (ErrorKind::Timeout, Some(60_000))
+    );
+    let delete = || {
+        kit.call("t")
+            .delete_journalled(|_| true, settled, |_, _| Ok(Vec::new()), |_, _| Ok(Removal::Gone))
+            .unwrap()
+    };
+    assert!(matches!(delete(), Removal::Waiting(_)));
+    assert_eq!(kit.journal_lines(), ["port t ?"]);
+
+    kit.advance(Duration::from_secs(60));
+    let made = kit
+        .call("t")
+        .create_once("port", "", settled, none, |_| Err(failure(Outcome::Unknown)));
+    assert!(made.unwrap_err().to_string().contains("no"));
+    assert_eq!(delete(), Removal::Gone);
+    assert!(kit.journal().is_empty());
+}
+
+#[test]
+fn a_deletion_is_over_accepted_or_waits_by_its_slowest_part() {
+    let waiting = || Removal::Waiting("volume".to_owned());
+    assert_eq!(Removal::Gone.and(Removal::Accepted), Removal::Accepted);
+    assert_eq!(Removal::Accepted.and(Removal::Gone), Removal::Accepted);
+    assert_eq!(Removal::Accepted.and(waiting()), waiting());
+    assert_eq!(waiting().and(Removal::Accepted), waiting());
 }
 
 #[test]
@@ -101,14 +160,14 @@ fn a_deletion_tries_everything_and_forgets_what_is_gone() {
     let kit = TestKit::new();
     for (suffix, id) in [("p0", "1"), ("p1", "2"), ("p2", "3")] {
         kit.call("t")
-            .create_once("port", suffix, never, |_| Ok(id.into()))
+            .create_once("port", suffix, Duration::ZERO, never, |_| Ok(id.into()))
             .unwrap();
     }
     kit.call("t")
-        .create_once("port", "p3", never, |_| Err(failure(Outcome::Unknown)))
+        .create_once("port", "p3", Duration::ZERO, never, |_| Err(failure(Outcome::Unknown)))
         .unwrap_err();
     kit.call("t")
-        .create_once("volume:keep", "v0", never, |_| Ok("v".into()))
+        .create_once("volume:keep", "v0", Duration::ZERO, never, |_| Ok("v".into()))
         .unwrap();
     let delete = |_: &str, id: &str| match id {
         "1" => Ok(Removal::Gone),
@@ -118,7 +177,7 @@ fn a_deletion_tries_everything_and_forgets_what_is_gone() {
     let find = |_: &str, _: &str| Ok(vec!["4".into()]);
     let error = kit
         .call("t")
-        .delete_journalled(|kind| kind == "port", find, delete)
+        .delete_journalled(|kind| kind == "port", Duration::ZERO, find, delete)
         .unwrap_err();
     assert_eq!(error.error.kind, ErrorKind::Conflict);
     assert_eq!(
@@ -128,7 +187,12 @@ fn a_deletion_tries_everything_and_forgets_what_is_gone() {
 
     let gone = kit
         .call("t")
-        .delete_journalled(|_| true, |_, _| Ok(Vec::new()), |_, _| Ok(Removal::Gone))
+        .delete_journalled(
+            |_| true,
+            Duration::ZERO,
+            |_, _| Ok(Vec::new()),
+            |_, _| Ok(Removal::Gone),
+        )
         .unwrap();
     assert_eq!((gone, kit.journal().len()), (Removal::Gone, 0));
 }

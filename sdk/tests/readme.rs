@@ -1,5 +1,7 @@
 //! The connector of the README, so that what it shows compiles and works. The last test compares the two.
 
+use std::time::Duration;
+
 use vimhost_sdk::prelude::*;
 use vimhost_sdk::{
     http::{Answer, Method},
@@ -53,6 +55,7 @@ impl Infrastructure for Acme {
         let id = call.create_once(
             "network",
             "",
+            Duration::from_secs(90),
             |token| {
                 let found: Vec<Net> = vim
                     .get(["networks"])

@@ -126,7 +126,12 @@ async fn killed_at_fifty_random_points_a_host_loses_nothing_and_makes_nothing_tw
         } else {
             json!([{"operation": "create", "every": 5 + random.below(5)}, {"operation": "delete", "every": 5 + random.below(5)}])
         };
-        let faults = json!({"latency_ms": 50, "build_delay_ms": 100, "volume_delay_ms": 80, "answer_lost": lost});
+        // In the later rounds VMs take their time to go: the VIM accepts the deletion, and the host watches.
+        let slow_deletion = if round < 2 { 0 } else { 200 };
+        let faults = json!({
+            "latency_ms": 50, "build_delay_ms": 100, "volume_delay_ms": 80, "answer_lost": lost,
+            "server_delete_delay_ms": slow_deletion,
+        });
         vim.set_faults(serde_json::from_value(faults).unwrap()).unwrap();
         kills += run_with_kills(&setup, "deploy", &format!("deploy-{round}"), &mut random).await;
         assert_eq!(

@@ -15,3 +15,4 @@ mod command_line;
 mod kill;
 mod lcm;
 mod misbehaviour;
+mod slow_deletion;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use vimhost_model::{JournalEntry, VimId};
+use vimhost_model::{JournalEntry, Timestamp, VimId};
 
 /// Why a journal entry could not be written. The call then fails and nothing is sent.
 #[derive(Debug, thiserror::Error)]
@@ -47,14 +47,43 @@ pub trait Journal: Send + Sync {
 pub struct Call {
     /// Token of the element.
     pub token: String,
+    /// Token of the operation, for calls that change an element that exists ([`operation_token`]).
+    pub operation: Option<String>,
     /// Failed tries before this one.
     pub attempt: u32,
     /// What the last pending answer left.
     pub state: Option<Vec<u8>>,
-    /// What earlier calls announced.
+    /// What earlier calls announced, without what belongs to other operations.
     pub entries: Vec<JournalEntry>,
+    /// When the call is made: the age of an entry counts to here.
+    pub now: Timestamp,
     /// Where this call announces.
     pub journal: Arc<dyn Journal>,
+}
+
+/// What stands between an element's token and the letters that name an operation on it.
+const OPERATION: &str = ".op-";
+
+/// The token of an operation on an element (`call.operation` of the contract).
+#[must_use]
+pub fn operation_token(element: &str, letters: &str) -> String {
+    format!("{element}{OPERATION}{letters}")
+}
+
+/// Whether a journal token belongs to the operation `operation`.
+#[must_use]
+pub fn is_of_operation(token: &str, operation: &str) -> bool {
+    token
+        .strip_prefix(operation)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Whether a journal token belongs to any operation on the element `element`.
+#[must_use]
+pub fn is_of_any_operation(token: &str, element: &str) -> bool {
+    token
+        .strip_prefix(element)
+        .is_some_and(|rest| rest.starts_with(OPERATION))
 }
 
 /// The work has begun and is not done.
@@ -66,6 +95,17 @@ pub struct Pending {
     pub again_in: Duration,
     /// For the next call.
     pub state: Option<Vec<u8>>,
+}
+
+/// Answer of a deleting call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeleteStep {
+    /// The VIM has confirmed that nothing is left, apart from what was to be kept.
+    Done,
+    /// The VIM is deleting the main element: observe it, and call again when it is gone or has failed.
+    Accepted,
+    /// Call again.
+    Pending(Pending),
 }
 
 /// Answer of a call that may have to be made again.

@@ -7,8 +7,8 @@ use serde::Serialize;
 use vimhost_model::{Origin, TargetId, VimAccount};
 
 use crate::{
-    Call, CreateRequest, Created, DeleteRequest, Descriptor, ElementKind, Error, ErrorKind, FindRequest, Found,
-    Observed, ObservedStacks, OperateRequest, Operated, OwnedPage, StackContent, StackObservation, StackRef,
+    Call, CreateRequest, Created, DeleteRequest, DeleteStep, Descriptor, ElementKind, Error, ErrorKind, FindRequest,
+    Found, Observed, ObservedStacks, OperateRequest, Operated, OwnedPage, StackContent, StackObservation, StackRef,
     StackRequest, StackResource, Step, UpdateMode,
 };
 use vimhost_model::VimId;
@@ -74,7 +74,7 @@ pub trait Connector: Send + Sync {
     ///
     /// # Errors
     /// The journal then holds what may still exist.
-    async fn delete(&self, call: Call, request: DeleteRequest) -> Result<Step<()>, Error>;
+    async fn delete(&self, call: Call, request: DeleteRequest) -> Result<DeleteStep, Error>;
 
     /// Observes many elements of a kind at once.
     ///
@@ -152,7 +152,13 @@ pub trait Connector: Send + Sync {
     ///
     /// # Errors
     /// What the VIM said.
-    async fn mark_unhealthy(&self, _stack: &StackRef, _resource: &str, _reason: &str) -> Result<(), Error> {
+    async fn mark_unhealthy(
+        &self,
+        _call: Call,
+        _stack: &StackRef,
+        _resource: &str,
+        _reason: &str,
+    ) -> Result<Step<()>, Error> {
         Err(no_stacks())
     }
 
@@ -160,7 +166,7 @@ pub trait Connector: Send + Sync {
     ///
     /// # Errors
     /// What the VIM said.
-    async fn delete_stack(&self, _call: Call, _stack: StackRef) -> Result<Step<()>, Error> {
+    async fn delete_stack(&self, _call: Call, _stack: StackRef) -> Result<DeleteStep, Error> {
         Err(no_stacks())
     }
 }

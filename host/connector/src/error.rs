@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Unsupported,
     /// Wrong in itself.
     BadRequest,
+    /// The host did not let a request out; only an operator can mend it.
+    NotGranted,
     /// No answer in time.
     Timeout,
     /// A fault inside the VIM.
@@ -47,6 +49,7 @@ impl ErrorKind {
             Self::RateLimited => "rate-limited",
             Self::Unsupported => "unsupported",
             Self::BadRequest => "bad-request",
+            Self::NotGranted => "not-granted",
             Self::Timeout => "timeout",
             Self::Internal => "internal",
             Self::Other => "other",

@@ -14,7 +14,9 @@ mod observation;
 mod request;
 mod stack;
 
-pub use call::{Call, Journal, JournalError, Pending, Step};
+pub use call::{
+    Call, DeleteStep, Journal, JournalError, Pending, Step, is_of_any_operation, is_of_operation, operation_token,
+};
 pub use connector::{
     Capabilities, CheckReport, Connector, Connectors, LoadError, PluginInfo, PluginState, ProposedOrigin,
 };

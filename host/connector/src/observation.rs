@@ -20,12 +20,18 @@ pub enum ElementKind {
     Volume,
     /// Server.
     Server,
+    /// Port of a server. Audited only.
+    Port,
+    /// Floating address. Audited only.
+    FloatingAddress,
+    /// Stack.
+    Stack,
     /// SDN or WIM service.
     ConnectivityService,
 }
 
 impl ElementKind {
-    /// The element kind an item of a record is made of; operations and stacks have none.
+    /// The element kind an item of a record is made of; operations have none.
     #[must_use]
     pub fn of_item(item: Item) -> Option<Self> {
         match item {
@@ -36,7 +42,8 @@ impl ElementKind {
             Item::SharedVolume => Some(Self::Volume),
             Item::Vdu => Some(Self::Server),
             Item::SdnNet => Some(Self::ConnectivityService),
-            Item::Update | Item::Migrate | Item::VerticalScale | Item::Console | Item::Stack => None,
+            Item::Stack => Some(Self::Stack),
+            Item::Update | Item::Migrate | Item::VerticalScale | Item::Console => None,
         }
     }
 }

@@ -17,6 +17,8 @@ pub enum FindRequest {
     Images(Filter),
     /// A flavour exactly as given, the name apart.
     Flavour(FlavourData),
+    /// Flavours that match.
+    Flavours(Filter),
     /// A group by id.
     Group(VimId),
 }

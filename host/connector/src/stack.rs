@@ -21,6 +21,10 @@ pub struct StackContent {
     pub files: Vec<(String, String)>,
     /// Parameters.
     pub parameters: Map<String, Value>,
+    /// Environment document; none in an update: the stored one stays.
+    pub environment: Option<Map<String, Value>>,
+    /// The VIM undoes what failed; none: the VIM's default.
+    pub rollback_on_failure: Option<bool>,
     /// The VIM's own time limit.
     pub timeout_minutes: Option<u32>,
 }
@@ -32,8 +36,6 @@ pub struct StackRequest {
     pub name: String,
     /// Content.
     pub content: StackContent,
-    /// The VIM undoes a failed creation.
-    pub rollback_on_failure: bool,
 }
 
 /// How an update is applied.

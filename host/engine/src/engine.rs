@@ -44,6 +44,8 @@ pub struct Engine {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) schedule: Arc<Scheduler>,
+    /// What begins the ids of new elements.
+    pub(crate) installation: String,
 }
 
 impl Engine {
@@ -58,6 +60,10 @@ impl Engine {
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
+        let installation = store
+            .installation()
+            .await
+            .map_err(|error| Error::of_store("reading whose installation this is", error))?;
         let schedule = Scheduler::start(config, store.clone(), connectors.clone(), keys.clone(), clock.clone()).await?;
         Ok(Arc::new(Self {
             store,
@@ -65,6 +71,7 @@ impl Engine {
             keys,
             clock,
             schedule,
+            installation,
         }))
     }
 

@@ -55,6 +55,7 @@ fn rule_for(action: TaskAction, kind: ErrorKind) -> Option<Rule> {
         | ErrorKind::NotFound
         | ErrorKind::Unsupported
         | ErrorKind::BadRequest
+        | ErrorKind::NotGranted
         | ErrorKind::Other => None,
     }
 }

@@ -85,6 +85,12 @@ impl<K: Kind> Id<K> {
         }
     }
 
+    /// A new random id that begins with some letters. Letters that make no id are left out.
+    #[must_use]
+    pub fn random_with(letters: &str) -> Self {
+        Self::new(format!("{letters}-{}", uuid::Uuid::new_v4())).unwrap_or_else(|_| Self::random())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

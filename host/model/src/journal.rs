@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::VimId;
+use crate::{Timestamp, VimId};
 
 /// How far a journalled step came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct JournalEntry {
     pub token: String,
     /// How far it came.
     pub status: JournalStatus,
+    /// When it was begun, or begun anew after it was forgotten.
+    pub begun_at: Timestamp,
     /// Set once committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub element: Option<VimId>,

@@ -191,9 +191,17 @@ pub struct Task {
     /// Not to be called before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
+    /// A DELETE that the VIM has accepted: its element is observed, and the call made again when it is gone or has failed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub accepted: bool,
     /// What the connector's last `pending` left for the next call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connector_state: Option<Vec<u8>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Task {

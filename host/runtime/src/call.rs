@@ -82,10 +82,10 @@ impl Invocation {
             Err(error) => {
                 let mut error = reader.error(&error);
                 error.message.push_str(&ended.shared.remarks());
-                // To the guest a refused request looks like a VIM that cannot be reached, which would be tried for a quarter of
-                // an hour; only an operator can end this one.
+                // A guest with an HTTP library of its own may take a refused request for a VIM that cannot be reached, which would
+                // be tried for a quarter of an hour; only an operator can end this one.
                 if ended.shared.has_refused() && matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout) {
-                    error.kind = ErrorKind::BadRequest;
+                    error.kind = ErrorKind::NotGranted;
                 }
                 Err(error)
             }

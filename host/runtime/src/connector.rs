@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use vimhost_connector::{
-    Call, CheckReport, Connector, CreateRequest, Created, DeleteRequest, ElementKind, Error, ErrorKind, FindRequest,
-    Found, LoadError, Observed, ObservedStacks, OperateRequest, Operated, OwnedPage, StackContent, StackObservation,
-    StackRef, StackRequest, StackResource, Step, UpdateMode,
+    Call, CheckReport, Connector, CreateRequest, Created, DeleteRequest, DeleteStep, ElementKind, Error, ErrorKind,
+    FindRequest, Found, LoadError, Observed, ObservedStacks, OperateRequest, Operated, OwnedPage, ProposedOrigin,
+    StackContent, StackObservation, StackRef, StackRequest, StackResource, Step, UpdateMode,
 };
 use vimhost_model::{VimAccount, VimId};
 
@@ -116,7 +116,7 @@ fn split(call: Call) -> (wit::Call, Option<Call>) {
 #[async_trait]
 impl Connector for AccountConnector {
     async fn check(&self) -> Result<CheckReport, Error> {
-        ask!(
+        let mut report = ask!(
             self,
             None,
             connector,
@@ -124,7 +124,13 @@ impl Connector for AccountConnector {
             call_check,
             (),
             |reader: Reader<'_>, answer| reader.check_report(answer)
-        )
+        )?;
+        // The guest cannot see what is granted; an operator wants to know what is missing.
+        if let Ok((_, state)) = self.core.bind(&self.account) {
+            let missing = |proposed: &ProposedOrigin| state.policy().check_origin(&proposed.origin).is_err();
+            report.origins.retain(missing);
+        }
+        Ok(report)
     }
 
     async fn find(&self, request: FindRequest) -> Result<Vec<Found>, Error> {
@@ -164,6 +170,18 @@ impl Connector for AccountConnector {
                     call_find_flavour,
                     (data),
                     read
+                )
+            }
+            FindRequest::Flavours(filter) => {
+                let filter = put::filter(&filter);
+                ask!(
+                    self,
+                    None,
+                    infrastructure,
+                    "find-flavours",
+                    call_find_flavours,
+                    (filter),
+                    |reader: Reader<'_>, answer| reader.found(answer)
                 )
             }
             FindRequest::Group(id) => {
@@ -254,7 +272,7 @@ impl Connector for AccountConnector {
         }
     }
 
-    async fn delete(&self, call: Call, request: DeleteRequest) -> Result<Step<()>, Error> {
+    async fn delete(&self, call: Call, request: DeleteRequest) -> Result<DeleteStep, Error> {
         let (told, call) = split(call);
         let id = request.id.map(|id| id.to_string());
         let read = |reader: Reader<'_>, answer| reader.delete_step(answer);
@@ -326,10 +344,12 @@ impl Connector for AccountConnector {
                     read
                 )
             }
-            ElementKind::Image => Err(Error::new(
-                ErrorKind::Unsupported,
-                "images are never deleted through a connector",
-            )),
+            ElementKind::Image | ElementKind::Port | ElementKind::FloatingAddress | ElementKind::Stack => {
+                Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "elements of this kind are not deleted one by one through a connector",
+                ))
+            }
         }
     }
 
@@ -530,21 +550,28 @@ impl Connector for AccountConnector {
         )
     }
 
-    async fn mark_unhealthy(&self, stack: &StackRef, resource: &str, reason: &str) -> Result<(), Error> {
+    async fn mark_unhealthy(
+        &self,
+        call: Call,
+        stack: &StackRef,
+        resource: &str,
+        reason: &str,
+    ) -> Result<Step<()>, Error> {
+        let (told, call) = split(call);
         let (stack, resource, reason) = (convert::stack_ref(stack), resource.to_owned(), reason.to_owned());
-        let read = |_: Reader<'_>, ()| Ok(());
+        let read = |reader: Reader<'_>, answer| reader.update_step(answer);
         ask!(
             self,
-            None,
+            call,
             stacks,
             "mark-unhealthy",
             call_mark_unhealthy,
-            (stack, resource, reason),
+            (told, stack, resource, reason),
             read
         )
     }
 
-    async fn delete_stack(&self, call: Call, stack: StackRef) -> Result<Step<()>, Error> {
+    async fn delete_stack(&self, call: Call, stack: StackRef) -> Result<DeleteStep, Error> {
         let (told, call) = split(call);
         let stack = convert::stack_ref(&stack);
         ask!(

@@ -190,6 +190,7 @@ async fn pending_state_and_open_entries_reach_the_next_call() {
         token: "res-1".into(),
         status: JournalStatus::Begun,
         element: None,
+        begun_at: vimhost_model::Timestamp(0),
     };
     let connector = host.open(&account(&vim.url, json!({ "steps": ["commit"] }))).await;
     let request = || {
@@ -216,4 +217,29 @@ async fn pending_state_and_open_entries_reach_the_next_call() {
         Outcome::Unknown,
         "an entry of an earlier call is still open"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_announces_under_its_own_token_and_no_other_call_does() {
+    let (host, vim) = (Host::new(Limits::default()).await, Vim::start().await);
+    let connector = host
+        .open(&account(&vim.url, json!({ "steps": ["begin-operation", "commit"] })))
+        .await;
+    for (operation, allowed) in [(None, false), (Some("res-1.op-2"), false), (Some("res-1.op-1"), true)] {
+        let journal = Arc::new(Notes::default());
+        let call = vimhost_connector::Call {
+            operation: operation.map(str::to_owned),
+            ..call(&journal, vec![])
+        };
+        let request = CreateRequest::Network(NetworkRequest {
+            name: "net".into(),
+            kind: None,
+            shared: false,
+            ip_profile: None,
+            provider: None,
+        });
+        let answer = connector.create(call, request).await;
+        assert_eq!(answer.is_ok(), allowed, "{operation:?}: {answer:?}");
+        assert_eq!(journal.events().is_empty(), !allowed, "{operation:?}");
+    }
 }

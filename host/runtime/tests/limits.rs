@@ -217,6 +217,14 @@ async fn calls_beyond_the_slots_wait_and_a_spinner_starves_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_proposes_only_what_is_not_granted_yet() {
+    let host = Host::new(tight()).await;
+    let report = host.misbehaving("needs").await.check().await.unwrap();
+    let proposed: Vec<_> = report.origins.iter().map(|found| found.origin.as_str()).collect();
+    assert_eq!(proposed, ["https://compute.example:8774"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rubbish_is_refused_with_the_field() {
     let host = Host::new(tight()).await;
     let error = host.misbehaving("proposed").await.check().await.unwrap_err();

@@ -73,7 +73,7 @@ async fn caller(
             changes.push(status(&nsr, round));
         }
         let begun = Instant::now();
-        resource.revision = store.save_resource(&claim, &resource, &changes).await?;
+        resource.revision = store.save_resource(&claim, &resource, &changes, &[]).await?;
         taken.push(begun.elapsed());
 
         let begun = Instant::now();
@@ -82,6 +82,7 @@ async fn caller(
             1 => JournalWrite::Begin {
                 kind: "server".to_owned(),
                 token: format!("t-{}", round % 5),
+                at: vimhost_model::Timestamp(1000),
             },
             2 => JournalWrite::Commit {
                 entry,

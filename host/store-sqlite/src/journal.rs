@@ -4,7 +4,7 @@
 //! brings it back under its number, because a request follows an announcement and what the request makes must be known.
 
 use rusqlite::{Connection, Row};
-use vimhost_model::{JournalEntry, JournalStatus, ResourceId, VimId};
+use vimhost_model::{JournalEntry, JournalStatus, ResourceId, Timestamp, VimId};
 use vimhost_store::{Claim, Error, JournalWrite};
 
 use crate::connection::{all, first, run};
@@ -17,6 +17,7 @@ struct EntryRow {
     token: String,
     committed: bool,
     element: Option<String>,
+    begun_at: i64,
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
@@ -26,11 +27,12 @@ fn row(row: &Row<'_>) -> rusqlite::Result<EntryRow> {
         token: row.get(2)?,
         committed: row.get(3)?,
         element: row.get(4)?,
+        begun_at: row.get(5)?,
     })
 }
 
 fn row_and_forgotten(found: &Row<'_>) -> rusqlite::Result<(EntryRow, bool)> {
-    Ok((row(found)?, found.get(5)?))
+    Ok((row(found)?, found.get(6)?))
 }
 
 fn entry(row: EntryRow) -> Outcome<JournalEntry> {
@@ -47,6 +49,7 @@ fn entry(row: EntryRow) -> Outcome<JournalEntry> {
             .element
             .map(|element| parse("a journal entry", &element))
             .transpose()?,
+        begun_at: Timestamp(row.begun_at),
     })
 }
 
@@ -81,13 +84,13 @@ pub(crate) fn write(
         .into());
     }
     match write {
-        JournalWrite::Begin { kind, token } => begin(connection, key, kind, token),
+        JournalWrite::Begin { kind, token, at } => begin(connection, key, kind, token, at),
         JournalWrite::Commit { entry, element } => commit(connection, key, resource, entry, &element),
         JournalWrite::Forget { entry } => forget(connection, key, resource, entry),
     }
 }
 
-fn begin(connection: &Connection, key: i64, kind: String, token: String) -> Outcome<JournalEntry> {
+fn begin(connection: &Connection, key: i64, kind: String, token: String, at: Timestamp) -> Outcome<JournalEntry> {
     let found = first(
         connection,
         sql::JOURNAL_BY_TOKEN,
@@ -97,13 +100,13 @@ fn begin(connection: &Connection, key: i64, kind: String, token: String) -> Outc
     let number = match found {
         Some((row, false)) => return entry(row),
         Some((row, true)) => {
-            run(connection, sql::JOURNAL_REVIVE, (key, row.entry))?;
+            run(connection, sql::JOURNAL_REVIVE, (key, row.entry, at.0))?;
             row.entry
         }
         None => {
             let last = first(connection, sql::JOURNAL_LAST, [key], |row| row.get::<_, i64>(0))?;
             let number = last.unwrap_or(0).saturating_add(1);
-            run(connection, sql::JOURNAL_INSERT, (key, number, &kind, &token))?;
+            run(connection, sql::JOURNAL_INSERT, (key, number, &kind, &token, at.0))?;
             number
         }
     };
@@ -113,7 +116,21 @@ fn begin(connection: &Connection, key: i64, kind: String, token: String) -> Outc
         token,
         committed: false,
         element: None,
+        begun_at: at.0,
     })
+}
+
+/// Takes entries out for good, with a write of their resource; one that is not there is no error.
+pub(crate) fn drop_entries(connection: &Connection, resource: &ResourceId, entries: &[u64]) -> Outcome<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let (key, _) = resources::key(connection, resource)?;
+    for entry in entries {
+        run(connection, sql::JOURNAL_FORGET, (key, to_sql(*entry)?))?;
+    }
+    run(connection, sql::JOURNAL_PURGE, [key])?;
+    Ok(())
 }
 
 fn find(connection: &Connection, key: i64, resource: &ResourceId, number: u64) -> Outcome<(EntryRow, bool)> {

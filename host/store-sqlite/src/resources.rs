@@ -359,10 +359,13 @@ pub(crate) fn save(
     connection: &Connection,
     claim: &Claim,
     prepared: &Prepared,
+    resource: &ResourceId,
     record_changes: &[RecordChange],
+    dropped_entries: &[u64],
 ) -> Outcome<Revision> {
     leases::check(connection, claim, &prepared.target)?;
     let revision = replace(connection, prepared)?;
+    journal::drop_entries(connection, resource, dropped_entries)?;
     for change in record_changes {
         records::change(connection, change)?;
     }

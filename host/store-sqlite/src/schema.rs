@@ -9,7 +9,8 @@
 //!   that a change to one item costs one row whatever the size of the record.
 //! * `resource.sides` holds, as JSON, the rows of the three side tables that belong to the resource. When a write leaves it as
 //!   it is, none of them is touched.
-//! * A journal entry that was forgotten stays as a row with `forgotten = 1`, so that its number is never given again.
+//! * A journal entry that was forgotten stays as a row with `forgotten = 1`, so that its number is never given again. The end of an
+//!   element or an operation takes all but the last of them out.
 
 /// Marks a SQLite file as vimhost's: "vimh" in ASCII.
 pub(crate) const APPLICATION_ID: i32 = 0x7669_6d68;
@@ -20,6 +21,11 @@ pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1];
 const VERSION_1: &str = "
 CREATE TABLE probe(id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
 INSERT INTO probe(id, count) VALUES (1, 0);
+
+CREATE TABLE installation(id INTEGER PRIMARY KEY, letters TEXT NOT NULL) STRICT;
+INSERT INTO installation(id, letters) VALUES (1, char(
+    97 + abs(random() % 26), 97 + abs(random() % 26), 97 + abs(random() % 26),
+    97 + abs(random() % 26), 97 + abs(random() % 26)));
 
 CREATE TABLE account(
     target TEXT PRIMARY KEY,
@@ -120,6 +126,7 @@ CREATE TABLE journal(
     committed INTEGER NOT NULL,
     forgotten INTEGER NOT NULL,
     element TEXT,
+    begun_at INTEGER NOT NULL,
     PRIMARY KEY(resource, entry)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX journal_token ON journal(resource, kind, token);

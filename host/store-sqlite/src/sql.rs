@@ -18,6 +18,7 @@ statements! {
     SAVEPOINT = "SAVEPOINT operation";
     RELEASE = "RELEASE operation";
     ROLLBACK_TO = "ROLLBACK TO operation";
+    INSTALLATION = "SELECT letters FROM installation WHERE id = 1";
     PROBE = "UPDATE probe SET count = count + 1 WHERE id = 1";
 
     // --- accounts ---
@@ -115,18 +116,21 @@ statements! {
         ORDER BY resource.id";
 
     // --- journals ---
-    JOURNAL_LIST = "SELECT entry, kind, token, committed, element FROM journal WHERE resource = ?1 AND forgotten = 0
-        ORDER BY entry";
-    JOURNAL_BY_TOKEN = "SELECT entry, kind, token, committed, element, forgotten FROM journal
+    JOURNAL_LIST = "SELECT entry, kind, token, committed, element, begun_at FROM journal
+        WHERE resource = ?1 AND forgotten = 0 ORDER BY entry";
+    JOURNAL_BY_TOKEN = "SELECT entry, kind, token, committed, element, begun_at, forgotten FROM journal
         WHERE resource = ?1 AND kind = ?2 AND token = ?3";
-    JOURNAL_BY_ENTRY = "SELECT entry, kind, token, committed, element, forgotten FROM journal
+    JOURNAL_BY_ENTRY = "SELECT entry, kind, token, committed, element, begun_at, forgotten FROM journal
         WHERE resource = ?1 AND entry = ?2";
     JOURNAL_LAST = "SELECT entry FROM journal WHERE resource = ?1 ORDER BY entry DESC LIMIT 1";
-    JOURNAL_INSERT = "INSERT INTO journal(resource, entry, kind, token, committed, forgotten, element)
-        VALUES (?1, ?2, ?3, ?4, 0, 0, NULL)";
-    JOURNAL_REVIVE = "UPDATE journal SET committed = 0, forgotten = 0, element = NULL WHERE resource = ?1 AND entry = ?2";
+    JOURNAL_INSERT = "INSERT INTO journal(resource, entry, kind, token, committed, forgotten, element, begun_at)
+        VALUES (?1, ?2, ?3, ?4, 0, 0, NULL, ?5)";
+    JOURNAL_REVIVE = "UPDATE journal SET committed = 0, forgotten = 0, element = NULL, begun_at = ?3
+        WHERE resource = ?1 AND entry = ?2";
     JOURNAL_COMMIT = "UPDATE journal SET committed = 1, element = ?3 WHERE resource = ?1 AND entry = ?2";
     JOURNAL_FORGET = "UPDATE journal SET forgotten = 1 WHERE resource = ?1 AND entry = ?2";
+    JOURNAL_PURGE = "DELETE FROM journal WHERE resource = ?1 AND forgotten = 1
+        AND entry < (SELECT max(entry) FROM journal WHERE resource = ?1)";
     JOURNAL_DELETE = "DELETE FROM journal WHERE resource = ?1";
 }
 

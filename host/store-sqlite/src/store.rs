@@ -16,7 +16,7 @@ use vimhost_store::{
 };
 
 use crate::actions::{Basis, PreparedCommit};
-use crate::connection::run;
+use crate::connection::{first, run};
 use crate::fault::{Outcome, encode};
 use crate::lock::{self, FileLock};
 use crate::open::{self, OpenError, Options};
@@ -349,16 +349,18 @@ impl Store for SqliteStore {
         claim: &Claim,
         resource: &Resource,
         record_changes: &[RecordChange],
+        dropped_entries: &[u64],
     ) -> Result<Revision, Error> {
         if claim.target != resource.target {
             return Err(leases::fenced(&resource.target));
         }
         let prepared = Prepared::of(resource)?;
         let hints = self.hints(|| resources::hints(resource));
-        let (claim, record_changes) = (claim.clone(), record_changes.to_vec());
+        let (claim, id) = (claim.clone(), resource.id.clone());
+        let (record_changes, dropped) = (record_changes.to_vec(), dropped_entries.to_vec());
         self.write(prepared.bytes(), move |connection| {
             Ok(Done {
-                answer: resources::save(connection, &claim, &prepared, &record_changes)?,
+                answer: resources::save(connection, &claim, &prepared, &id, &record_changes, &dropped)?,
                 hints,
             })
         })
@@ -405,6 +407,14 @@ impl Store for SqliteStore {
 
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.hints.subscribe()
+    }
+
+    async fn installation(&self) -> Result<String, Error> {
+        self.read(|connection| {
+            let letters = first(connection, sql::INSTALLATION, [], |row| row.get(0))?;
+            letters.ok_or_else(|| Error::missing("the letters of the installation".to_owned()).into())
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -75,11 +75,12 @@ async fn write_on(store: Arc<SqliteStore>, round: u64, writer: u64) {
             saved.observed_unchanged = 7;
             let mut mark = RecordChange::to_record(Collection::Nsrs, id(&nsr));
             mark.set.push((FieldPath::keys(["saved"]), json!(name(r))));
-            let revision = store.save_resource(&claim, &saved, &[mark]).await.unwrap();
+            let revision = store.save_resource(&claim, &saved, &[mark], &[]).await.unwrap();
             answered(format!("save {} {revision}", saved.id));
             let begin = JournalWrite::Begin {
                 kind: "net".to_owned(),
                 token: name(r),
+                at: vimhost_model::Timestamp(1000),
             };
             let entry = store.write_journal(&claim, &saved.id, begin).await.unwrap();
             answered(format!("journal {} {}", saved.id, entry.unwrap().id));

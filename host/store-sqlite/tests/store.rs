@@ -57,7 +57,7 @@ async fn callers_that_come_together_share_a_commit_and_a_refused_one_is_undone_a
         let stale = n % 10 == 0;
         resource.revision += u64::from(stale);
         saves.spawn(async move {
-            let saved = store.save_resource(&claim, &resource, &[]).await;
+            let saved = store.save_resource(&claim, &resource, &[], &[]).await;
             match saved {
                 Ok(_) => assert!(!stale),
                 Err(error) => assert!(stale && matches!(error, Error::Conflict { .. }), "{error}"),

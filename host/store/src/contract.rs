@@ -73,6 +73,7 @@ macro_rules! store_contract_tests {
         accounts {
             an_account_is_replaced_only_at_the_revision_it_was_read_at,
             accounts_are_listed_by_target_a_page_at_a_time,
+            an_installation_keeps_its_letters,
         }
         leases {
             a_claim_is_granted_to_one_host,
@@ -117,6 +118,8 @@ macro_rules! store_contract_tests {
             users_of_an_element_are_those_that_may_exist,
         }
         journals {
+            entries_end_with_the_write_that_ends_their_operation,
+            an_entry_knows_when_it_was_begun,
             an_entry_is_announced_once,
             an_entry_is_committed_and_forgotten,
             a_forgotten_entry_that_is_announced_again_is_back,

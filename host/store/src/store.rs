@@ -50,6 +50,8 @@ pub enum JournalWrite {
         kind: String,
         /// Token the element carries.
         token: String,
+        /// Now: when the entry was begun.
+        at: Timestamp,
     },
     /// The VIM has made it.
     Commit {
@@ -299,8 +301,9 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read.
     async fn targets_with_work(&self) -> Result<Vec<TargetId>, Error>;
 
-    /// Writes a resource (its journal excepted) together with the record fields that show its state. `resource.revision` is the
-    /// revision it was decided on; the answer is the new one.
+    /// Writes a resource (its journal excepted) together with the record fields that show its state, and takes journal entries out
+    /// for good that end with this write: all or nothing. `resource.revision` is the revision it was decided on; the answer is
+    /// the new one. An entry that is not there is no error.
     ///
     /// # Errors
     /// [`Error::Conflict`] at another revision, [`Error::Missing`] when it was dropped, [`Error::Fenced`] when the claim is over.
@@ -309,6 +312,7 @@ pub trait Store: Send + Sync + 'static {
         claim: &Claim,
         resource: &Resource,
         record_changes: &[RecordChange],
+        dropped_entries: &[u64],
     ) -> Result<Revision, Error>;
 
     /// Writes to the journal of a resource; does not change its revision. Answers the entry as it stands; a forgotten one as it
@@ -349,6 +353,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Hints of what changes from now on.
     fn changes(&self) -> tokio::sync::broadcast::Receiver<Change>;
+
+    /// The letters that begin every token of this installation, five of `a` to `z`: drawn when the store was made, never changed,
+    /// so that two installations on one VIM can tell what is whose.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn installation(&self) -> Result<String, Error>;
 
     /// Whether the store can be written, for the readiness probe.
     ///

@@ -8,7 +8,7 @@ use vimhost_sdk::prelude::{
 };
 
 use crate::finding::{SWAP_FACTOR, extended};
-use crate::vim::{Collection, Vim};
+use crate::vim::{Collection, SETTLED, Vim};
 
 /// Deletions are confirmed in the answer here; only a volume that a server still has is waited for.
 pub(crate) const FIRST_LOOK_MS: u32 = 20;
@@ -194,12 +194,13 @@ pub(crate) fn delete_kind(
 ) -> Result<Removal, Error> {
     let removal = call.delete_journalled(
         |kind| kind == collection.kind(),
+        SETTLED,
         |_, token| vim.with_token(collection, token),
-        |_, element| vim.delete(collection, element).map(|()| Removal::Gone),
+        |_, element| vim.delete(collection, element),
     )?;
     let journalled = |id: &str| call.journal.iter().any(|entry| entry.element.as_deref() == Some(id));
-    if let Some(id) = id.filter(|id| !journalled(id)) {
-        vim.delete(collection, id)?;
-    }
-    Ok(removal)
+    Ok(match id.filter(|id| !journalled(id)) {
+        Some(id) => removal.and(vim.delete(collection, id)?),
+        None => removal,
+    })
 }

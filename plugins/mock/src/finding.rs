@@ -39,6 +39,11 @@ pub(crate) fn flavour(vim: &Vim<'_>, data: &FlavourData) -> Result<Option<Found>
         .and_then(show))
 }
 
+pub(crate) fn flavours(vim: &Vim<'_>, filter: &Filter) -> Result<Vec<Found>, Error> {
+    let found = list(vim, Collection::Flavours, filter)?;
+    Ok(found.iter().filter_map(show).collect())
+}
+
 pub(crate) fn group(vim: &Vim<'_>, id: &str) -> Result<Option<Found>, Error> {
     Ok(vim.get(Collection::Groups, id)?.as_ref().and_then(show))
 }
@@ -60,8 +65,8 @@ fn list(vim: &Vim<'_>, collection: Collection, filter: &Filter) -> Result<Vec<El
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_deref()?)))
         .collect();
-    // A checksum is no property of a network; asking for one by it finds none, at this VIM and anywhere else.
-    if collection == Collection::Networks && filter.checksum.is_some() {
+    // A checksum is no property of a network or a flavour; asking for one by it finds none, at this VIM and anywhere else.
+    if collection != Collection::Images && filter.checksum.is_some() {
         return Ok(Vec::new());
     }
     Ok(vim.list(collection, &filters)?)

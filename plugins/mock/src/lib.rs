@@ -66,6 +66,13 @@ impl Infrastructure for Mock {
         finding::flavour(&Vim::of(account)?, &data)
     }
 
+    fn find_flavours(account: &Account, filter: Filter) -> Result<Vec<Found>> {
+        if standalone::is(account) {
+            return Ok(standalone::find("flavour", &filter));
+        }
+        finding::flavours(&Vim::of(account)?, &filter)
+    }
+
     fn find_group(account: &Account, id: &str) -> Result<Option<Found>> {
         if standalone::is(account) {
             return Ok(Some(standalone::found(id.to_owned(), None)));
@@ -135,14 +142,14 @@ impl Infrastructure for Mock {
         if standalone::is(account) {
             return Ok(standalone::observe(kind, ids));
         }
-        observing::observe(&Vim::of(account)?, Collection::of(kind), ids, cursor)
+        observing::observe(&Vim::of(account)?, collection(kind)?, ids, cursor)
     }
 
     fn list_owned(account: &Account, kind: ElementKind, prefix: &str, cursor: Option<&[u8]>) -> Result<OwnedPage> {
         if standalone::is(account) {
             return Ok(OwnedPage::default());
         }
-        observing::list_owned(&Vim::of(account)?, Collection::of(kind), prefix, cursor)
+        observing::list_owned(&Vim::of(account)?, collection(kind)?, prefix, cursor)
     }
 }
 
@@ -198,6 +205,10 @@ impl Connectivity for Mock {
     fn observe_services(account: &Account, ids: &[String], cursor: Option<&[u8]>) -> Result<Observed> {
         Self::observe(account, ElementKind::ConnectivityService, ids, cursor)
     }
+}
+
+fn collection(kind: ElementKind) -> Result<Collection> {
+    Collection::of(kind).ok_or_else(|| Error::unsupported(format!("the mock VIM has nothing of kind {kind:?}")))
 }
 
 fn delete(account: &Account, collection: Collection, call: &Call, id: Option<&str>) -> Result<DeleteStep> {

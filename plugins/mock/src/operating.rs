@@ -109,7 +109,7 @@ fn once(
 ) -> Result<OperateStep, Error> {
     let seen = look(vim, server)?;
     let asked = call
-        .entry(kind, &call.token)
+        .entry(kind, call.operation())
         .is_some_and(|entry| entry.status == JournalStatus::Committed);
     let resting = status(seen.status()) != ElementStatus::Build;
     if resting && (asked || already(&seen)) {
@@ -120,7 +120,7 @@ fn once(
         return Ok(busy(call, server, &seen));
     }
     // Under way without an entry is somebody else's doing; it is let to end before it is done once more.
-    if at_it && call.entry(kind, &call.token).is_none() {
+    if at_it && call.entry(kind, call.operation()).is_none() {
         return Ok(busy(call, server, &seen));
     }
     call.do_once(kind, server, || Ok(at_it), || vim.act(server, body).map(drop))?;

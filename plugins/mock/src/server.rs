@@ -16,7 +16,7 @@ use vimhost_sdk::prelude::{
 };
 
 use crate::elements::{FIRST_LOOK_MS, LONGEST_LOOK_MS, delete_kind};
-use crate::vim::{Collection, Element, Vim};
+use crate::vim::{Collection, Element, SETTLED, Vim};
 
 /// Journal kind of a volume that goes with its server.
 const VOLUME: &str = "volume";
@@ -206,6 +206,7 @@ pub(crate) fn delete(vim: &Vim<'_>, call: &Call, id: Option<&str>, hold: &[Strin
     let held = |element: Option<&str>| element.is_some_and(|id| hold.iter().any(|held| held == id));
     let volumes = call.delete_journalled(
         |kind| kind == VOLUME,
+        SETTLED,
         |_, token| vim.with_token(Collection::Volumes, token),
         |_, volume| {
             if held(Some(volume)) {
@@ -215,15 +216,13 @@ pub(crate) fn delete(vim: &Vim<'_>, call: &Call, id: Option<&str>, hold: &[Strin
             }
         },
     )?;
-    // What stays is nobody's any more, and an action that was journalled went with the server.
-    let handled = [Collection::Servers.kind(), Collection::Ports.kind(), VOLUME];
-    call.forget(|entry| !handled.contains(&entry.kind.as_str()))?;
+    // Volumes that stay remain in the journal, which the host closes when this is done.
     Ok(ports.and(volumes).into_step(call, FIRST_LOOK_MS, LONGEST_LOOK_MS))
 }
 
 fn delete_volume(vim: &Vim<'_>, id: &str) -> Result<Removal, Failure> {
     match vim.delete(Collection::Volumes, id) {
-        Ok(()) => Ok(Removal::Gone),
+        Ok(removal) => Ok(removal),
         Err(failure) if failure.error.kind == ErrorKind::Conflict => Ok(Removal::Waiting(failure.error.message)),
         Err(failure) => Err(failure),
     }

@@ -4,6 +4,8 @@
 //! `mock-server-<interfaces>-<token>`, from which an observation is made up again, always the same. Creating goes
 //! through the journal as it does at a real VIM.
 
+use std::time::Duration;
+
 use vimhost_sdk::prelude::*;
 
 /// The URL of such an account.
@@ -78,7 +80,13 @@ pub(crate) fn create_server(call: &Call, request: &ServerRequest) -> Result<Crea
 
 fn element(call: &Call, kind: &str, word: &str, suffix: &str) -> Result<String, Error> {
     let id = |token: &str| format!("mock-{word}-{token}");
-    Ok(call.create_once(kind, suffix, |token| Ok(vec![id(token)]), |token| Ok(id(token)))?)
+    Ok(call.create_once(
+        kind,
+        suffix,
+        Duration::ZERO,
+        |token| Ok(vec![id(token)]),
+        |token| Ok(id(token)),
+    )?)
 }
 
 pub(crate) fn delete(call: &Call) -> Result<DeleteStep, Error> {

@@ -20,6 +20,11 @@ const LONGEST_QUERY: usize = 7 << 10;
 /// How many changes are asked for at once. Each may carry 64 KiB of user data, and an answer has to stay below 16 MiB.
 const CHANGES_AT_ONCE: &str = "200";
 
+/// This VIM drops a request whose connection is gone, so after a moment nothing that was sent earlier can still appear.
+pub(crate) const SETTLED: Duration = Duration::from_millis(500);
+
+const ACCEPTED: u16 = 202;
+
 /// A collection of the VIM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Collection {
@@ -62,16 +67,19 @@ impl Collection {
         }
     }
 
-    pub(crate) const fn of(kind: ElementKind) -> Self {
-        match kind {
+    /// Where elements of a kind are; none for kinds this VIM does not have.
+    pub(crate) const fn of(kind: ElementKind) -> Option<Self> {
+        Some(match kind {
             ElementKind::Network => Self::Networks,
             ElementKind::Image => Self::Images,
             ElementKind::Flavour => Self::Flavours,
             ElementKind::Group => Self::Groups,
             ElementKind::Volume => Self::Volumes,
             ElementKind::Server => Self::Servers,
+            ElementKind::Port => Self::Ports,
             ElementKind::ConnectivityService => Self::Services,
-        }
+            ElementKind::FloatingAddress | ElementKind::Stack => return None,
+        })
     }
 }
 
@@ -294,6 +302,7 @@ impl<'a> Vim<'a> {
         call.create_once(
             kind,
             suffix,
+            SETTLED,
             |token| self.with_token(collection, token),
             |token| self.create(collection, &body(token))?.id(),
         )
@@ -311,13 +320,17 @@ impl<'a> Vim<'a> {
             .json()
     }
 
-    /// Deletes an element. This VIM has deleted when it answers; not existing is success.
-    pub(crate) fn delete(&self, collection: Collection, id: &str) -> Result<(), Failure> {
+    /// Deletes an element. This VIM has deleted when it answers, servers that take their time apart; not existing is success.
+    pub(crate) fn delete(&self, collection: Collection, id: &str) -> Result<Removal, Failure> {
         let request = self
             .client
             .delete(["v1", collection.path(), id])
             .doing(format!("deleting {collection} {id}"));
-        self.session.send_optional(request).map(drop)
+        let accepted = self
+            .session
+            .send_optional(request)?
+            .is_some_and(|response| response.status == ACCEPTED);
+        Ok(if accepted { Removal::Accepted } else { Removal::Gone })
     }
 
     /// Asks a server to do something; answers what the VIM says to it.

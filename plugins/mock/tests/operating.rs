@@ -96,6 +96,29 @@ fn a_server_reboots_once_however_often_it_is_asked() {
 }
 
 #[test]
+fn the_next_reboot_is_another_one() {
+    let lab = Lab::new();
+    let id = server(&lab);
+    for letters in ["1", "1", "2", "2", "3"] {
+        let rebooted = until(|| {
+            match Mock::power(
+                &lab.account,
+                &lab.kit.operation("vm", letters),
+                &id,
+                PowerAction::Reboot,
+            )
+            .unwrap()
+            {
+                OperateStep::Done(operated) => Some(operated),
+                OperateStep::Pending(_) => None,
+            }
+        });
+        assert_eq!(rebooted.status, ElementStatus::Active);
+    }
+    assert_eq!(asked(&lab), 3);
+}
+
+#[test]
 fn a_reboot_whose_answer_was_lost_is_seen_at_the_server() {
     let lab = Lab::new();
     let id = server(&lab);
@@ -165,19 +188,6 @@ fn a_console_is_opened_and_a_missing_server_is_not_found() {
             .kind,
         ErrorKind::NotFound
     );
-}
-
-#[test]
-fn a_deleted_server_takes_the_notes_of_its_actions_along() {
-    let lab = Lab::new();
-    let id = server(&lab);
-    operate(&lab, |lab, call| {
-        Mock::power(&lab.account, call, &id, PowerAction::Reboot)
-    })
-    .unwrap();
-    assert_eq!(lab.kit.journal().len(), 1);
-    lab.delete_server("task", Some(&id), &[]).unwrap();
-    assert_eq!(lab.kit.journal().len(), 0);
 }
 
 #[test]

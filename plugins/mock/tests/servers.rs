@@ -263,7 +263,7 @@ fn what_a_failed_creation_left_is_deleted_by_the_journal() {
     assert!(lab.inventory().created() > before);
     lab.delete_server("t1", None, &[]).unwrap();
     assert_eq!(lab.inventory().created(), before);
-    assert_eq!(lab.kit.journal_lines(), Vec::<String>::new());
+    assert!(!lab.kit.journal().iter().any(|entry| entry.token.starts_with("t1")));
 }
 
 #[test]
@@ -286,7 +286,13 @@ fn held_and_kept_volumes_stay() {
         .map(|volume| volume.meta.token.clone().unwrap())
         .collect();
     assert_eq!(left, ["t1.v0", "t1.v1"]);
-    assert_eq!(lab.kit.journal_lines(), Vec::<String>::new());
+    // What was kept is closed by the host, with the end of the deletion.
+    let entries = lab
+        .kit
+        .journal()
+        .into_iter()
+        .filter(|entry| entry.token.starts_with("t1"));
+    assert_eq!(entries.map(|entry| entry.kind).collect::<Vec<_>>(), ["volume:keep"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@
 //! | 501 | unsupported | no |
 //! | 502, 503 | unreachable | unknown |
 //! | other 5xx | internal | unknown |
-//! | the host refuses it | bad-request | no |
+//! | the host refuses it | not-granted | no |
 //! | not reached | unreachable, timeout | no |
 //! | connection lost, no answer in time | unreachable, timeout | unknown |
 
@@ -75,7 +75,7 @@ fn speaks_of_quota(words: &str) -> bool {
 pub(super) fn of_fault(fault: &Fault, context: &str, origin: &Origin) -> Failure {
     let (kind, outcome, why) = match fault {
         Fault::Denied => (
-            ErrorKind::BadRequest,
+            ErrorKind::NotGranted,
             Outcome::NotDone,
             format!(
                 "the host does not let this request out to {origin}: the account does not grant this origin, or a \
@@ -278,7 +278,7 @@ mod tests {
         let failure = of_fault(&Fault::Denied, "GET x", &origin);
         assert_eq!(
             (failure.error.kind, failure.outcome),
-            (ErrorKind::BadRequest, Outcome::NotDone)
+            (ErrorKind::NotGranted, Outcome::NotDone)
         );
         assert!(
             failure.error.message.contains("http://169.254.169.254"),

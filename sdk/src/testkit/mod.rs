@@ -111,6 +111,25 @@ impl TestKit {
         }
     }
 
+    /// A call of an operation on an element that exists; `letters` name the operation.
+    #[must_use]
+    pub fn operation(&self, token: &str, letters: &str) -> Call {
+        let mut call = self.call(token);
+        let (operation, any) = (format!("{token}.op-{letters}"), format!("{token}.op-"));
+        call.journal
+            .retain(|entry| !entry.token.starts_with(&any) || entry.token.starts_with(&operation));
+        call.operation = Some(operation);
+        call
+    }
+
+    /// Ends an operation, as the host does when it is done or has failed.
+    pub fn end_operation(&self, token: &str, letters: &str) {
+        let operation = format!("{token}.op-{letters}");
+        let mut journal = self.journal();
+        journal.retain(|entry| !entry.token.starts_with(&operation));
+        self.world.set_journal(journal);
+    }
+
     /// The journal as it stands.
     #[must_use]
     pub fn journal(&self) -> Vec<JournalEntry> {
@@ -164,8 +183,9 @@ impl TestKit {
         }
     }
 
-    /// Tries every crash point of a piece of work. For each: `prepare` makes a fresh start, `work` runs and dies there,
-    /// `work` runs again to its end, and `check` looks at what is left. Answers how many points there were.
+    /// Tries every crash point of a piece of work. For each: `prepare` makes a fresh start, `work` runs and dies there, an hour
+    /// passes (so that what was begun has settled), `work` runs again to its end, and `check` looks at what is left. Answers how
+    /// many points there were.
     ///
     /// `work` is one task from start to end: it makes its calls with [`TestKit::call`] until it is done.
     pub fn survives_crashes(
@@ -182,6 +202,7 @@ impl TestKit {
                 check(self, point);
                 return point;
             }
+            self.advance(Duration::from_hours(1));
             work(self);
             check(self, point);
         }

@@ -43,6 +43,8 @@ pub(crate) struct World {
     exchanges: RefCell<Vec<Exchange>>,
     journal: RefCell<Vec<JournalEntry>>,
     entries: Cell<u64>,
+    /// When each entry was begun.
+    begun: RefCell<HashMap<u64, Duration>>,
     cache: RefCell<HashMap<String, (Vec<u8>, Duration)>>,
     lines: RefCell<Vec<Line>>,
     now: Cell<Duration>,
@@ -59,6 +61,7 @@ impl Default for World {
             exchanges: RefCell::default(),
             journal: RefCell::default(),
             entries: Cell::new(0),
+            begun: RefCell::default(),
             cache: RefCell::default(),
             lines: RefCell::default(),
             now: Cell::new(START),
@@ -135,7 +138,9 @@ impl World {
             token: token.to_owned(),
             status: JournalStatus::Begun,
             element: None,
+            age_ms: 0,
         });
+        self.begun.borrow_mut().insert(id, self.now.get());
         Ok(id)
     }
 
@@ -159,12 +164,22 @@ impl World {
     }
 
     pub(super) fn journal(&self) -> Vec<JournalEntry> {
-        self.journal.borrow().clone()
+        let begun = self.begun.borrow();
+        let mut entries = self.journal.borrow().clone();
+        for entry in &mut entries {
+            if let Some(at) = begun.get(&entry.id) {
+                entry.age_ms = u64::try_from(self.now.get().saturating_sub(*at).as_millis()).unwrap_or(u64::MAX);
+            }
+        }
+        entries
     }
 
     pub(super) fn set_journal(&self, entries: Vec<JournalEntry>) {
-        self.entries
-            .set(entries.iter().map(|entry| entry.id).max().unwrap_or_default());
+        self.entries.set(
+            self.entries
+                .get()
+                .max(entries.iter().map(|entry| entry.id).max().unwrap_or_default()),
+        );
         *self.journal.borrow_mut() = entries;
     }
 

@@ -260,6 +260,8 @@ pub enum ServerStatus {
     Migrating,
     /// On the way to another flavour.
     Resize,
+    /// On the way out.
+    Deleting,
     /// Failed; `fault` says why.
     Error,
 }
@@ -278,6 +280,7 @@ impl ServerStatus {
             Self::Rebuild => "REBUILD",
             Self::Migrating => "MIGRATING",
             Self::Resize => "RESIZE",
+            Self::Deleting => "DELETING",
             Self::Error => "ERROR",
         }
     }

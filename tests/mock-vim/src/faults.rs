@@ -38,6 +38,8 @@ pub struct Faults {
     pub volume_delay_ms: u64,
     /// How long reboot, rebuild, migrate and resize take.
     pub action_delay_ms: u64,
+    /// How long a server that is deleted stays in DELETING; the deletion is then answered with 202.
+    pub server_delete_delay_ms: u64,
     /// Revokes all tokens at the moment the script is set; never kept.
     pub expire_tokens: bool,
 }

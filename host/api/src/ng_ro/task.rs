@@ -68,6 +68,7 @@ mod tests {
         };
         TaskReport {
             task: Task {
+                accepted: false,
                 id: "op-1:3".parse().unwrap(),
                 action_id: "op-1".parse().unwrap(),
                 nsr_id: "n".parse().unwrap(),

@@ -9,8 +9,9 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use vimhost_connector::{
     Call, Capabilities, CheckReport, Connector, Connectors, CreateRequest, Created, CredentialSlot, DeleteRequest,
-    Descriptor, ElementKind, ElementStatus, Error, ErrorKind, FindRequest, Found, InterfaceObservation, LoadError,
-    Observation, Observed, OperateRequest, Operated, OwnedPage, PluginInfo, PluginState, ServerObservation, Step,
+    DeleteStep, Descriptor, ElementKind, ElementStatus, Error, ErrorKind, FindRequest, Found, InterfaceObservation,
+    LoadError, Observation, Observed, OperateRequest, Operated, OwnedPage, PluginInfo, PluginState, ServerObservation,
+    Step,
 };
 use vimhost_model::{TargetId, VimAccount, VimId};
 
@@ -149,7 +150,7 @@ impl Connector for StubConnector {
 
     async fn find(&self, request: FindRequest) -> Result<Vec<Found>, Error> {
         let name = match request {
-            FindRequest::Images(filter) | FindRequest::Networks(filter) => {
+            FindRequest::Images(filter) | FindRequest::Networks(filter) | FindRequest::Flavours(filter) => {
                 filter.name.or(filter.id.map(|id| id.to_string()))
             }
             FindRequest::Flavour(_) | FindRequest::Group(_) => None,
@@ -185,11 +186,11 @@ impl Connector for StubConnector {
         Ok(Step::Done(created))
     }
 
-    async fn delete(&self, _call: Call, request: DeleteRequest) -> Result<Step<()>, Error> {
+    async fn delete(&self, _call: Call, request: DeleteRequest) -> Result<DeleteStep, Error> {
         if let Some(id) = request.id {
             self.0.elements.lock().unwrap().remove(id.as_str());
         }
-        Ok(Step::Done(()))
+        Ok(DeleteStep::Done)
     }
 
     async fn observe(&self, kind: ElementKind, ids: &[VimId], _cursor: Option<Vec<u8>>) -> Result<Observed, Error> {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use vimhost_connector::{Created, Error as CallError, ErrorKind, Found, Operated, Pending, Step};
+use vimhost_connector::{
+    Created, DeleteStep, Error as CallError, ErrorKind, Found, Operated, Pending, Step, is_of_operation,
+};
 use vimhost_model::{IllegalMove, Item, Task, TaskAction, TaskId, TaskStatus, VimStatus};
 
 use super::{Answer, Effect, Machine, Request, request};
@@ -14,6 +16,9 @@ const SHORTEST_PENDING: Duration = Duration::from_millis(10);
 
 /// A connector cannot put a task off for longer: whatever it waits for is worth a look every ten minutes.
 const LONGEST_PENDING: Duration = Duration::from_secs(600);
+
+/// How long a deletion rests that the VIM has accepted and nothing can be seen of.
+const UNSEEN_PENDING: Duration = Duration::from_secs(1);
 
 impl Machine<'_> {
     /// Takes an answer in. An answer to a task that is over by now changes nothing.
@@ -31,7 +36,8 @@ impl Machine<'_> {
             // What is looked for by its id and does not exist was not found.
             Answer::Found(Err(error)) if error.kind == ErrorKind::NotFound => self.found(index, Vec::new())?,
             Answer::Created(Ok(Step::Done(created))) => self.created(index, created)?,
-            Answer::Deleted(Ok(Step::Done(()))) => self.deleted(index, "DELETED")?,
+            Answer::Deleted(Ok(DeleteStep::Done)) => self.deleted(index, "DELETED")?,
+            Answer::Deleted(Ok(DeleteStep::Accepted)) => self.accepted(index)?,
             // With children in the journal it says only that one of them is not there; the rest would be left behind.
             Answer::Deleted(Err(error)) if error.kind == ErrorKind::NotFound && self.resource.journal.is_empty() => {
                 self.deleted(index, "already deleted")?;
@@ -42,7 +48,7 @@ impl Machine<'_> {
             | Answer::Deleted(Err(error))
             | Answer::Operated(Err(error)) => self.failed_call(index, &error)?,
             Answer::Created(Ok(Step::Pending(pending)))
-            | Answer::Deleted(Ok(Step::Pending(pending)))
+            | Answer::Deleted(Ok(DeleteStep::Pending(pending)))
             | Answer::Operated(Ok(Step::Pending(pending))) => self.pending(index, pending)?,
         }
         // Whatever the answer was, another task of the resource may have waited for it.
@@ -70,17 +76,20 @@ impl Machine<'_> {
             return Ok(());
         };
         let id = task.id.clone();
+        let by_name = request::is_flavour_by_name(task);
         let what = if self.resource.item == Item::Net {
             "network"
         } else if self.resource.item == Item::Image {
             "image"
+        } else if by_name {
+            "flavor"
         } else {
             "element"
         };
         let criteria = criteria(task);
         let mut found = found.into_iter();
         match (found.next(), found.next()) {
-            (Some(_), Some(_)) if matches!(self.resource.item, Item::Net | Item::Image) => self.fail(
+            (Some(_), Some(_)) if by_name || matches!(self.resource.item, Item::Net | Item::Image) => self.fail(
                 index,
                 format!("More than one {what} found with this criteria: '{criteria}'"),
             ),
@@ -152,8 +161,41 @@ impl Machine<'_> {
         vim.interfaces_vim_ids.clear();
         self.resource.journal.clear();
         self.resource.observe_at = None;
-        self.effects.push(Effect::CloseJournal);
         self.end_deletion(index, TaskStatus::Finished)
+    }
+
+    /// The VIM deletes the element in its own time: it is observed with the others until it is gone.
+    fn accepted(&mut self, index: usize) -> Result<(), IllegalMove> {
+        let token = self.resource.token();
+        let journalled = self.resource.journal.iter().find(|entry| entry.token == token);
+        let known = journalled.and_then(|entry| entry.element.clone());
+        let vim = &mut self.resource.vim;
+        if vim.vim_id.is_none() {
+            vim.created = known.is_some();
+            vim.vim_id = known;
+        }
+        let observed = self.resource.vim.vim_id.is_some() && is_observed(self.resource.item);
+        if !observed {
+            // Nothing can be seen of it: the call itself has to ask.
+            let pending = Pending {
+                reason: "the VIM is deleting it".to_owned(),
+                again_in: UNSEEN_PENDING,
+                state: None,
+            };
+            return self.pending(index, pending);
+        }
+        let now = self.around.now;
+        if let Some(task) = self.resource.tasks.get_mut(index) {
+            task.move_to(TaskStatus::Build)?;
+            settle(task);
+            task.accepted = true;
+            // Should the connector never show it: asked again then.
+            task.not_before = Some(now.plus(LONGEST_PENDING));
+        }
+        self.resource.observed_unchanged = 0;
+        self.resource.observe_at = Some(now.plus(retry::observation_pause(0)));
+        self.effects.push(Effect::Observe);
+        Ok(())
     }
 
     fn operated(&mut self, index: usize, operated: &Operated) -> Result<(), IllegalMove> {
@@ -164,7 +206,20 @@ impl Machine<'_> {
             task.move_to(TaskStatus::Finished)?;
             settle(task);
         }
+        self.end_operation(index);
         Ok(())
+    }
+
+    /// What an operation announced for itself ends with it, so that the next one of its kind is not taken for its repetition.
+    pub(super) fn end_operation(&mut self, index: usize) {
+        let Some(task) = self.resource.tasks.get(index) else {
+            return;
+        };
+        if let Some(operation) = request::operation(&self.resource.token(), task) {
+            self.resource
+                .journal
+                .retain(|entry| !is_of_operation(&entry.token, &operation));
+        }
     }
 
     fn pending(&mut self, index: usize, pending: Pending) -> Result<(), IllegalMove> {
@@ -175,6 +230,7 @@ impl Machine<'_> {
         if let Some(task) = self.resource.tasks.get_mut(index) {
             task.move_to(TaskStatus::Build)?;
             task.attempt = 0;
+            task.accepted = false;
             task.not_before = Some(at);
             task.connector_state = pending.state;
         }
@@ -211,6 +267,7 @@ fn settle(task: &mut Task) {
     task.attempt = 0;
     task.not_before = None;
     task.connector_state = None;
+    task.accepted = false;
 }
 
 /// Whether there is a state to observe; images, flavours and groups are there or not (NG-RO engine §10).

@@ -21,9 +21,8 @@ enum Ready {
 impl Machine<'_> {
     /// Decides what is next: at most one call, or what is waited for.
     pub(super) fn look(&mut self) -> Result<(), IllegalMove> {
-        if self.look_at_deletions()? || self.look_at_creations()? || self.look_at_commands()? {
-            return Ok(());
-        }
+        let _floor = self.look_at_deletions()? || self.look_at_creations()? || self.look_at_commands()?;
+        // Whoever has the floor: an element that is to be observed is, after a restart too.
         if self.resource.observe_at.is_some() {
             self.effects.push(Effect::Observe);
         }
@@ -53,6 +52,7 @@ impl Machine<'_> {
             if self.too_early(index) {
                 return Ok(true);
             }
+            self.give_up_sight(index);
             let Some(kind) = ElementKind::of_item(self.resource.item) else {
                 self.fail(index, format!("item '{}' cannot be deleted", self.resource.item))?;
                 continue;
@@ -176,10 +176,19 @@ impl Machine<'_> {
                 task.connector_state = None;
             }
         }
-        if self.resource.live_creates().next().is_none() {
+        let accepted = self.resource.tasks.get(deletion).is_some_and(|task| task.accepted);
+        if !accepted && self.resource.live_creates().next().is_none() {
             self.resource.observe_at = None;
         }
         Ok(())
+    }
+
+    /// A deletion that was accepted is asked for again: its element is not looked at any more.
+    fn give_up_sight(&mut self, index: usize) {
+        if let Some(task) = self.resource.tasks.get_mut(index).filter(|task| task.accepted) {
+            task.accepted = false;
+            self.resource.observe_at = None;
+        }
     }
 
     /// There is nothing to delete: somebody else holds the element, or it was only found, or never made.
@@ -213,6 +222,7 @@ impl Machine<'_> {
         task.message = None;
         task.not_before = None;
         task.connector_state = None;
+        task.accepted = false;
         let item = task.target_record.clone();
         let deletions = self
             .resource
@@ -339,6 +349,11 @@ impl Machine<'_> {
         task.message = Some(message.clone());
         task.not_before = None;
         task.connector_state = None;
+        task.accepted = false;
+        self.end_operation(index);
+        let Some(task) = self.resource.tasks.get(index) else {
+            return Ok(());
+        };
         // A failed command says nothing about the VM itself (NG-RO D34).
         if matches!(task.action, TaskAction::Create | TaskAction::Delete) {
             self.resource.vim.vim_status = Some(VimStatus::VimError);

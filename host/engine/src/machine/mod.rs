@@ -36,8 +36,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use vimhost_connector::{
-    CreateRequest, Created, DeleteRequest, Error as CallError, FindRequest, Found, Observation, OperateRequest,
-    Operated, Step,
+    CreateRequest, Created, DeleteRequest, DeleteStep, Error as CallError, FindRequest, Found, Observation,
+    OperateRequest, Operated, Step,
 };
 use vimhost_model::{IllegalMove, RecordChange, Resource, ResourceId, TaskId, Timestamp, VimId};
 
@@ -62,7 +62,7 @@ pub enum Answer {
     /// To a creating call.
     Created(Result<Step<Created>, CallError>),
     /// To a deleting call.
-    Deleted(Result<Step<()>, CallError>),
+    Deleted(Result<DeleteStep, CallError>),
     /// To a command.
     Operated(Result<Step<Operated>, CallError>),
 }
@@ -115,14 +115,12 @@ pub enum Effect {
     Observe,
     /// Look again at once: the state has changed and something else may be due.
     LookAgain,
-    /// Drop the journal, before the state is written down: its element is gone, and what is left in it was to be kept.
-    CloseJournal,
 }
 
 /// What an event made of a resource.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The resource afterwards.
+    /// The resource afterwards. Journal entries that it had and has no more end with it: they are dropped in the same write.
     pub resource: Resource,
     /// Whether it differs and has to be written down.
     pub changed: bool,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use vimhost_connector::{ElementStatus, InterfaceObservation, Observation, ServerObservation};
-use vimhost_model::{IllegalMove, InterfaceInfo, Task, TaskStatus, VimId, VimState, VimStatus};
+use vimhost_model::{IllegalMove, InterfaceInfo, Task, TaskAction, TaskStatus, VimId, VimState, VimStatus};
 
 use super::{Effect, Machine, Sight};
 use crate::retry;
@@ -19,11 +19,63 @@ impl Machine<'_> {
     pub(super) fn observed(&mut self, sight: Sight) -> Result<(), IllegalMove> {
         match sight {
             Sight::Present(observation) if self.resource.vim.vim_id.as_ref() == Some(&observation.id) => {
+                if let Some(deletion) = self.deletion_under_way() {
+                    self.still_there(deletion, observation.status);
+                    return Ok(());
+                }
                 self.present(&observation)
             }
-            Sight::Gone(id) if self.resource.vim.vim_id.as_ref() == Some(&id) => self.gone(),
+            Sight::Gone(id) if self.resource.vim.vim_id.as_ref() == Some(&id) => {
+                if let Some(deletion) = self.deletion_under_way() {
+                    self.ask_again(deletion);
+                    return Ok(());
+                }
+                self.gone()
+            }
             Sight::Present(_) | Sight::Gone(_) => Ok(()),
         }
+    }
+
+    /// The deletion that has begun, if nobody wants the element any more: what is seen of it then is the deletion's own doing.
+    fn deletion_under_way(&self) -> Option<usize> {
+        if self.resource.live_creates().next().is_some() {
+            return None;
+        }
+        let begun = |task: &Task| task.action == TaskAction::Delete && task.status == TaskStatus::Build;
+        self.resource.tasks.iter().position(begun)
+    }
+
+    /// Whether the VIM has accepted the deletion, so that a sight of the element is what it waits for.
+    fn awaits_sight(&self, deletion: usize) -> bool {
+        self.resource.tasks.get(deletion).is_some_and(|task| task.accepted)
+    }
+
+    /// An element on its way out is looked at until it is gone, or the VIM has failed to delete it.
+    fn still_there(&mut self, deletion: usize, seen: ElementStatus) {
+        if !self.awaits_sight(deletion) {
+            return;
+        }
+        if seen == ElementStatus::Error {
+            self.ask_again(deletion);
+            return;
+        }
+        self.resource.observed_unchanged = self.resource.observed_unchanged.saturating_add(1);
+        let pause = retry::observation_pause(self.resource.observed_unchanged);
+        self.resource.observe_at = Some(self.around.now.plus(pause));
+        self.effects.push(Effect::Observe);
+    }
+
+    /// The connector sees to what is left.
+    fn ask_again(&mut self, deletion: usize) {
+        if !self.awaits_sight(deletion) {
+            return;
+        }
+        if let Some(task) = self.resource.tasks.get_mut(deletion) {
+            task.accepted = false;
+            task.not_before = None;
+        }
+        self.resource.observe_at = None;
+        self.effects.push(Effect::LookAgain);
     }
 
     fn present(&mut self, observation: &Observation) -> Result<(), IllegalMove> {
@@ -60,7 +112,7 @@ impl Machine<'_> {
         observation: &Observation,
     ) -> Result<(), IllegalMove> {
         let live = |task: &&mut Task| {
-            task.action == vimhost_model::TaskAction::Create
+            task.action == TaskAction::Create
                 && matches!(task.status, TaskStatus::Build | TaskStatus::Done | TaskStatus::Failed)
         };
         let Some(task) = self.resource.tasks.get_mut(index).filter(live) else {
@@ -104,7 +156,7 @@ impl Machine<'_> {
         self.resource.observe_at = None;
         for task in &mut self.resource.tasks {
             let live = matches!(task.status, TaskStatus::Build | TaskStatus::Done | TaskStatus::Failed);
-            if task.action == vimhost_model::TaskAction::Create && live {
+            if task.action == TaskAction::Create && live {
                 task.move_to(TaskStatus::Failed)?;
                 task.message = Some("Deleted externally".to_owned());
             }

@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use vimhost_connector::{
     CloudConfig, CloudFile, CloudUser, CreateRequest, DiskSource, Encapsulation, Endpoint, Filter, FindRequest,
     FlavourData, FloatingIp, Found, GroupRequest, InterfaceKind, InterfaceUse, IpProfile, NetworkKind, NetworkRequest,
     OperateRequest, PortSecurityDisableStrategy, PowerAction, ProviderNetwork, ServerDisk, ServerInterface,
-    ServerRequest, ServiceRequest, ServiceType, VolumeRequest,
+    ServerRequest, ServiceRequest, ServiceType, VolumeRequest, operation_token,
 };
-use vimhost_model::{Item, Task, VimId};
+use vimhost_model::{Item, Task, TaskAction, VimId};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -25,6 +26,22 @@ pub(super) fn given(task: &Task) -> Option<Found> {
         name: None,
         status_text: None,
         details: Value::Null,
+    })
+}
+
+/// Whether the request names an existing flavour by its name (`additionalParams.OSM.vim_flavor_name`).
+pub(super) fn is_flavour_by_name(task: &Task) -> bool {
+    let params = task.find_params.as_ref().filter(|_| task.item == Item::Flavor);
+    params.is_some_and(|params| text(params, "vim_flavor_name").is_some())
+}
+
+/// The token of the operation that a task is, for tasks that change an element that exists. Letters of the task's id: the same
+/// after each restart, and other ones for the next task.
+pub(crate) fn operation(element: &str, task: &Task) -> Option<String> {
+    matches!(task.action, TaskAction::Exec | TaskAction::Update).then(|| {
+        let digest = Sha256::digest(task.id.as_str());
+        let letters: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        operation_token(element, &letters)
     })
 }
 
@@ -50,9 +67,10 @@ pub(super) fn find(task: &Task, config: &Map<String, Value>) -> Result<FindReque
         Item::Net if truthy(params, "mgmt") => Ok(FindRequest::Networks(management_filter(params, config)?)),
         Item::Net => Ok(FindRequest::Networks(filter(params)?)),
         Item::Image => Ok(FindRequest::Images(filter(params)?)),
-        Item::Flavor if params.get("vim_flavor_name").is_some() => {
-            Err("an existing flavour can be named by its id (vim_flavor_id) only".to_owned())
-        }
+        Item::Flavor if is_flavour_by_name(task) => Ok(FindRequest::Flavours(Filter {
+            name: text(params, "vim_flavor_name").map(str::to_owned),
+            ..Filter::default()
+        })),
         Item::Flavor => Ok(FindRequest::Flavour(flavour(part(params, "flavor_data")?)?)),
         Item::AffinityGroup => match existing_group(task) {
             Some(id) => Ok(FindRequest::Group(vim_id(id)?)),

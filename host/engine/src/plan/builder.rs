@@ -433,6 +433,7 @@ impl<'f> Builder<'f> {
             message: None,
             attempt: 0,
             not_before: None,
+            accepted: false,
             connector_state: None,
         }
     }

@@ -48,9 +48,14 @@ impl Engine {
         }
         // Templates of a request may take seconds to fail: that is no work for the threads that serve others.
         let (wanted, action_id) = (request.wanted.clone(), action_id.clone());
-        tokio::task::spawn_blocking(move || plan(&facts, &wanted, &action_id, comparison, &mut ResourceId::random))
-            .await
-            .map_err(|error| crate::accounts::internal("planning", error))?
+        let installation = self.installation.clone();
+        tokio::task::spawn_blocking(move || {
+            // The id is the token its element carries in the VIM: an audit knows by the letters whose it is.
+            let mut new_id = || ResourceId::random_with(&installation);
+            plan(&facts, &wanted, &action_id, comparison, &mut new_id)
+        })
+        .await
+        .map_err(|error| crate::accounts::internal("planning", error))?
     }
 
     /// Every account a request names exists: a task for one that does not could never run.

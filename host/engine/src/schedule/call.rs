@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use vimhost_connector::{Call, Connector, Error as CallError, Journal, JournalError};
-use vimhost_model::{Resource, ResourceId, TaskId, VimId};
+use vimhost_connector::{
+    Call, Connector, Error as CallError, Journal, JournalError, is_of_any_operation, is_of_operation,
+};
+use vimhost_model::{JournalEntry, Resource, ResourceId, TaskId, VimId};
 use vimhost_store::{Claim, JournalWrite, Store};
 
-use crate::machine::{Answer, Request};
+use crate::Clock;
+use crate::machine::{Answer, Request, request};
 
 /// The journal of one resource, written under a claim.
 struct StoreJournal {
     store: Arc<dyn Store>,
     claim: Claim,
     resource: ResourceId,
+    clock: Arc<dyn Clock>,
 }
 
 impl StoreJournal {
-    async fn write(&self, write: JournalWrite) -> Result<Option<vimhost_model::JournalEntry>, JournalError> {
+    async fn write(&self, write: JournalWrite) -> Result<Option<JournalEntry>, JournalError> {
         self.store
             .write_journal(&self.claim, &self.resource, write)
             .await
@@ -31,6 +35,7 @@ impl Journal for StoreJournal {
         let write = JournalWrite::Begin {
             kind: kind.to_owned(),
             token: token.to_owned(),
+            at: self.clock.now(),
         };
         let entry = self.write(write).await?;
         entry
@@ -55,28 +60,41 @@ impl Journal for StoreJournal {
 /// Makes the call. Never fails: a failure is an answer too.
 pub(super) async fn make(
     store: &Arc<dyn Store>,
+    clock: &Arc<dyn Clock>,
     claim: &Claim,
     connector: &dyn Connector,
     resource: &Resource,
     task: &TaskId,
     request: Request,
 ) -> Answer {
-    let (attempt, state) = resource
+    let token = resource.token();
+    let (attempt, state, operation) = resource
         .tasks
         .iter()
         .find(|other| other.id == *task)
-        .map(|task| (task.attempt, task.connector_state.clone()))
+        .map(|task| {
+            let operation = request::operation(&token, task);
+            (task.attempt, task.connector_state.clone(), operation)
+        })
         .unwrap_or_default();
+    let shown = |entry: &&JournalEntry| {
+        let own = |operation: &String| is_of_operation(&entry.token, operation);
+        !is_of_any_operation(&entry.token, &token) || operation.as_ref().is_some_and(own)
+    };
+    let entries = resource.journal.iter().filter(shown).cloned().collect();
     let journal = Arc::new(StoreJournal {
         store: store.clone(),
         claim: claim.clone(),
         resource: resource.id.clone(),
+        clock: clock.clone(),
     });
     let call = Call {
-        token: resource.token(),
+        token,
+        operation,
         attempt,
         state,
-        entries: resource.journal.clone(),
+        entries,
+        now: clock.now(),
         journal,
     };
     tracing::debug!(task_id = %task, resource = %resource.id, attempt, "connector call");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Map;
 use vimhost_connector::{ElementKind, Error as CallError};
 use vimhost_model::{Resource, ResourceId, Task, TaskAction, TaskId};
-use vimhost_store::{Claim, Error as StoreError, JournalWrite};
+use vimhost_store::{Claim, Error as StoreError};
 
 use super::account::{Account, Due, Opened};
 use super::{Scheduler, call, lock};
@@ -226,6 +226,7 @@ impl Scheduler {
         outcome: &Outcome,
     ) -> Result<Option<(Claim, Resource)>, Over> {
         let mut pause = STORE_PAUSE;
+        let dropped = dropped_entries(before, &outcome.resource);
         loop {
             let claim = match account.claim(&*self.store, &self.config.host, self.clock.now()).await {
                 Ok(claim) => claim,
@@ -235,25 +236,14 @@ impl Scheduler {
                 }
             };
             let mut after = outcome.resource.clone();
-            if outcome.effects.contains(&Effect::CloseJournal) {
-                // Before the end of the deletion is written: a host that dies between the two deletes once more, which is no harm,
-                // while a journal that outlives its deletion would look like a leftover.
-                if let Err(error) = self.close_journal(&claim, &after.id).await {
-                    if matches!(error, StoreError::Missing { .. }) {
-                        return Err(Over::Gone);
-                    }
-                    if matches!(error, StoreError::Fenced { .. }) {
-                        account.lost_claim();
-                    }
-                    self.store_failed("closing a journal", &error, &mut pause).await?;
-                    continue;
-                }
-            }
             if !outcome.changed && outcome.records.is_empty() {
                 return Ok(Some((claim, after)));
             }
             let passed = self.gates.pass(before).await;
-            let saved = self.store.save_resource(&claim, &after, &outcome.records).await;
+            let saved = self
+                .store
+                .save_resource(&claim, &after, &outcome.records, &dropped)
+                .await;
             drop(passed);
             match saved {
                 Ok(revision) => {
@@ -293,8 +283,8 @@ impl Scheduler {
             match effect {
                 Effect::LookAgain => next = next.or(Some(Event::Look)),
                 Effect::WakeAt(at) => self.wake_at(resource.id.clone(), at),
-                // Registered when the standings were read; closed when the state was written.
-                Effect::Wait(_) | Effect::CloseJournal => {}
+                // Registered when the standings were read.
+                Effect::Wait(_) => {}
                 Effect::Observe => Self::observe(account, resource),
                 Effect::Call(task, request) => {
                     if let Some(opened) = opened.take() {
@@ -325,7 +315,16 @@ impl Scheduler {
             () = self.stopping.cancelled() => return None,
             permit = account.calls.acquire() => permit,
         };
-        let answer = call::make(&self.store, claim, &*opened.connector, resource, &task, request).await;
+        let answer = call::make(
+            &self.store,
+            &self.clock,
+            claim,
+            &*opened.connector,
+            resource,
+            &task,
+            request,
+        )
+        .await;
         drop(permit);
         Some(Event::Answered(task, answer))
     }
@@ -346,17 +345,6 @@ impl Scheduler {
         }
     }
 
-    /// The element is gone; what its journal still holds was to outlive it.
-    async fn close_journal(&self, claim: &Claim, id: &ResourceId) -> Result<(), StoreError> {
-        for entry in self.store.journal(id).await? {
-            tracing::debug!(resource = %id, kind = entry.kind, token = entry.token, "kept beyond its VM");
-            self.store
-                .write_journal(claim, id, JournalWrite::Forget { entry: entry.id })
-                .await?;
-        }
-        Ok(())
-    }
-
     /// The store did not do it: wait, unless the host stops.
     async fn store_failed(&self, doing: &str, error: &StoreError, pause: &mut Duration) -> Result<(), Over> {
         tracing::warn!(error = %error, doing, "the store did not answer as it should; work waits");
@@ -367,4 +355,11 @@ impl Scheduler {
         *pause = pause.saturating_mul(2).min(STORE_PAUSE_CAP);
         Ok(())
     }
+}
+
+/// Journal entries that end with a step: those of an operation that is over, and what outlives a deleted VM.
+fn dropped_entries(before: &Resource, after: &Resource) -> Vec<u64> {
+    let kept: HashSet<u64> = after.journal.iter().map(|entry| entry.id).collect();
+    let over = before.journal.iter().filter(|entry| !kept.contains(&entry.id));
+    over.map(|entry| entry.id).collect()
 }

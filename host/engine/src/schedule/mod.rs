@@ -63,6 +63,8 @@ struct State {
     live: HashMap<ResourceId, Live>,
     /// Who is to be woken when an element moves.
     waiters: HashMap<ResourceId, HashSet<ResourceId>>,
+    /// When a resource is looked at again, at the earliest.
+    wakes: HashMap<ResourceId, Timestamp>,
 }
 
 /// A resource that is worked on.
@@ -276,13 +278,27 @@ impl Scheduler {
         }
     }
 
-    /// Looks at a resource again at a time.
+    /// Looks at a resource again at a time. An earlier look that is due already will ask anew for what comes after it.
     fn wake_at(self: &Arc<Self>, id: ResourceId, at: Timestamp) {
+        {
+            let mut state = lock(&self.state);
+            if state.wakes.get(&id).is_some_and(|earlier| *earlier <= at) {
+                return;
+            }
+            state.wakes.insert(id.clone(), at);
+        }
         let scheduler = self.clone();
         let pause = spread(at.since(self.clock.now()), &id);
         self.tasks.spawn(async move {
             tokio::select! {
-                () = tokio::time::sleep(pause) => scheduler.wake(&id),
+                () = tokio::time::sleep(pause) => {
+                    let mut state = lock(&scheduler.state);
+                    if state.wakes.get(&id) == Some(&at) {
+                        state.wakes.remove(&id);
+                    }
+                    drop(state);
+                    scheduler.wake(&id);
+                }
                 () = scheduler.stopping.cancelled() => {}
             }
         });

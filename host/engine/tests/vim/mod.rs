@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use serde_json::json;
 use vimhost_connector::{
-    Call, CheckReport, Connector, Connectors, CreateRequest, Created, DeleteRequest, ElementKind, ElementStatus, Error,
-    ErrorKind, FindRequest, Found, InterfaceObservation, LoadError, Observation, Observed, OperateRequest, Operated,
-    OwnedPage, PluginInfo, ServerObservation, Step,
+    Call, CheckReport, Connector, Connectors, CreateRequest, Created, DeleteRequest, DeleteStep, ElementKind,
+    ElementStatus, Error, ErrorKind, FindRequest, Found, InterfaceObservation, LoadError, Observation, Observed,
+    OperateRequest, Operated, OwnedPage, PluginInfo, ServerObservation, Step,
 };
 use vimhost_model::{TargetId, VimAccount, VimId};
 
@@ -177,7 +177,7 @@ impl Connector for Vim {
         }))
     }
 
-    async fn delete(&self, call: Call, request: DeleteRequest) -> Result<Step<()>, Error> {
+    async fn delete(&self, call: Call, request: DeleteRequest) -> Result<DeleteStep, Error> {
         self.failing("delete")?;
         if request.kind == ElementKind::Network && self.count("port") > 0 {
             return Err(Error::new(ErrorKind::Conflict, "the network has ports"));
@@ -194,7 +194,7 @@ impl Connector for Vim {
             .unwrap()
             .elements
             .retain(|_, element| Some(&element.id) != request.id.as_ref());
-        Ok(Step::Done(()))
+        Ok(DeleteStep::Done)
     }
 
     async fn observe(&self, _kind: ElementKind, ids: &[VimId], _cursor: Option<Vec<u8>>) -> Result<Observed, Error> {

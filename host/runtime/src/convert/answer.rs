@@ -202,6 +202,9 @@ pub(super) fn kind(kind: wit::ElementKind) -> ElementKind {
         wit::ElementKind::Group => ElementKind::Group,
         wit::ElementKind::Volume => ElementKind::Volume,
         wit::ElementKind::Server => ElementKind::Server,
+        wit::ElementKind::Port => ElementKind::Port,
+        wit::ElementKind::FloatingAddress => ElementKind::FloatingAddress,
+        wit::ElementKind::Stack => ElementKind::Stack,
         wit::ElementKind::ConnectivityService => ElementKind::ConnectivityService,
     }
 }

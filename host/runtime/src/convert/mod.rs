@@ -11,7 +11,7 @@ mod stack;
 use std::time::Duration;
 
 use serde_json::Value;
-use vimhost_connector::{Error, ErrorKind, Outcome, Pending, Step};
+use vimhost_connector::{DeleteStep, Error, ErrorKind, Outcome, Pending};
 use vimhost_model::{JournalStatus, VimId};
 
 use crate::Limits;
@@ -26,8 +26,10 @@ pub(crate) use stack::{stack_content, stack_ref, stack_request, update_mode};
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// Shortest: below it a connector would poll by way of the host.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
-/// Longest token, as the contract says.
-const TOKEN: usize = 64;
+/// Longest token of an element, as the contract says.
+pub(crate) const ELEMENT_TOKEN: usize = 48;
+/// Longest token of a child or an operation.
+const TOKEN: usize = 60;
 
 /// Reads what a guest answered.
 #[derive(Clone, Copy)]
@@ -105,10 +107,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The answer of a deleting call.
-    pub(crate) fn delete_step(self, step: wit::DeleteStep) -> Result<Step<()>, Rubbish> {
+    pub(crate) fn delete_step(self, step: wit::DeleteStep) -> Result<DeleteStep, Rubbish> {
         Ok(match step {
-            wit::DeleteStep::Done => Step::Done(()),
-            wit::DeleteStep::Pending(pending) => Step::Pending(self.pending(pending)?),
+            wit::DeleteStep::Done => DeleteStep::Done,
+            wit::DeleteStep::Accepted => DeleteStep::Accepted,
+            wit::DeleteStep::Pending(pending) => DeleteStep::Pending(self.pending(pending)?),
         })
     }
 
@@ -125,13 +128,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a text is a token: letters, digits, `-` and `.`, at most 64.
+/// Whether a text is a token: lower-case letters, digits and `-`, a letter first, at most 48; a child's has `.` too and at most
+/// 60.
 pub(crate) fn is_token(text: &str) -> bool {
-    !text.is_empty()
+    let letters = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    let element = text.split('.').next().unwrap_or_default();
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && element.len() <= ELEMENT_TOKEN
         && text.len() <= TOKEN
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+        && text.split('.').all(letters)
 }
 
 fn error_kind(kind: wit::ErrorKind) -> ErrorKind {
@@ -144,6 +154,7 @@ fn error_kind(kind: wit::ErrorKind) -> ErrorKind {
         wit::ErrorKind::RateLimited => ErrorKind::RateLimited,
         wit::ErrorKind::Unsupported => ErrorKind::Unsupported,
         wit::ErrorKind::BadRequest => ErrorKind::BadRequest,
+        wit::ErrorKind::NotGranted => ErrorKind::NotGranted,
         wit::ErrorKind::Timeout => ErrorKind::Timeout,
         wit::ErrorKind::Internal => ErrorKind::Internal,
         wit::ErrorKind::Other => ErrorKind::Other,
@@ -154,6 +165,7 @@ fn error_kind(kind: wit::ErrorKind) -> ErrorKind {
 pub(crate) fn call(call: &vimhost_connector::Call) -> wit::Call {
     wit::Call {
         token: call.token.clone(),
+        operation: call.operation.clone(),
         attempt: call.attempt,
         state: call.state.clone(),
         journal: call
@@ -168,6 +180,7 @@ pub(crate) fn call(call: &vimhost_connector::Call) -> wit::Call {
                     JournalStatus::Committed => wit::JournalStatus::Committed,
                 },
                 element: entry.element.as_ref().map(ToString::to_string),
+                age_ms: u64::try_from(call.now.since(entry.begun_at).as_millis()).unwrap_or(u64::MAX),
             })
             .collect(),
     }

@@ -243,6 +243,9 @@ pub(crate) fn wit_kind(kind: ElementKind) -> vim_types::ElementKind {
         ElementKind::Group => vim_types::ElementKind::Group,
         ElementKind::Volume => vim_types::ElementKind::Volume,
         ElementKind::Server => vim_types::ElementKind::Server,
+        ElementKind::Port => vim_types::ElementKind::Port,
+        ElementKind::FloatingAddress => vim_types::ElementKind::FloatingAddress,
+        ElementKind::Stack => vim_types::ElementKind::Stack,
         ElementKind::ConnectivityService => vim_types::ElementKind::ConnectivityService,
     }
 }

@@ -24,6 +24,11 @@ pub(crate) fn stack_content(content: &StackContent) -> wit::StackContent {
         template: content.template.clone(),
         files: content.files.clone(),
         parameters: Value::Object(content.parameters.clone()).to_string(),
+        environment: content
+            .environment
+            .as_ref()
+            .map(|environment| Value::Object(environment.clone()).to_string()),
+        rollback_on_failure: content.rollback_on_failure,
         timeout_minutes: content.timeout_minutes,
     }
 }
@@ -32,7 +37,6 @@ pub(crate) fn stack_request(request: &StackRequest) -> wit::StackRequest {
     wit::StackRequest {
         name: request.name.clone(),
         content: stack_content(&request.content),
-        rollback_on_failure: request.rollback_on_failure,
     }
 }
 
@@ -129,9 +133,18 @@ impl Reader<'_> {
 
     pub(crate) fn stack_content(self, content: wit::StackContent) -> Result<StackContent, Rubbish> {
         let limit = self.limits.answer_template;
-        let Value::Object(parameters) = self.json(&content.parameters, "parameters")? else {
-            return Err("parameters is not an object".into());
+        let object = |text: &str, what: &str| {
+            if let Value::Object(object) = self.json(text, what)? {
+                Ok(object)
+            } else {
+                Err(format!("{what} is not an object"))
+            }
         };
+        let parameters = object(&content.parameters, "parameters")?;
+        let environment = content
+            .environment
+            .map(|environment| object(&environment, "environment"))
+            .transpose()?;
         Ok(StackContent {
             template: content
                 .template
@@ -141,6 +154,8 @@ impl Reader<'_> {
                 Ok((self.text(name, "files")?, self.bounded(text, limit, "files")?))
             })?,
             parameters,
+            environment,
+            rollback_on_failure: content.rollback_on_failure,
             timeout_minutes: content.timeout_minutes,
         })
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use vimhost_connector::{Call, ErrorKind, Journal, JournalError};
+use vimhost_connector::{Call, ErrorKind, Journal, JournalError, is_of_any_operation, is_of_operation};
 use vimhost_model::{JournalStatus, VimId};
 
 use crate::bindings::host::journal::Host;
@@ -31,6 +31,7 @@ pub(crate) struct CallJournal {
     journal: Arc<dyn Journal>,
     caller: Handle,
     token: String,
+    operation: Option<String>,
     entries: usize,
     limit: usize,
     /// One permit, held while an entry is written.
@@ -47,6 +48,7 @@ impl CallJournal {
             journal: Arc::clone(&call.journal),
             caller,
             token: call.token.clone(),
+            operation: call.operation.clone(),
             entries: call.entries.len(),
             limit,
             writing: Arc::new(Semaphore::new(1)),
@@ -79,6 +81,19 @@ impl CallJournal {
             .map_err(|error| lost(error.to_string()))?
     }
 
+    /// Whether a token belongs to the call: its element's, a child of it, or its own operation's; never another operation's.
+    fn owns(&self, token: &str) -> bool {
+        if is_of_any_operation(token, &self.token) {
+            return self
+                .operation
+                .as_ref()
+                .is_some_and(|operation| is_of_operation(token, operation));
+        }
+        token
+            .strip_prefix(&self.token)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
     async fn begin(&mut self, kind: String, token: String) -> Result<u64, Failure> {
         if kind.is_empty() || kind.len() > KIND || !kind.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Failure::Plugin(format!(
@@ -86,11 +101,7 @@ impl CallJournal {
                 cut(&kind.escape_debug().to_string(), KIND)
             )));
         }
-        let own = token == self.token
-            || token
-                .strip_prefix(&self.token)
-                .is_some_and(|rest| rest.starts_with('.'));
-        if !is_token(&token) || !own {
+        if !is_token(&token) || !self.owns(&token) {
             let token = cut(&token.escape_debug().to_string(), KIND);
             return Err(Failure::Plugin(format!(
                 "token '{token}' is neither the call's token '{}' nor a child of it",

@@ -199,6 +199,8 @@ impl Journal for Notes {
 pub fn call(journal: &Arc<Notes>, entries: Vec<JournalEntry>) -> Call {
     Call {
         token: "res-1".into(),
+        operation: None,
+        now: vimhost_model::Timestamp(60_000),
         attempt: 0,
         state: None,
         entries,

@@ -58,3 +58,14 @@ pub async fn accounts_are_listed_by_target_a_page_at_a_time(subject: &mut dyn Su
     let whole = store.accounts(None, 5).await.unwrap();
     assert_eq!((whole.entries.len(), whole.next), (5, None));
 }
+
+/// Five letters, the same whenever they are asked for.
+pub async fn an_installation_keeps_its_letters(subject: &mut dyn Subject) {
+    let letters = subject.store().installation().await.unwrap();
+    assert!(
+        letters.len() == 5 && letters.bytes().all(|b| b.is_ascii_lowercase()),
+        "{letters:?}"
+    );
+    subject.reopen().await;
+    assert_eq!(subject.store().installation().await.unwrap(), letters);
+}

@@ -22,7 +22,7 @@ pub async fn distinct_resources_are_saved_side_by_side(subject: &mut dyn Subject
             let vim_id = format!("vim-{}", resource.id);
             let mut resource = made(resource, &vim_id);
             for _ in 0..5 {
-                resource.revision = store.save_resource(&claim, &resource, &[]).await.unwrap();
+                resource.revision = store.save_resource(&claim, &resource, &[], &[]).await.unwrap();
                 // Whoever was answered sees what it wrote.
                 let read = store.resource(&resource.id).await.unwrap();
                 assert_eq!(read.as_ref(), Some(&resource));
@@ -49,7 +49,7 @@ pub async fn of_two_saves_of_one_revision_one_wins(subject: &mut dyn Subject) {
             let (store, claim, net) = (subject.store(), claim.clone(), net.clone());
             tokio::spawn(async move {
                 let saved = made(net, &vim_id);
-                (store.save_resource(&claim, &saved, &[]).await, vim_id)
+                (store.save_resource(&claim, &saved, &[], &[]).await, vim_id)
             })
         };
         let (one, two) = (save(format!("one-{round}")), save(format!("two-{round}")));
@@ -95,7 +95,7 @@ pub async fn changes_are_told(subject: &mut dyn Subject) {
     let net = accept(&*store, "ns", "act", vec![net]).await.remove(0);
     let mut late = store.changes();
     let claim = claim(&*store, "a").await;
-    store.save_resource(&claim, &net, &[]).await.unwrap();
+    store.save_resource(&claim, &net, &[], &[]).await.unwrap();
     store.delete_account(&target("a"), 1).await.unwrap();
     store.put_account(account("a"), None).await.unwrap();
 

@@ -53,18 +53,19 @@ pub async fn what_may_exist_is_not_forgotten(subject: &mut dyn Subject) {
     let all = accept(&*store, "ns", "act", all).await;
     let claim = claim(&*store, "a").await;
     store
-        .save_resource(&claim, &made(all[0].clone(), "vim-net"), &[])
+        .save_resource(&claim, &made(all[0].clone(), "vim-net"), &[], &[])
         .await
         .unwrap();
     let begin = JournalWrite::Begin {
         kind: "net".to_owned(),
         token: "t".to_owned(),
+        at: vimhost_model::Timestamp(1000),
     };
     store.write_journal(&claim, &id("announced"), begin).await.unwrap();
     for index in [1, 3] {
         let mut failed = all[index].clone();
         failed.tasks[0].status = TaskStatus::Failed;
-        store.save_resource(&claim, &failed, &[]).await.unwrap();
+        store.save_resource(&claim, &failed, &[], &[]).await.unwrap();
     }
 
     assert!(store.forget_service(&id("ns")).await.unwrap());
@@ -86,7 +87,10 @@ pub async fn what_others_hold_loses_only_the_tasks_of_the_service(subject: &mut 
     let net = resource("net", "a", vec![create("ns", "act", 0, Item::Net)]);
     let net = accept(&*store, "ns", "act", vec![net]).await.remove(0);
     let claim = claim(&*store, "a").await;
-    let revision = store.save_resource(&claim, &made(net, "vim-net"), &[]).await.unwrap();
+    let revision = store
+        .save_resource(&claim, &made(net, "vim-net"), &[], &[])
+        .await
+        .unwrap();
     let mut theirs = commit("ns2", "act", 0, Vec::new());
     theirs.updates = vec![ResourceUpdate {
         resource: id("net"),

@@ -1,6 +1,6 @@
 //! Journals.
 
-use vimhost_model::{Item, JournalEntry, JournalStatus, ResourceId};
+use vimhost_model::{Item, JournalEntry, JournalStatus, ResourceId, Timestamp};
 
 use super::Subject;
 use super::sample::{accept, claim, create, id, made, resource};
@@ -10,6 +10,7 @@ fn begin(kind: &str, token: &str) -> JournalWrite {
     JournalWrite::Begin {
         kind: kind.to_owned(),
         token: token.to_owned(),
+        at: Timestamp(1000),
     }
 }
 
@@ -106,7 +107,7 @@ pub async fn the_journal_lives_beside_the_document(subject: &mut dyn Subject) {
     assert_eq!(read.journal, std::slice::from_ref(&entry));
     assert!(read.may_exist());
 
-    let revision = store.save_resource(&claim, &made(old, "x"), &[]).await.unwrap();
+    let revision = store.save_resource(&claim, &made(old, "x"), &[], &[]).await.unwrap();
     drop(store);
     subject.reopen().await;
     let store = subject.store();
@@ -117,7 +118,7 @@ pub async fn the_journal_lives_beside_the_document(subject: &mut dyn Subject) {
         .write_journal(&claim, &vm, JournalWrite::Forget { entry: 1 })
         .await
         .unwrap();
-    saved.revision = store.save_resource(&claim, &saved, &[]).await.unwrap();
+    saved.revision = store.save_resource(&claim, &saved, &[], &[]).await.unwrap();
     assert_eq!(store.journal(&vm).await.unwrap(), []);
     assert_eq!(store.resource(&vm).await.unwrap().unwrap().journal, []);
 }
@@ -139,4 +140,45 @@ pub async fn a_journal_of_nothing_is_refused(subject: &mut dyn Subject) {
         assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
     }
     assert_eq!(store.journal(&id("nobody")).await.unwrap(), []);
+}
+
+/// Entries are dropped with the document that says so, or neither is written; their numbers are not given again.
+pub async fn entries_end_with_the_write_that_ends_their_operation(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    let port = announce(&*store, &claim, &vm, "port", "t.p0").await;
+    for token in ["t.op-1", "t.op-1.a"] {
+        announce(&*store, &claim, &vm, "reboot", token).await;
+    }
+    let mut saved = store.resource(&vm).await.unwrap().unwrap();
+    let mut stale = saved.clone();
+    stale.revision += 7;
+    assert!(store.save_resource(&claim, &stale, &[], &[2, 3]).await.is_err());
+    assert_eq!(store.journal(&vm).await.unwrap().len(), 3);
+
+    // One that is not there is no error.
+    saved.revision = store.save_resource(&claim, &saved, &[], &[2, 3, 99]).await.unwrap();
+    assert_eq!(store.journal(&vm).await.unwrap(), std::slice::from_ref(&port));
+    let next = announce(&*store, &claim, &vm, "reboot", "t.op-2").await;
+    assert_eq!((next.id, next.status), (4, JournalStatus::Begun));
+    assert_eq!(store.journal(&vm).await.unwrap(), [port, next]);
+}
+
+/// The time is that of the first announcement, and of the newest after the entry was forgotten.
+pub async fn an_entry_knows_when_it_was_begun(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    let begin_at = |at| JournalWrite::Begin {
+        kind: "port".to_owned(),
+        token: "t".to_owned(),
+        at: Timestamp(at),
+    };
+    for (at, shown) in [(5, 5), (9, 5)] {
+        let entry = store.write_journal(&claim, &vm, begin_at(at)).await.unwrap().unwrap();
+        assert_eq!(entry.begun_at, Timestamp(shown));
+    }
+    let forget = JournalWrite::Forget { entry: 1 };
+    store.write_journal(&claim, &vm, forget).await.unwrap();
+    store.write_journal(&claim, &vm, begin_at(12)).await.unwrap();
+    assert_eq!(store.journal(&vm).await.unwrap()[0].begun_at, Timestamp(12));
 }

@@ -87,27 +87,28 @@ pub async fn writes_under_an_old_claim_are_refused(subject: &mut dyn Subject) {
     let begin = || JournalWrite::Begin {
         kind: "net".to_owned(),
         token: "r".to_owned(),
+        at: vimhost_model::Timestamp(1000),
     };
 
     let old = store
         .claim_account(&account, &id("one"), NOW, minutes(1))
         .await
         .unwrap();
-    saved.revision = store.save_resource(&old, &saved, &[]).await.unwrap();
+    saved.revision = store.save_resource(&old, &saved, &[], &[]).await.unwrap();
     store.write_journal(&old, &saved.id, begin()).await.unwrap();
     let new = store
         .claim_account(&account, &id("two"), minutes(2), minutes(3))
         .await
         .unwrap();
-    assert!(is_fenced(&store.save_resource(&old, &saved, &[]).await));
+    assert!(is_fenced(&store.save_resource(&old, &saved, &[], &[]).await));
     assert!(is_fenced(&store.write_journal(&old, &saved.id, begin()).await));
-    store.save_resource(&new, &saved, &[]).await.unwrap();
+    store.save_resource(&new, &saved, &[], &[]).await.unwrap();
 
     // A claim is no right to another account.
     let other = store
         .claim_account(&target("b"), &id("one"), NOW, minutes(1))
         .await
         .unwrap();
-    assert!(is_fenced(&store.save_resource(&other, &saved, &[]).await));
+    assert!(is_fenced(&store.save_resource(&other, &saved, &[], &[]).await));
     assert!(is_fenced(&store.write_journal(&other, &saved.id, begin()).await));
 }

@@ -21,6 +21,7 @@ pub async fn resources_are_found_by_service_and_by_action(subject: &mut dyn Subj
     let begin = JournalWrite::Begin {
         kind: "server".to_owned(),
         token: "vm".to_owned(),
+        at: vimhost_model::Timestamp(1000),
     };
     store.write_journal(&claim, &id("vm"), begin).await.unwrap();
 
@@ -60,16 +61,16 @@ pub async fn a_shared_resource_is_found_while_it_is_held(subject: &mut dyn Subje
     assert_eq!(found(Item::Net, "a", "other").await, None);
 
     net = made(net, "vim-net");
-    net.revision = store.save_resource(&claim, &net, &[]).await.unwrap();
+    net.revision = store.save_resource(&claim, &net, &[], &[]).await.unwrap();
     assert_eq!(found(Item::Net, "a", "shared").await.as_deref(), Some("net"));
     net.vim.vim_status = Some(VimStatus::Deleted);
-    net.revision = store.save_resource(&claim, &net, &[]).await.unwrap();
+    net.revision = store.save_resource(&claim, &net, &[], &[]).await.unwrap();
     assert_eq!(found(Item::Net, "a", "shared").await, None);
     net.vim.vim_status = Some(VimStatus::Active);
-    net.revision = store.save_resource(&claim, &net, &[]).await.unwrap();
+    net.revision = store.save_resource(&claim, &net, &[], &[]).await.unwrap();
     assert_eq!(found(Item::Net, "a", "shared").await.as_deref(), Some("net"));
     net.tasks[0].status = TaskStatus::Finished;
-    store.save_resource(&claim, &net, &[]).await.unwrap();
+    store.save_resource(&claim, &net, &[], &[]).await.unwrap();
     assert_eq!(found(Item::Net, "a", "shared").await, None);
 }
 

@@ -25,7 +25,7 @@ impl Changer {
     async fn make(&self, changes: &[RecordChange]) {
         let claim = claim(&*self.store, "changer").await;
         let resource = self.store.resource(&id("changer")).await.unwrap().unwrap();
-        self.store.save_resource(&claim, &resource, changes).await.unwrap();
+        self.store.save_resource(&claim, &resource, changes, &[]).await.unwrap();
     }
 }
 

@@ -28,7 +28,7 @@ pub async fn a_save_changes_resource_and_records_in_one(subject: &mut dyn Subjec
     vm.observed_unchanged = 3;
     vm.tasks[0].connector_state = Some(vec![0, 255]);
     let revision = store
-        .save_resource(&claim, &vm, &[status("a", "ACTIVE"), status("b", "DOWN")])
+        .save_resource(&claim, &vm, &[status("a", "ACTIVE"), status("b", "DOWN")], &[])
         .await
         .unwrap();
     assert_eq!(revision, vm.revision + 1);
@@ -54,11 +54,11 @@ pub async fn a_save_on_an_old_revision_changes_nothing(subject: &mut dyn Subject
     let claim = claim(&*store, "a").await;
     let mut kept = made(old.clone(), "vim-vm");
     kept.revision = store
-        .save_resource(&claim, &kept, &[status("a", "ACTIVE")])
+        .save_resource(&claim, &kept, &[status("a", "ACTIVE")], &[])
         .await
         .unwrap();
     for stale in [old.clone(), made(old, "other")] {
-        let refused = store.save_resource(&claim, &stale, &[status("a", "ERROR")]).await;
+        let refused = store.save_resource(&claim, &stale, &[status("a", "ERROR")], &[]).await;
         assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
     }
     assert_eq!(store.resource(&kept.id).await.unwrap().as_ref(), Some(&kept));
@@ -71,7 +71,7 @@ pub async fn a_save_of_a_missing_resource_is_refused(subject: &mut dyn Subject) 
     let store = subject.store();
     let claim = claim(&*store, "a").await;
     let vm = resource("vm", "a", vec![create("ns", "act", 0, Item::Vdu)]);
-    let refused = store.save_resource(&claim, &vm, &[]).await;
+    let refused = store.save_resource(&claim, &vm, &[], &[]).await;
     assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
     assert_eq!(store.resource(&id("vm")).await.unwrap(), None);
 }
@@ -97,12 +97,13 @@ pub async fn unsettled_resources_are_found_also_after_a_restart(subject: &mut dy
     resources[3] = made(resources[3].clone(), "y");
     resources[4].tasks[0].status = TaskStatus::Failed;
     for saved in &resources[1..4] {
-        store.save_resource(&on_a, saved, &[]).await.unwrap();
+        store.save_resource(&on_a, saved, &[], &[]).await.unwrap();
     }
-    store.save_resource(&on_quiet, &resources[4], &[]).await.unwrap();
+    store.save_resource(&on_quiet, &resources[4], &[], &[]).await.unwrap();
     let begin = JournalWrite::Begin {
         kind: "net".to_owned(),
         token: "t".to_owned(),
+        at: vimhost_model::Timestamp(1000),
     };
     store.write_journal(&on_a, &id("a-building"), begin).await.unwrap();
     drop(store);
@@ -146,7 +147,7 @@ pub async fn live_elements_are_listed_a_page_at_a_time(subject: &mut dyn Subject
         if resource.id == id("d") {
             resource.tasks[0].status = TaskStatus::Build;
         }
-        store.save_resource(&claim, &resource, &[]).await.unwrap();
+        store.save_resource(&claim, &resource, &[], &[]).await.unwrap();
     }
     let mut found = Vec::new();
     let mut after: Option<String> = None;
@@ -185,10 +186,11 @@ pub async fn users_of_an_element_are_those_that_may_exist(subject: &mut dyn Subj
     let all = accept(&*store, "ns", "act", all).await;
     let claim = claim(&*store, "a").await;
     let mut user = made(all[1].clone(), "vim-vm");
-    user.revision = store.save_resource(&claim, &user, &[]).await.unwrap();
+    user.revision = store.save_resource(&claim, &user, &[], &[]).await.unwrap();
     let begin = JournalWrite::Begin {
         kind: "server".to_owned(),
         token: "t".to_owned(),
+        at: vimhost_model::Timestamp(1000),
     };
     let entry = store.write_journal(&claim, &id("announced"), begin).await.unwrap();
     let sorted = |mut users: Vec<vimhost_model::ResourceId>| {
@@ -205,7 +207,7 @@ pub async fn users_of_an_element_are_those_that_may_exist(subject: &mut dyn Subj
     store.write_journal(&claim, &id("announced"), forget).await.unwrap();
     user.vim.vim_id = None;
     user.vim.created = false;
-    store.save_resource(&claim, &user, &[]).await.unwrap();
+    store.save_resource(&claim, &user, &[], &[]).await.unwrap();
     assert_eq!(store.users_of(&id("net")).await.unwrap(), []);
     assert_eq!(store.users_of(&id("made")).await.unwrap(), []);
 }

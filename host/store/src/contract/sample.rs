@@ -74,6 +74,7 @@ pub fn item_ref(nsr: &NsrId, item: Item, name: &str) -> ItemRef {
 pub fn task(nsr: &str, action: &str, n: u32, what: TaskAction, item: Item) -> Task {
     let nsr_id: NsrId = id(nsr);
     Task {
+        accepted: false,
         id: id(&format!("{action}:{n}")),
         action_id: id(action),
         target_record: item_ref(&nsr_id, item, &format!("item-{n}")),

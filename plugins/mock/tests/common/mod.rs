@@ -156,7 +156,7 @@ impl Lab {
             let call = self.kit.call(token);
             match vimhost_plugin_mock::Mock::delete_server(&self.account, &call, id, hold) {
                 Ok(DeleteStep::Done) => Some(Ok(())),
-                Ok(DeleteStep::Pending(_)) => None,
+                Ok(DeleteStep::Accepted | DeleteStep::Pending(_)) => None,
                 Err(error) => Some(Err(error)),
             }
         })

@@ -187,6 +187,14 @@ impl Connector for Misbehave {
                 origin: "no origin".into(),
                 purpose: "compute".into(),
             }),
+            "needs" => {
+                for origin in [account.url.as_str(), "https://compute.example:8774"] {
+                    report.origins.push(ProposedOrigin {
+                        origin: origin.into(),
+                        purpose: "compute".into(),
+                    });
+                }
+            }
             "handle" => {
                 report.vim_version = account.credentials.first().map(|credential| credential.handle.clone());
             }
@@ -229,6 +237,10 @@ impl Infrastructure for Misbehave {
         Ok(None)
     }
 
+    fn find_flavours(_: Account, _: Filter) -> Result<Vec<Found>, Error> {
+        Ok(Vec::new())
+    }
+
     fn find_group(_: Account, _: String) -> Result<Option<Found>, Error> {
         Err(failure(ErrorKind::NotFound, "no such\ngroup"))
     }
@@ -244,6 +256,7 @@ impl Infrastructure for Misbehave {
                     let _ = journal::begin("network", &call.token);
                 }
                 "begin-foreign" => entry = journal::begin("network", "somebody-elses")?,
+                "begin-operation" => entry = journal::begin("reboot", &format!("{}.op-1", call.token))?,
                 "begin-many" => {
                     for n in 0..1_000 {
                         journal::begin("port", &format!("{}.{n}", call.token))?;

@@ -64,7 +64,13 @@ pub(super) async fn delete<T: Collection>(
     State(App(world)): State<App>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
-    T::delete(&mut world.lock().state, &id)?;
+    let mut held = world.lock();
+    let (now, delay) = (held.now, held.faults.script().server_delete_delay_ms);
+    if T::KIND == Kind::Servers && delay > 0 {
+        held.state.begin_deletion(&id, now.plus_millis(delay))?;
+        return Ok(StatusCode::ACCEPTED);
+    }
+    T::delete(&mut held.state, &id)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

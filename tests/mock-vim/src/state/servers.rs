@@ -48,6 +48,11 @@ fn yes() -> bool {
 impl State {
     /// Ends what a server was in the middle of.
     pub(super) fn finish(&mut self, id: &str, pending: Pending) {
+        if pending.status == ServerStatus::Deleting {
+            // Only presets refuse, and none of them is a server on its way out.
+            let _ = <Server as Collection>::delete(self, id);
+            return;
+        }
         let server = self.update::<Server>(id, |server| {
             server.pending = None;
             server.status = pending.status;
@@ -64,6 +69,22 @@ impl State {
                 self.assign_port(port, Some((id, &host)));
             }
         }
+    }
+
+    /// Begins a deletion that takes time. Asking for it again changes nothing.
+    pub(crate) fn begin_deletion(&mut self, id: &str, due: UnixMillis) -> Result<(), Refusal> {
+        if self.find::<Server>(id)?.status == ServerStatus::Deleting {
+            return Ok(());
+        }
+        let end = Pending {
+            due,
+            status: ServerStatus::Deleting,
+            fault: None,
+            host: None,
+            flavour: None,
+        };
+        self.begin(id, ServerStatus::Deleting, end);
+        Ok(())
     }
 
     /// Puts a server into the middle of something.

@@ -22,7 +22,7 @@ const KINDS: [ErrorKind; 12] = [
     ErrorKind::Plugin,
 ];
 
-fn delete(case: &Case, number: usize) -> vimhost_model::Task {
+pub(super) fn delete(case: &Case, number: usize) -> vimhost_model::Task {
     task(&format!("op:{number}"), TaskAction::Delete, case)
 }
 
@@ -225,6 +225,7 @@ fn a_creation_that_is_given_up_while_its_call_is_pending_is_removed_by_its_journ
         token: "res.0".to_owned(),
         status: vimhost_model::JournalStatus::Begun,
         element: None,
+        begun_at: world.now,
     });
     let answer = super::super::Answer::Created(Ok(Step::Pending(pending)));
     let effects = world.happens(Event::Answered("op:0".parse().unwrap(), answer));
@@ -348,4 +349,51 @@ fn user_data_that_is_missing_in_the_store_fails_the_task_instead_of_making_a_vm_
     let mut world = World::new(&case);
     world.run();
     assert_eq!((world.status(0), world.calls.len()), (TaskStatus::Failed, 0));
+}
+
+#[test]
+fn what_an_operation_announced_ends_with_it_and_nothing_else_does() {
+    use super::super::request;
+    for (answer, ended) in [
+        (
+            Ok(vimhost_connector::Step::Done(vimhost_connector::Operated::default())),
+            TaskStatus::Finished,
+        ),
+        (
+            Err(vimhost_connector::Error::new(ErrorKind::BadRequest, "no")),
+            TaskStatus::Failed,
+        ),
+    ] {
+        let case = case("vm");
+        let mut world = World::new(&case);
+        world.run();
+        let mut reboot = task("op:1", TaskAction::Exec, &case);
+        reboot.item = vimhost_model::Item::Update;
+        reboot.params = Some(serde_json::json!({"action": "reboot"}));
+        let own = request::operation("res", &reboot).unwrap();
+        let other = request::operation("res", &task("op:2", TaskAction::Exec, &case)).unwrap();
+        assert_ne!(own, other);
+        assert!(own.len() <= "res".len() + 12, "{own}");
+        let before = world.journal.clone();
+        for (id, token) in [(91, own.clone()), (92, format!("{own}.x")), (93, other.clone())] {
+            world.journal.push(vimhost_model::JournalEntry {
+                id,
+                kind: "reboot".to_owned(),
+                token,
+                status: vimhost_model::JournalStatus::Committed,
+                element: None,
+                begun_at: world.now,
+            });
+        }
+        world.saved.tasks.push(reboot);
+        assert!(matches!(world.happens(Event::Look).as_slice(), [Effect::Call(..)]));
+        world.happens(Event::Answered(
+            "op:1".parse().unwrap(),
+            super::super::Answer::Operated(answer),
+        ));
+        assert_eq!(world.saved.tasks[1].status, ended);
+        let left: Vec<u64> = world.journal.iter().map(|entry| entry.id).collect();
+        let expected: Vec<u64> = before.iter().map(|entry| entry.id).chain([93]).collect();
+        assert_eq!(left, expected);
+    }
 }

@@ -3,6 +3,7 @@
 mod holders;
 mod life;
 mod records;
+mod slow_deletions;
 mod world;
 
 use serde_json::{Map, Value, json};
@@ -71,6 +72,14 @@ fn cases() -> Vec<Case> {
             none.clone(),
             json!({"vim_flavor_id": "f9"}),
             &[],
+            false,
+        ),
+        case(
+            "flavour by name",
+            Item::Flavor,
+            none.clone(),
+            json!({"vim_flavor_name": "m1"}),
+            &["m1"],
             false,
         ),
         case("group", Item::AffinityGroup, group, none.clone(), &[], true),
@@ -147,6 +156,7 @@ fn task(id: &str, action: TaskAction, case: &Case) -> Task {
         message: None,
         attempt: 0,
         not_before: None,
+        accepted: false,
         connector_state: None,
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 use vimhost_connector::{
-    Created, DeleteRequest, ElementStatus, Error as CallError, ErrorKind, FindRequest, Found, InterfaceObservation,
-    Observation, Outcome as Certainty, ServerObservation, Step,
+    Created, DeleteRequest, DeleteStep, ElementStatus, Error as CallError, ErrorKind, FindRequest, Found,
+    InterfaceObservation, Observation, Outcome as Certainty, ServerObservation, Step,
 };
 use vimhost_model::{
     Item, JournalEntry, JournalStatus, RecordChange, Resource, ResourceId, Task, TaskAction, TaskStatus, Timestamp,
@@ -65,6 +65,10 @@ pub(super) struct World {
     /// Every event is applied twice.
     pub(super) twice: bool,
     pub(super) waiting: bool,
+    /// A deletion is accepted, and the main element is gone after so many sights; none: at once.
+    pub(super) slow_deletion: Option<usize>,
+    /// The VIM is at it.
+    leaving: bool,
 }
 
 impl World {
@@ -92,6 +96,8 @@ impl World {
             verb: None,
             twice: false,
             waiting: false,
+            slow_deletion: None,
+            leaving: false,
         }
     }
 
@@ -151,7 +157,7 @@ impl World {
                             next = Some(Event::Observed(self.sight()));
                         }
                     }
-                    Effect::Observe | Effect::Wait(_) | Effect::CloseJournal => {}
+                    Effect::Observe | Effect::Wait(_) => {}
                 }
             }
             match next {
@@ -175,11 +181,9 @@ impl World {
             self.check_repetition(&outcome.resource, &event, &outcome.effects, &around);
         }
         self.point()?;
-        if outcome.effects.contains(&Effect::CloseJournal) {
-            self.journal.clear();
-            self.point()?;
-        }
         if outcome.changed {
+            // Entries that the step took out are dropped in the same write.
+            self.journal.clone_from(&outcome.resource.journal);
             self.saved = outcome.resource.clone();
             self.saved.journal.clear();
             self.records.extend(outcome.records);
@@ -239,7 +243,7 @@ impl World {
         let answer = match request {
             Request::Find(find) => Answer::Found(self.find(&find, fault)?),
             Request::Create(_) => Answer::Created(self.create(fault)?.map(Step::Done)),
-            Request::Delete(delete) => Answer::Deleted(self.delete(&delete, fault)?.map(Step::Done)),
+            Request::Delete(delete) => Answer::Deleted(self.delete(&delete, fault)?),
             Request::Operate(_) => {
                 Answer::Operated(failing(fault, 0)?.map_or_else(|| Ok(Step::Done(Default::default())), Err))
             }
@@ -253,7 +257,9 @@ impl World {
             return Ok(Err(error));
         }
         let name = match request {
-            FindRequest::Networks(filter) | FindRequest::Images(filter) => filter.name.clone().unwrap_or_default(),
+            FindRequest::Networks(filter) | FindRequest::Images(filter) | FindRequest::Flavours(filter) => {
+                filter.name.clone().unwrap_or_default()
+            }
             FindRequest::Flavour(_) => "flavour".to_owned(),
             FindRequest::Group(id) => id.to_string(),
         };
@@ -323,13 +329,18 @@ impl World {
             token: token.to_owned(),
             status: JournalStatus::Begun,
             element: None,
+            begun_at: self.now,
         });
         id
     }
 
-    fn delete(&mut self, request: &DeleteRequest, fault: Option<Fault>) -> Result<Result<(), CallError>, Died> {
+    fn delete(&mut self, request: &DeleteRequest, fault: Option<Fault>) -> Result<Result<DeleteStep, CallError>, Died> {
         if let Some(error) = failing(fault, 0)? {
             return Ok(Err(error));
+        }
+        if self.slow_deletion.is_some() && self.elements.contains_key(&self.saved.token()) {
+            self.leaving = true;
+            return Ok(Ok(DeleteStep::Accepted));
         }
         let tokens: Vec<String> = self.journal.iter().map(|entry| entry.token.clone()).collect();
         let known = self.elements.iter().find(|(_, id)| Some(*id) == request.id.as_ref());
@@ -347,11 +358,20 @@ impl World {
                 return Ok(Err(error));
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(DeleteStep::Done))
     }
 
     fn sight(&mut self) -> Sight {
         let id = self.saved.vim.vim_id.clone().expect("only what has an id is observed");
+        if self.leaving {
+            let left = self.slow_deletion.unwrap_or_default();
+            self.slow_deletion = left.checked_sub(1);
+            if self.slow_deletion.is_none() {
+                self.elements.remove(&self.saved.token());
+                return Sight::Gone(id);
+            }
+            return Sight::Present(Box::new(observation(id, ElementStatus::Other, &[])));
+        }
         let shown = self.sights.get(self.seen).or(self.sights.last()).copied().flatten();
         self.seen += 1;
         match shown {

@@ -124,6 +124,7 @@ fn what_failed_is_cleared_away_and_made_anew() {
             token: "t".to_owned(),
             status: JournalStatus::Begun,
             element: None,
+            begun_at: Timestamp(0),
         });
     };
     of_vdu(&mut facts, TaskStatus::Failed);
