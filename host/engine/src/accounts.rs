@@ -276,28 +276,18 @@ impl Engine {
     /// When there is none, or it is in use.
     pub async fn remove_account(&self, target: &TargetId) -> Result<(), Error> {
         let account = self.stored_account(target).await?;
-        use vimhost_model::Item;
-        for item in [
-            Item::Vdu,
-            Item::Net,
-            Item::Flavor,
-            Item::AffinityGroup,
-            Item::SharedVolume,
-            Item::SdnNet,
-        ] {
-            let page = self
-                .store
-                .elements(target, item, None, 1)
-                .await
-                .map_err(|error| Error::of_store("looking for elements of an account", error))?;
-            if !page.entries.is_empty() {
-                return Err(Error::Conflict {
-                    reason: format!(
-                        "account '{}' still has elements; terminate the services on it first",
-                        target.account
-                    ),
-                });
-            }
+        let held = self
+            .store
+            .holds_elements(target)
+            .await
+            .map_err(|error| Error::of_store("looking for elements of an account", error))?;
+        if held {
+            return Err(Error::Conflict {
+                reason: format!(
+                    "account '{}' still has elements; terminate the services on it first",
+                    target.account
+                ),
+            });
         }
         let busy = self
             .store

@@ -85,7 +85,7 @@ impl Prepared {
             item: resource.item,
             expected: resource.revision,
             unsettled: resource.has_open_tasks() || resource.observe_at.is_some(),
-            made: resource.vim.created && vim_id.is_some(),
+            made: resource.may_exist(),
             element: vim_id
                 .filter(|_| resource.tasks.iter().any(done))
                 .map(ToString::to_string),
@@ -221,6 +221,11 @@ pub(crate) fn elements(
     Ok(cut(elements, limit, |element: &ObservedElement| {
         element.resource.to_string()
     }))
+}
+
+pub(crate) fn any_made(connection: &Connection, target: &str) -> Outcome<bool> {
+    let found = first(connection, sql::RESOURCE_MADE, [target], |row| row.get::<_, i64>(0))?;
+    Ok(found.is_some())
 }
 
 pub(crate) fn users_of(connection: &Connection, id: &str) -> Outcome<Vec<ResourceId>> {

@@ -95,6 +95,7 @@ CREATE TABLE resource(
 ) STRICT;
 CREATE UNIQUE INDEX resource_id ON resource(id);
 CREATE INDEX resource_unsettled ON resource(target, id) WHERE unsettled = 1;
+CREATE INDEX resource_made ON resource(target) WHERE made = 1;
 CREATE INDEX resource_element ON resource(target, item, id, element) WHERE element IS NOT NULL;
 
 CREATE TABLE resource_action(

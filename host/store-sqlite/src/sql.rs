@@ -110,6 +110,7 @@ statements! {
     RESOURCE_NEXT_TARGET = "SELECT target FROM resource WHERE unsettled = 1 AND target > ?1 ORDER BY target LIMIT 1";
     RESOURCE_ELEMENTS = "SELECT id, element FROM resource
         WHERE target = ?1 AND item = ?2 AND element IS NOT NULL AND id > ?3 ORDER BY id LIMIT ?4";
+    RESOURCE_MADE = "SELECT 1 FROM resource WHERE target = ?1 AND made = 1 LIMIT 1";
     RESOURCE_USERS = "SELECT resource.id FROM resource_use CROSS JOIN resource ON resource.key = resource_use.resource
         WHERE resource_use.used = ?1 AND (resource.made = 1 OR EXISTS (
             SELECT 1 FROM journal WHERE journal.resource = resource.key AND journal.forgotten = 0))

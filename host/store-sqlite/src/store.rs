@@ -86,15 +86,6 @@ impl SqliteStore {
     {
         self.writer.write(bytes, work).await
     }
-
-    /// Hints, unless nobody listens.
-    fn hints(&self, hints: impl FnOnce() -> Vec<Change>) -> Vec<Change> {
-        if self.hints.receiver_count() == 0 {
-            Vec::new()
-        } else {
-            hints()
-        }
-    }
 }
 
 #[async_trait]
@@ -256,7 +247,7 @@ impl Store for SqliteStore {
             }
         };
         let (nsr, action) = (commit.header.nsr_id.clone(), commit.header.id.clone());
-        let hints = self.hints(|| {
+        let hints = {
             let new = commit
                 .new_resources
                 .iter()
@@ -264,7 +255,7 @@ impl Store for SqliteStore {
             let updated = basis.iter().map(|old| (old.target.clone(), old.id.clone()));
             let resources = new.chain(updated).map(|(target, id)| Change::Resource(target, id));
             std::iter::once(Change::Action(nsr, action)).chain(resources).collect()
-        });
+        };
         let commit = PreparedCommit::of(commit, basis)?;
         self.write(commit.bytes(), move |connection| {
             let answer = actions::commit(connection, &commit)?;
@@ -355,7 +346,7 @@ impl Store for SqliteStore {
             return Err(leases::fenced(&resource.target));
         }
         let prepared = Prepared::of(resource)?;
-        let hints = self.hints(|| resources::hints(resource));
+        let hints = resources::hints(resource);
         let (claim, id) = (claim.clone(), resource.id.clone());
         let (record_changes, dropped) = (record_changes.to_vec(), dropped_entries.to_vec());
         self.write(prepared.bytes(), move |connection| {
@@ -396,6 +387,12 @@ impl Store for SqliteStore {
     ) -> Result<Page<ObservedElement>, Error> {
         let (target, after) = (target.to_string(), after.map(str::to_owned));
         self.read(move |connection| resources::elements(connection, &target, item, after.as_deref(), limit))
+            .await
+    }
+
+    async fn holds_elements(&self, target: &TargetId) -> Result<bool, Error> {
+        let target = target.to_string();
+        self.read(move |connection| resources::any_made(connection, &target))
             .await
     }
 

@@ -116,6 +116,7 @@ macro_rules! store_contract_tests {
             unsettled_resources_are_found_also_after_a_restart,
             live_elements_are_listed_a_page_at_a_time,
             users_of_an_element_are_those_that_may_exist,
+            a_target_holds_elements_until_the_last_is_gone,
         }
         journals {
             entries_end_with_the_write_that_ends_their_operation,
@@ -136,6 +137,7 @@ macro_rules! store_contract_tests {
             of_two_saves_of_one_revision_one_wins,
             of_many_commits_on_one_plan_one_wins,
             changes_are_told,
+            who_listens_and_then_looks_misses_nothing,
             a_healthy_store_answers_a_ping,
         }
     } };

@@ -345,6 +345,13 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Page<ObservedElement>, Error>;
 
+    /// Whether anything of ours on a target may exist in the VIM, made or only announced, by what each resource was when it was
+    /// saved last. What has open tasks is told by [`Store::unsettled`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn holds_elements(&self, target: &TargetId) -> Result<bool, Error>;
+
     /// Resources that were made with this one and may still exist: those that must go first.
     ///
     /// # Errors

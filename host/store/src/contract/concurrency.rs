@@ -114,6 +114,25 @@ pub async fn changes_are_told(subject: &mut dyn Subject) {
     wait_for(&mut later, &Change::Forgotten(id("ns3"))).await;
 }
 
+/// A listener may begin while a write is under way: it sees the write, or is told of it.
+pub async fn who_listens_and_then_looks_misses_nothing(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let net = resource("net", "a", vec![create("ns", "act", 0, Item::Net)]);
+    let mut net = accept(&*store, "ns", "act", vec![net]).await.remove(0);
+    let claim = claim(&*store, "a").await;
+    for _ in 0..100 {
+        let (writer, saved, of) = (subject.store(), net.clone(), claim.clone());
+        let saving = tokio::spawn(async move { writer.save_resource(&of, &saved, &[], &[]).await });
+        tokio::task::yield_now().await;
+        let mut changes = store.changes();
+        let seen = store.resource(&net.id).await.unwrap().unwrap().revision;
+        if seen == net.revision {
+            wait_for(&mut changes, &Change::Resource(target("a"), id("net"))).await;
+        }
+        net.revision = saving.await.unwrap().unwrap();
+    }
+}
+
 fn finished() -> vimhost_model::Task {
     let mut task = create("ns3", "act", 0, Item::Net);
     task.status = vimhost_model::TaskStatus::Finished;

@@ -211,3 +211,45 @@ pub async fn users_of_an_element_are_those_that_may_exist(subject: &mut dyn Subj
     assert_eq!(store.users_of(&id("net")).await.unwrap(), []);
     assert_eq!(store.users_of(&id("made")).await.unwrap(), []);
 }
+
+/// One that was made, and one that failed with something announced; not one that failed without.
+pub async fn a_target_holds_elements_until_the_last_is_gone(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let new = |name: &str, n| resource(name, "a", vec![create("ns", "act", n, Item::Vdu)]);
+    let mut all = accept(
+        &*store,
+        "ns",
+        "act",
+        vec![new("made", 0), new("begun", 1), new("failed", 2)],
+    )
+    .await;
+    let claim = claim(&*store, "a").await;
+    assert!(!store.holds_elements(&target("a")).await.unwrap());
+
+    all[2].tasks[0].status = TaskStatus::Failed;
+    store.save_resource(&claim, &all[2], &[], &[]).await.unwrap();
+    assert!(!store.holds_elements(&target("a")).await.unwrap());
+
+    let mut begun = all[1].clone();
+    let begin = JournalWrite::Begin {
+        kind: "server".to_owned(),
+        token: "t".to_owned(),
+        at: vimhost_model::Timestamp(1000),
+    };
+    begun
+        .journal
+        .extend(store.write_journal(&claim, &begun.id, begin).await.unwrap());
+    begun.tasks[0].status = TaskStatus::Failed;
+    begun.revision = store.save_resource(&claim, &begun, &[], &[]).await.unwrap();
+    assert!(store.holds_elements(&target("a")).await.unwrap());
+    assert!(!store.holds_elements(&target("b")).await.unwrap());
+    begun.journal.clear();
+    store.save_resource(&claim, &begun, &[], &[1]).await.unwrap();
+    assert!(!store.holds_elements(&target("a")).await.unwrap());
+
+    store
+        .save_resource(&claim, &made(all[0].clone(), "vim-vm"), &[], &[])
+        .await
+        .unwrap();
+    assert!(store.holds_elements(&target("a")).await.unwrap());
+}
