@@ -1,10 +1,11 @@
-//! What a person would otherwise type: plugins, demo, test.
+//! What a person would otherwise type: plugins, demo, mongod, test.
 //!
 //! One file per command. Progress goes to stderr, results to stdout, and an error is one line that says what to do.
 
 #![forbid(unsafe_code)]
 
 mod demo;
+mod mongod;
 mod plugins;
 mod target;
 mod test;
@@ -27,6 +28,8 @@ enum Command {
     Plugins(plugins::Arguments),
     /// Builds all, starts a host with a mock VIM, deploys a network service, and leaves both running.
     Demo,
+    /// Fetches the MongoDB server that tests run, and says where it is.
+    Mongod,
     /// Everything CI runs.
     Test(test::Arguments),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Plugins(arguments) => plugins::run(&arguments),
         Command::Demo => demo::run(),
+        Command::Mongod => mongod::run(),
         Command::Test(arguments) => test::run(&arguments),
     };
     match result {

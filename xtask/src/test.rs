@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::plugins;
 use crate::workspace::cargo;
+use crate::{mongod, plugins};
 
 /// Options of the test run.
 #[derive(Debug, Args)]
@@ -43,6 +43,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.only_tests {
         part("format", &mut || cargo_part(&["fmt", "--all", "--check"], &[]))?;
     }
+    // Without it the tests that need it fail and say so; the others are still worth running.
+    part("MongoDB server", &mut || {
+        Ok(match mongod::ensure_there() {
+            Ok(_) => End::Passed,
+            Err(error) => End::Failed(format!("{error:#}")),
+        })
+    })?;
     part("tests", &mut || {
         cargo_part(&["test", "--workspace", "--no-fail-fast"], &[])
     })?;

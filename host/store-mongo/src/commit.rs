@@ -1,0 +1,575 @@
+//! Acceptance of actions.
+//!
+//! ```text
+//! 1 read     the service, the action's header, the resources to be updated, the numbers of the claims
+//! 2 prepare  header, new resources, reservations of the others, texts: nothing of it is found by any query
+//! 3 fence    the numbers of the claims again; those that grew are put on the new resources
+//! 4 DECIDE   one compare-and-set on the service's document: rev R → R + 1, commit, todo
+//! 5 carry out  resources and records, then the header, then `todo` goes
+//! ```
+//!
+//! A process that dies before 4 leaves what nobody sees; after 4, whoever asks next carries it out. A reservation keeps a resource at
+//! the revision it was planned at until the decision. Whoever wants to write that resource meanwhile waits a moment and then
+//! *refuses* the commit: it writes the commit's id into the service's document, on the revision the commit stands on, and the
+//! decision does not match any more. So the service's document alone knows whether a commit was made, and nobody waits for the dead.
+
+use std::time::Duration;
+
+use mongodb::bson::{DateTime, Document, doc};
+use tokio::time::Instant;
+use vimhost_model::{ActionHeader, Resource};
+use vimhost_store::{ActionCommit, Committed, Error, Page, ResourceUpdate};
+
+use crate::db::Statement;
+use crate::decisions::of_service;
+use crate::fault::{Fault, Outcome, decode, encode, to_db};
+use crate::fields::{number_of, text_of, texts_of};
+use crate::paging::{cut, rows};
+use crate::resources::{Columns, resource_of, what};
+use crate::shapes::{self, ACTIONS, RESOURCES, TEXTS};
+use crate::store::{Core, unique};
+use crate::{hints, outbox};
+
+/// How long a reservation is respected. A commit takes some milliseconds from it to its decision.
+const RESPECT: Duration = Duration::from_millis(300);
+
+/// How often to look whether a commit was decided.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// After this long a prepared commit is the remains of a process that died; no request is worked on so long.
+const ABANDONED: Duration = Duration::from_secs(600);
+
+/// How often preparing is tried when others hold what it needs. Each time one of them was resolved.
+const TRIES: usize = 5;
+
+/// What became of a commit, as the service's document tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is made.
+    Decided,
+    /// It never will be.
+    Dead,
+    /// It may still be.
+    Open,
+}
+
+/// A commit as its documents.
+struct Prepared {
+    /// Names the commit, its header's document and its reservations.
+    id: String,
+    nsr: String,
+    base: i64,
+    header: Document,
+    /// The accounts of its new resources, and the numbers of the claims on them.
+    targets: Vec<String>,
+    fences: Vec<i64>,
+    new: Vec<Document>,
+    new_ids: Vec<String>,
+    updates: Vec<(String, i64, Document)>,
+    ids: Vec<String>,
+    texts: Vec<(String, String)>,
+}
+
+fn header_of(document: &Document) -> Result<ActionHeader, Error> {
+    decode("an action", text_of(document, "doc"))
+}
+
+/// Orders headers by time, and those of one time by something of their own.
+fn order(header: &ActionHeader, commit: &str) -> String {
+    format!("{:016x}-{commit}", header.created_at.0.max(0))
+}
+
+impl Core {
+    pub(crate) async fn get_action(&self, nsr: &str, action: &str) -> Outcome<Option<ActionHeader>> {
+        let find = || self.db.first(shapes::header(nsr, action));
+        let decision = of_service(nsr);
+        let (mut found, decision) = tokio::try_join!(find(), self.db.first(shapes::decision(&decision)))?;
+        if decision.is_some_and(|decision| decision.contains_key("todo")) {
+            self.settled_decision(nsr).await?;
+            found = find().await?;
+        }
+        Ok(found.as_ref().map(header_of).transpose()?)
+    }
+
+    pub(crate) async fn action_page(
+        &self,
+        nsr: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Outcome<Page<ActionHeader>> {
+        // Above every hexadecimal digit.
+        let below = after.unwrap_or("g");
+        let query = || {
+            let query = match nsr {
+                Some(nsr) => shapes::headers_of_below(nsr, below),
+                None => shapes::headers_below(below),
+            };
+            self.db.all(query, rows(limit))
+        };
+        let page = cut(self.settled(query).await?, limit, |document| {
+            text_of(document, "order").to_owned()
+        });
+        let headers = page.entries.iter().map(header_of).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page {
+            entries: headers,
+            next: page.next,
+        })
+    }
+
+    /// Accepts an action. The answer comes with the hints of what changed.
+    pub(crate) async fn accept(&self, commit: ActionCommit) -> Outcome<(Committed, Vec<vimhost_store::Change>)> {
+        let (nsr, action) = (commit.header.nsr_id.clone(), commit.header.id.clone());
+        let base = to_db(commit.service_revision)?;
+        outbox::statements("", 0, &commit.record_changes)?;
+        let mut targets: Vec<_> = commit.new_resources.iter().map(|new| new.target.to_string()).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let ids: Vec<_> = commit
+            .updates
+            .iter()
+            .map(|update| update.resource.to_string())
+            .collect();
+        let (service, header, basis, fences) = tokio::try_join!(
+            self.settled_service(nsr.as_str()),
+            self.get_action(nsr.as_str(), action.as_str()),
+            self.basis(&ids),
+            self.fences(&targets)
+        )?;
+        if let Some(header) = header {
+            return Ok((Committed::Exists(header), Vec::new()));
+        }
+        if service.rev != base {
+            return Err(Error::conflict(format!("the plan of service {nsr}")).into());
+        }
+        let told = |basis: &[Resource]| {
+            let resources = commit.new_resources.iter().chain(basis);
+            hints::of_commit(
+                &commit.header,
+                resources.map(|resource| (&resource.target, &resource.id)),
+            )
+        };
+        let hints = told(&basis);
+        let changes = encode("the changes of a commit", &commit.record_changes)?;
+        let record_changes = commit.record_changes.clone();
+        let prepared = self.prepared(commit, basis, targets, fences, &changes, &hints)?;
+        if let Err(fault) = self.prepare(&prepared).await {
+            self.undo(&prepared).await;
+            return Err(fault);
+        }
+        let decision = match self.decide(&prepared).await {
+            Ok(decision) => decision,
+            Err(fault) => {
+                let header = self.get_action(&prepared.nsr, action.as_str()).await;
+                if let Ok(Some(header)) = header {
+                    self.undo(&prepared).await;
+                    return Ok((Committed::Exists(header), Vec::new()));
+                }
+                return Err(fault);
+            }
+        };
+        let statements = outbox::statements(text_of(&decision, "life"), base.saturating_add(1), &record_changes)?;
+        let todo = Some((prepared.ids.clone(), statements));
+        self.complete_commit(&of_service(nsr.as_str()), &decision, todo).await?;
+        Ok((Committed::Accepted, hints))
+    }
+
+    /// The resources of ids that are there, with nothing left to do.
+    async fn basis(&self, ids: &[String]) -> Outcome<Vec<Resource>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let documents = self.settled(|| self.db.all(shapes::resources(ids), 0)).await?;
+        self.resources_in(&documents).await
+    }
+
+    fn prepared(
+        &self,
+        commit: ActionCommit,
+        mut basis: Vec<Resource>,
+        targets: Vec<String>,
+        fences: Vec<i64>,
+        changes: &str,
+        hints: &[vimhost_store::Change],
+    ) -> Outcome<Prepared> {
+        let (id, nsr, base) = (
+            unique(),
+            commit.header.nsr_id.to_string(),
+            to_db(commit.service_revision)?,
+        );
+        let pending = |next: Document| doc! {"commit": &id, "nsr": &nsr, "base": base, "next": next};
+        let mut new = Vec::with_capacity(commit.new_resources.len());
+        for resource in &commit.new_resources {
+            let target = resource.target.to_string();
+            let fence = targets
+                .iter()
+                .position(|known| *known == target)
+                .and_then(|n| fences.get(n))
+                .copied();
+            new.push(doc! {
+                "_id": resource.id.as_str(), "target": target, "item": resource.item.as_str(), "fence": fence.unwrap_or(0),
+                "life": unique(), "rev": 0_i64, "entries": 0_i64, "journal": [], "pending": pending(Columns::of(resource)?.set),
+            });
+        }
+        let mut updates = Vec::with_capacity(commit.updates.len());
+        for ResourceUpdate {
+            resource: id,
+            expected,
+            tasks,
+            uses,
+        } in commit.updates
+        {
+            let found = basis
+                .iter_mut()
+                .find(|resource| resource.id == id && resource.revision == expected);
+            let resource = found.ok_or_else(|| Error::conflict(what(id.as_str())))?;
+            resource.tasks.extend(tasks);
+            for used in uses {
+                if !resource.uses.contains(&used) {
+                    resource.uses.push(used);
+                }
+            }
+            resource.modified_at = commit.header.created_at;
+            updates.push((id.to_string(), to_db(expected)?, pending(Columns::of(resource)?.set)));
+        }
+        let new_ids: Vec<_> = commit
+            .new_resources
+            .iter()
+            .map(|resource| resource.id.to_string())
+            .collect();
+        let ids: Vec<_> = new_ids
+            .iter()
+            .chain(updates.iter().map(|(id, _, _)| id))
+            .cloned()
+            .collect();
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted
+            .windows(2)
+            .find(|pair| pair.first() == pair.last())
+            .and_then(<[_]>::first)
+        {
+            return Err(Error::conflict(what(twice)).into());
+        }
+        let header = doc! {"_id": &id, "pending": {
+            "nsr": &nsr, "base": base, "commit": &id, "at": DateTime::now(), "ids": &ids, "changes": changes,
+            "next": {
+                "nsr": &nsr, "action": commit.header.id.as_str(), "order": order(&commit.header, &id),
+                "doc": encode("an action", &commit.header)?, "mark": self.hints.mark(base, hints),
+            },
+        }};
+        Ok(Prepared {
+            id,
+            nsr,
+            base,
+            header,
+            targets,
+            fences,
+            new,
+            new_ids,
+            updates,
+            ids,
+            texts: commit.texts,
+        })
+    }
+
+    async fn prepare(&self, prepared: &Prepared) -> Outcome<()> {
+        tokio::try_join!(
+            async {
+                match self.db.insert(ACTIONS, prepared.header.clone()).await {
+                    // Sent twice.
+                    Err(Fault::Duplicate(_)) | Ok(()) => Ok(()),
+                    Err(fault) => Err(fault),
+                }
+            },
+            self.add_resources(prepared),
+            self.reserve(prepared),
+            self.add_texts(prepared),
+        )?;
+        self.raise_all(&prepared.targets, &prepared.fences).await
+    }
+
+    async fn add_resources(&self, prepared: &Prepared) -> Outcome<()> {
+        if prepared.new.is_empty() {
+            return Ok(());
+        }
+        let mut missing = prepared.new.clone();
+        for _ in 0..TRIES {
+            match self.db.insert_all(RESOURCES, &missing).await {
+                Ok(()) => return Ok(()),
+                Err(Fault::Duplicate(_)) => {}
+                Err(fault) => return Err(fault),
+            }
+            let found = self.db.all(shapes::resources(&prepared.new_ids), 0).await?;
+            for document in &found {
+                let ours = document
+                    .get_document("pending")
+                    .is_ok_and(|it| text_of(it, "commit") == prepared.id);
+                if ours {
+                    missing.retain(|new| text_of(new, "_id") != text_of(document, "_id"));
+                } else if document.contains_key("doc") {
+                    return Err(Error::conflict(what(text_of(document, "_id"))).into());
+                } else {
+                    self.resolve(document).await?;
+                }
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::conflict(format!("a new resource of service {}", prepared.nsr)).into())
+    }
+
+    async fn reserve(&self, prepared: &Prepared) -> Outcome<()> {
+        if prepared.updates.is_empty() {
+            return Ok(());
+        }
+        let wanted = u64::try_from(prepared.updates.len()).unwrap_or(u64::MAX);
+        let ids: Vec<_> = prepared.updates.iter().map(|(id, _, _)| id.clone()).collect();
+        for _ in 0..TRIES {
+            let statement = |(id, rev, pending): &(String, i64, Document)| {
+                let query = shapes::resource_free(id, *rev, &prepared.id);
+                Statement::of(query, doc! {"$set": {"pending": pending.clone()}})
+            };
+            let statements = prepared.updates.iter().map(statement).collect();
+            if self.db.update_each(RESOURCES, statements).await? >= wanted {
+                return Ok(());
+            }
+            let found = self.db.all(shapes::resources(&ids), 0).await?;
+            for (id, rev, _) in &prepared.updates {
+                let document = found.iter().find(|document| text_of(document, "_id") == id);
+                // Dropped or changed since it was planned with: plan again.
+                let document = document.filter(|document| number_of(document, "rev") == *rev);
+                let document = document.ok_or_else(|| Error::conflict(what(id)))?;
+                let other = document
+                    .get_document("pending")
+                    .is_ok_and(|it| text_of(it, "commit") != prepared.id);
+                if other {
+                    self.resolve(document).await?;
+                }
+            }
+        }
+        Err(Error::conflict(format!("a resource of service {}", prepared.nsr)).into())
+    }
+
+    /// Texts are known by their digests, so they can be there before the commit; they go with the service.
+    async fn add_texts(&self, prepared: &Prepared) -> Outcome<()> {
+        let statement = |(digest, text): &(String, String)| Statement {
+            upsert: true,
+            ..Statement::of(
+                shapes::text(digest),
+                doc! {"$setOnInsert": {"content": text}, "$addToSet": {"services": &prepared.nsr}},
+            )
+        };
+        let statements = prepared.texts.iter().map(statement).collect();
+        self.db.update_each(TEXTS, statements).await?;
+        Ok(())
+    }
+
+    /// The decision. Answers the service's document, with the commit in it.
+    async fn decide(&self, prepared: &Prepared) -> Outcome<Document> {
+        let decision = of_service(&prepared.nsr);
+        let next = prepared.base.saturating_add(1);
+        let decide = Statement {
+            upsert: prepared.base == 0,
+            ..Statement::of(
+                shapes::decidable(&decision, prepared.base, &prepared.id),
+                doc! {
+                    "$set": {"rev": next, "commit": &prepared.id, "todo": "commit"},
+                    "$setOnInsert": {"life": unique()}, "$unset": {"refused": ""},
+                },
+            )
+        };
+        match self.db.update_and_read(decide).await {
+            Ok(Some(decision)) => Ok(decision),
+            Ok(None) | Err(Fault::Duplicate(_)) => {
+                self.undo(prepared).await;
+                Err(Error::conflict(format!("the plan of service {}", prepared.nsr)).into())
+            }
+            Err(fault) if fault.is_lost() => {
+                // It may be made, or still on its way. Refusing it makes it known: either it is made, or it never will be.
+                let pending = doc! {"commit": &prepared.id, "nsr": &prepared.nsr, "base": prepared.base};
+                match self.refuse(&pending).await {
+                    Ok(Verdict::Decided) => {
+                        let found = self.db.first(shapes::decision(&decision)).await?;
+                        found.ok_or(fault)
+                    }
+                    Ok(Verdict::Dead | Verdict::Open) => {
+                        self.undo(prepared).await;
+                        Err(fault)
+                    }
+                    Err(_) => Err(fault),
+                }
+            }
+            Err(fault) => {
+                self.undo(prepared).await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// Takes away what a commit has prepared that will not be made. What cannot be taken away now is taken later.
+    async fn undo(&self, prepared: &Prepared) {
+        if let Err(fault) = self.discard(&prepared.id, &prepared.ids).await {
+            tracing::debug!(
+                commit = prepared.id,
+                ?fault,
+                "a refused commit is left to be cleaned up"
+            );
+        }
+    }
+
+    async fn discard(&self, commit: &str, ids: &[String]) -> Outcome<()> {
+        self.db.delete_all(shapes::resources_unborn(ids, commit)).await?;
+        let reserved = shapes::resources_reserved(ids, commit);
+        self.db.update_all(reserved, doc! {"$unset": {"pending": ""}}).await?;
+        self.db.delete(shapes::commit_pending(commit)).await?;
+        Ok(())
+    }
+
+    /// Carries a commit out. `todo` spares reading what was prepared.
+    pub(crate) async fn complete_commit(
+        &self,
+        decision_id: &str,
+        decision: &Document,
+        todo: Option<(Vec<String>, Vec<Statement>)>,
+    ) -> Outcome<()> {
+        let commit = text_of(decision, "commit");
+        let (ids, statements) = match todo {
+            Some(todo) => todo,
+            None => self.left_of(commit, decision).await?,
+        };
+        // What no commit changes stays; the rest is as the commit has prepared it.
+        let kept = doc! {
+            "_id": "$_id", "target": "$target", "item": "$item", "fence": "$fence", "life": "$life",
+            "rev": {"$add": ["$rev", 1_i64]}, "entries": "$entries", "journal": "$journal",
+        };
+        let born = vec![doc! {"$replaceWith": {"$mergeObjects": [kept, "$pending.next"]}}];
+        tokio::try_join!(
+            async {
+                if ids.is_empty() {
+                    return Ok(0);
+                }
+                self.db.update_all(shapes::resources_reserved(&ids, commit), born).await
+            },
+            self.make(statements)
+        )?;
+        let shown = vec![doc! {"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, "$pending.next"]}}];
+        self.db
+            .update(Statement::of(shapes::commit_pending(commit), shown))
+            .await?;
+        let clear = Statement::of(shapes::decided(decision_id, commit), doc! {"$unset": {"todo": ""}});
+        self.db.update(clear).await?;
+        Ok(())
+    }
+
+    async fn left_of(&self, commit: &str, decision: &Document) -> Outcome<(Vec<String>, Vec<Statement>)> {
+        let found = self.db.first(shapes::commit_pending(commit)).await?;
+        let Some(pending) = found.as_ref().and_then(|found| found.get_document("pending").ok()) else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let ids = texts_of(pending, "ids");
+        let changes: Vec<_> = decode("the changes of a commit", text_of(pending, "changes"))?;
+        let rev = number_of(decision, "rev");
+        Ok((ids, outbox::statements(text_of(decision, "life"), rev, &changes)?))
+    }
+
+    /// What became of the commit of a reservation.
+    pub(crate) async fn verdict(&self, pending: &Document) -> Outcome<Verdict> {
+        let (commit, base) = (text_of(pending, "commit"), number_of(pending, "base"));
+        let decision = self
+            .db
+            .first(shapes::decision(&of_service(text_of(pending, "nsr"))))
+            .await?;
+        let Some(decision) = decision else {
+            return Ok(if base == 0 { Verdict::Open } else { Verdict::Dead });
+        };
+        Ok(if text_of(&decision, "commit") == commit {
+            Verdict::Decided
+        } else if number_of(&decision, "rev") != base || texts_of(&decision, "refused").iter().any(|it| it == commit) {
+            Verdict::Dead
+        } else {
+            Verdict::Open
+        })
+    }
+
+    /// Makes sure that an open commit is never made.
+    async fn refuse(&self, pending: &Document) -> Outcome<Verdict> {
+        let (commit, base) = (text_of(pending, "commit"), number_of(pending, "base"));
+        let decision = of_service(text_of(pending, "nsr"));
+        let refuse = Statement {
+            upsert: base == 0,
+            ..Statement::of(
+                shapes::undecided(&decision, base, commit),
+                doc! {"$addToSet": {"refused": commit}, "$setOnInsert": {"life": unique()}},
+            )
+        };
+        match self.db.update(refuse).await {
+            Ok(true) => Ok(Verdict::Dead),
+            Ok(false) | Err(Fault::Duplicate(_)) => self.verdict(pending).await,
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Frees a document from a commit's hold: waits a moment for the commit, then refuses it.
+    pub(crate) async fn resolve(&self, document: &Document) -> Outcome<()> {
+        let Ok(pending) = document.get_document("pending") else {
+            return Ok(());
+        };
+        let until = Instant::now() + RESPECT;
+        let mut verdict = self.verdict(pending).await?;
+        while verdict == Verdict::Open {
+            if Instant::now() >= until {
+                verdict = self.refuse(pending).await?;
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+            verdict = self.verdict(pending).await?;
+        }
+        match verdict {
+            Verdict::Decided => {
+                self.settled_decision(text_of(pending, "nsr")).await?;
+            }
+            Verdict::Dead => {
+                let ids = [text_of(document, "_id").to_owned()];
+                let commit = text_of(pending, "commit");
+                self.db.delete_all(shapes::resources_unborn(&ids, commit)).await?;
+                let reserved = shapes::resources_reserved(&ids, commit);
+                self.db.update_all(reserved, doc! {"$unset": {"pending": ""}}).await?;
+            }
+            Verdict::Open => {}
+        }
+        Ok(())
+    }
+
+    /// Refuses the commits of processes that died before their decision, and takes away what they prepared.
+    pub(crate) async fn discard_abandoned(&self) -> Outcome<()> {
+        let age = i64::try_from(ABANDONED.as_millis()).unwrap_or(i64::MAX);
+        let before = DateTime::from_millis(DateTime::now().timestamp_millis().saturating_sub(age));
+        for header in self.db.all(shapes::commits_before(before), 100).await? {
+            let Ok(pending) = header.get_document("pending") else {
+                continue;
+            };
+            let ids = texts_of(pending, "ids");
+            match self.refuse(pending).await? {
+                Verdict::Dead => self.discard(text_of(pending, "commit"), &ids).await?,
+                Verdict::Decided => {
+                    self.settled_decision(text_of(pending, "nsr")).await?;
+                }
+                Verdict::Open => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The resource of a document that has one.
+    pub(crate) async fn current(&self, id: &str) -> Outcome<Option<Resource>> {
+        match self.resource_document(id).await? {
+            Some(document) => {
+                self.resolve(&document).await?;
+                let found = self.db.first(shapes::resource(id)).await?;
+                found.as_ref().map(resource_of).transpose().map(Option::flatten)
+            }
+            None => Ok(None),
+        }
+    }
+}

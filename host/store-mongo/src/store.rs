@@ -1,0 +1,387 @@
+//! The trait: each intention to the module that knows it, and the hints of what was changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mongodb::bson::{Document, doc};
+use tokio::sync::broadcast;
+use tokio::task::{AbortHandle, JoinSet};
+use vimhost_model::{
+    ActionHeader, ActionId, Collection, HostId, Item, JournalEntry, NsrId, Record, RecordChange, RecordId, Resource,
+    ResourceId, Revision, TargetId, Timestamp,
+};
+use vimhost_store::{
+    ActionCommit, Change, Claim, Committed, Error, JournalWrite, KeyPair, Lease, ObservedElement, Page, SealedText,
+    Store, StoredAccount, TextDigest,
+};
+
+use crate::db::{Db, Statement};
+use crate::fault::{Fault, Outcome};
+use crate::fields::text_of;
+use crate::hints::{self, Hints};
+use crate::open::{self, HOST_LEASE, OpenError, Options, Topology};
+use crate::outbox::Done;
+use crate::records::Whole;
+use crate::shapes::{self, KEY_PAIRS};
+use crate::stats::{Counters, Stats};
+
+/// How often what other hosts left half done is looked for. Whoever needs it done does not wait for this.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Sweeps between two looks for commits of hosts that died before deciding: what they left is in nobody's way.
+const SWEEPS_PER_CLEANING: u32 = 120;
+
+/// What every operation works with.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) db: Db,
+    pub(crate) hints: Hints,
+    pub(crate) done: Done,
+    letters: String,
+    instance: String,
+}
+
+/// Sixteen characters that nobody else has.
+pub(crate) fn unique() -> String {
+    let mut text = HostId::random().to_string();
+    text.retain(|digit| digit != '-');
+    text.truncate(16);
+    text
+}
+
+/// The store on MongoDB. Dropping it ends its tasks; [`MongoStore::close`] also lets a standalone go.
+#[derive(Debug)]
+pub struct MongoStore {
+    core: Arc<Core>,
+    topology: Topology,
+    counters: Arc<Counters>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl MongoStore {
+    /// Opens a database: makes the indexes, and carries out what a host that died has decided.
+    ///
+    /// # Errors
+    /// When the server is not reached or too old, the database is from a newer version, or another host has a standalone.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let counters = Arc::new(Counters::default());
+        let opened = open::open(&options, Arc::clone(&counters)).await?;
+        let core = Arc::new(Core {
+            db: opened.db,
+            hints: Hints::new(opened.instance.clone()),
+            done: Done::default(),
+            letters: opened.letters,
+            instance: opened.instance,
+        });
+        let ready = async {
+            core.complete_outstanding().await?;
+            core.discard_abandoned().await
+        };
+        ready.await.map_err(|fault| OpenError::Prepare {
+            database: options.database.clone(),
+            source: fault.into(),
+        })?;
+        let mut tasks = JoinSet::new();
+        let mut handles = vec![tasks.spawn(sweep(Arc::clone(&core)))];
+        handles.push(match opened.topology {
+            Topology::ReplicaSet => tasks.spawn(core.hints.clone().watch(core.db.driver().clone())),
+            Topology::Standalone => tasks.spawn(hold(Arc::clone(&core))),
+        });
+        // They end with the store, not with this function.
+        tasks.detach_all();
+        Ok(Self {
+            core,
+            topology: opened.topology,
+            counters,
+            tasks: handles,
+        })
+    }
+
+    /// What kind of server it is.
+    #[must_use]
+    pub fn topology(&self) -> Topology {
+        self.topology
+    }
+
+    /// What it has done since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.counters.read()
+    }
+
+    /// Ends its tasks, lets a standalone go for the next host, and closes the connections.
+    pub async fn close(&self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+        if self.topology == Topology::Standalone
+            && let Err(fault) = self.core.db.delete(shapes::host_held(&self.core.instance)).await
+        {
+            tracing::debug!(?fault, "the database is let go by time");
+        }
+        self.core.db.close().await;
+    }
+}
+
+impl Drop for MongoStore {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+async fn sweep(core: Arc<Core>) {
+    let mut round = 0_u32;
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        round = round.wrapping_add(1);
+        let mut swept = core.complete_outstanding().await.map(|_| ());
+        if swept.is_ok() && round.is_multiple_of(SWEEPS_PER_CLEANING) {
+            swept = core.discard_abandoned().await;
+        }
+        if let Err(fault) = swept {
+            tracing::debug!(?fault, "what others left half done waits for the next sweep");
+        }
+    }
+}
+
+/// Signs of life of the one host that has a standalone.
+async fn hold(core: Arc<Core>) {
+    loop {
+        tokio::time::sleep(HOST_LEASE / 3).await;
+        match open::sign_of_life(&core.db, &core.instance).await {
+            Ok(true) => {}
+            Ok(false) => tracing::error!("another host has taken the standalone database over"),
+            Err(fault) => tracing::debug!(?fault, "the database is not reached for a sign of life"),
+        }
+    }
+}
+
+fn pair_of(document: &Document) -> KeyPair {
+    KeyPair {
+        public_key: text_of(document, "public_key").to_owned(),
+        private_key: SealedText(text_of(document, "private_key").to_owned()),
+    }
+}
+
+impl Core {
+    async fn pair(&self, nsr: &NsrId) -> Outcome<Option<KeyPair>> {
+        let found = self.db.first(shapes::key_pair(nsr.as_str())).await?;
+        Ok(found.as_ref().map(pair_of))
+    }
+
+    async fn keep_pair(&self, nsr: &NsrId, pair: &KeyPair) -> Outcome<KeyPair> {
+        let new = doc! {"_id": nsr.as_str(), "public_key": &pair.public_key, "private_key": &pair.private_key.0};
+        match self.db.insert(KEY_PAIRS, new).await {
+            Ok(()) => return Ok(pair.clone()),
+            Err(Fault::Duplicate(_)) => {}
+            Err(fault) => return Err(fault),
+        }
+        let kept = self.pair(nsr).await?;
+        kept.ok_or_else(|| Error::corrupt("a key pair", "it is not there after it was kept").into())
+    }
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    async fn put_account(&self, account: StoredAccount, expected: Option<Revision>) -> Result<Revision, Error> {
+        let revision = self.core.write_account(&account, expected).await?;
+        self.core.hints.tell([Change::Account(account.target)]);
+        Ok(revision)
+    }
+
+    async fn account(&self, target: &TargetId) -> Result<Option<StoredAccount>, Error> {
+        Ok(self.core.get_account(target).await?)
+    }
+
+    async fn accounts(&self, after: Option<&str>, limit: usize) -> Result<Page<StoredAccount>, Error> {
+        Ok(self.core.account_page(after, limit).await?)
+    }
+
+    async fn delete_account(&self, target: &TargetId, expected: Revision) -> Result<(), Error> {
+        self.core.remove_account(target, expected).await?;
+        self.core.hints.tell([Change::Account(target.clone())]);
+        Ok(())
+    }
+
+    async fn claim_account(
+        &self,
+        target: &TargetId,
+        host: &HostId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Claim, Error> {
+        Ok(self.core.claim(target, host, now, until).await?)
+    }
+
+    async fn renew_claim(&self, claim: &Claim, until: Timestamp) -> Result<(), Error> {
+        Ok(self.core.renew(claim, until).await?)
+    }
+
+    async fn release_claim(&self, claim: &Claim) -> Result<(), Error> {
+        Ok(self.core.release(claim).await?)
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, Error> {
+        Ok(self.core.all_leases().await?)
+    }
+
+    async fn record(&self, collection: Collection, id: &RecordId) -> Result<Option<Record>, Error> {
+        Ok(self.core.get_record(collection, id).await?)
+    }
+
+    async fn vnfrs_of(&self, nsr: &NsrId) -> Result<Vec<Record>, Error> {
+        Ok(self.core.vnf_records(nsr).await?)
+    }
+
+    async fn services(&self, after: Option<&str>, limit: usize) -> Result<Page<(NsrId, String)>, Error> {
+        Ok(self.core.service_page(after, limit).await?)
+    }
+
+    async fn put_record(
+        &self,
+        collection: Collection,
+        id: &RecordId,
+        document: serde_json::Value,
+        expected: Option<Revision>,
+    ) -> Result<Revision, Error> {
+        let whole = Whole::of(collection, id, document)?;
+        Ok(self.core.write_record(whole, expected).await?)
+    }
+
+    async fn put_records(&self, records: Vec<(Collection, RecordId, serde_json::Value)>) -> Result<(), Error> {
+        let wholes = records
+            .into_iter()
+            .map(|(collection, id, document)| Whole::of(collection, &id, document));
+        let wholes = wholes.collect::<Result<Vec<_>, _>>()?;
+        Ok(self.core.write_records(wholes).await?)
+    }
+
+    async fn delete_record(&self, collection: Collection, id: &RecordId) -> Result<bool, Error> {
+        Ok(self.core.remove_record(collection, id).await?)
+    }
+
+    async fn service_revision(&self, nsr: &NsrId) -> Result<Revision, Error> {
+        Ok(self.core.planning_revision(nsr.as_str()).await?)
+    }
+
+    async fn resources_of(&self, nsr: &NsrId) -> Result<Vec<Resource>, Error> {
+        Ok(self.core.resources_of_service(nsr).await?)
+    }
+
+    async fn shared_resource(&self, target: &TargetId, item: Item, common_id: &str) -> Result<Option<Resource>, Error> {
+        Ok(self.core.find_shared(&target.to_string(), item, common_id).await?)
+    }
+
+    async fn commit_action(&self, commit: ActionCommit) -> Result<Committed, Error> {
+        let (committed, hints) = Box::pin(self.core.accept(commit)).await?;
+        self.core.hints.tell(hints);
+        Ok(committed)
+    }
+
+    async fn action(&self, nsr: &NsrId, action: &ActionId) -> Result<Option<ActionHeader>, Error> {
+        Ok(self.core.get_action(nsr.as_str(), action.as_str()).await?)
+    }
+
+    async fn actions(
+        &self,
+        nsr: Option<&NsrId>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ActionHeader>, Error> {
+        Ok(self.core.action_page(nsr.map(NsrId::as_str), after, limit).await?)
+    }
+
+    async fn resources_of_action(&self, nsr: &NsrId, action: &ActionId) -> Result<Vec<Resource>, Error> {
+        Ok(self.core.resources_of_one_action(nsr.as_str(), action.as_str()).await?)
+    }
+
+    async fn forget_service(&self, nsr: &NsrId) -> Result<bool, Error> {
+        let forgotten = self.core.forget(nsr).await?;
+        self.core.hints.tell(forgotten.hints);
+        Ok(forgotten.changed)
+    }
+
+    async fn text(&self, digest: &TextDigest) -> Result<Option<String>, Error> {
+        let found = self.core.db.first(shapes::text(digest)).await?;
+        Ok(found.map(|found| text_of(&found, "content").to_owned()))
+    }
+
+    async fn key_pair(&self, nsr: &NsrId) -> Result<Option<KeyPair>, Error> {
+        Ok(self.core.pair(nsr).await?)
+    }
+
+    async fn keep_key_pair(&self, nsr: &NsrId, pair: KeyPair) -> Result<KeyPair, Error> {
+        Ok(self.core.keep_pair(nsr, &pair).await?)
+    }
+
+    async fn resource(&self, id: &ResourceId) -> Result<Option<Resource>, Error> {
+        Ok(self.core.get_resource(id).await?)
+    }
+
+    async fn unsettled(&self, target: &TargetId, after: Option<&str>, limit: usize) -> Result<Page<Resource>, Error> {
+        Ok(self.core.unsettled_page(&target.to_string(), after, limit).await?)
+    }
+
+    async fn targets_with_work(&self) -> Result<Vec<TargetId>, Error> {
+        Ok(self.core.unsettled_targets().await?)
+    }
+
+    async fn save_resource(
+        &self,
+        claim: &Claim,
+        resource: &Resource,
+        record_changes: &[RecordChange],
+        dropped_entries: &[u64],
+    ) -> Result<Revision, Error> {
+        let revision = self.core.save(claim, resource, record_changes, dropped_entries).await?;
+        self.core.hints.tell(hints::of_resource(resource));
+        Ok(revision)
+    }
+
+    async fn write_journal(
+        &self,
+        claim: &Claim,
+        resource: &ResourceId,
+        write: JournalWrite,
+    ) -> Result<Option<JournalEntry>, Error> {
+        Ok(Some(self.core.journal_write(claim, resource, write).await?))
+    }
+
+    async fn journal(&self, resource: &ResourceId) -> Result<Vec<JournalEntry>, Error> {
+        Ok(self.core.journal_of(resource).await?)
+    }
+
+    async fn elements(
+        &self,
+        target: &TargetId,
+        item: Item,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ObservedElement>, Error> {
+        Ok(self.core.element_page(&target.to_string(), item, after, limit).await?)
+    }
+
+    async fn holds_elements(&self, target: &TargetId) -> Result<bool, Error> {
+        Ok(self.core.any_made(&target.to_string()).await?)
+    }
+
+    async fn users_of(&self, id: &ResourceId) -> Result<Vec<ResourceId>, Error> {
+        Ok(self.core.users(id.as_str()).await?)
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.core.hints.listen()
+    }
+
+    async fn installation(&self) -> Result<String, Error> {
+        Ok(self.core.letters.clone())
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        let probe = Statement {
+            upsert: true,
+            ..Statement::of(shapes::meta("probe"), doc! {"$inc": {"count": 1_i64}})
+        };
+        self.core.db.update(probe).await?;
+        Ok(())
+    }
+}

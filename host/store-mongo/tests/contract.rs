@@ -1,0 +1,67 @@
+//! The contract suite on a replica set and on a standalone, each a real server.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use vimhost_mongod::Kind;
+use vimhost_store::Store;
+use vimhost_store::contract::Subject;
+use vimhost_store::contract::sample::id;
+use vimhost_store_mongo::{MongoStore, Options, Topology};
+
+/// A store on a database of its own.
+struct OnServer {
+    options: Options,
+    store: Option<Arc<MongoStore>>,
+}
+
+impl OnServer {
+    async fn open(kind: Kind) -> Self {
+        let uri = vimhost_mongod::shared(kind).await.unwrap();
+        let database = format!("contract_{}", vimhost_model::HostId::random());
+        let options = Options::new(uri, database, id("host"));
+        let store = MongoStore::open(options.clone()).await.unwrap();
+        let topology = match kind {
+            Kind::ReplicaSet => Topology::ReplicaSet,
+            Kind::Standalone => Topology::Standalone,
+        };
+        assert_eq!(store.topology(), topology);
+        let store = Some(Arc::new(store));
+        Self { options, store }
+    }
+}
+
+#[async_trait]
+impl Subject for OnServer {
+    fn store(&self) -> Arc<dyn Store> {
+        self.store.clone().unwrap()
+    }
+
+    async fn reopen(&mut self) {
+        let store = Arc::into_inner(self.store.take().unwrap());
+        drop(store.expect("a check holds the store across a re-opening"));
+        self.store = Some(Arc::new(MongoStore::open(self.options.clone()).await.unwrap()));
+    }
+}
+
+mod replica_set {
+    use super::*;
+
+    async fn fresh() -> OnServer {
+        OnServer::open(Kind::ReplicaSet).await
+    }
+
+    vimhost_store::store_contract_tests!(fresh);
+}
+
+mod standalone {
+    use super::*;
+
+    async fn fresh() -> OnServer {
+        OnServer::open(Kind::Standalone).await
+    }
+
+    vimhost_store::store_contract_tests!(fresh);
+}

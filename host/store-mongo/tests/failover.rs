@@ -1,0 +1,123 @@
+//! What a replica set goes through: elections, a killed primary, a database that is away.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod load;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use vimhost_store::contract::sample::{accept, account, claim, create, id, resource, target};
+use vimhost_store::{Error, Store};
+use vimhost_store_mongo::{MongoStore, Options};
+
+use load::{check, write_on};
+
+fn options(uri: String) -> Options {
+    let mut options = Options::new(uri, "failover", id("host"));
+    options.server_selection = Duration::from_secs(10);
+    options
+}
+
+/// Writes with some writers while `trouble` happens. A writer that is told that the store is not available begins anew with another
+/// action, as a client would.
+async fn under_load(store: &Arc<MongoStore>, trouble: impl Future<Output = ()>) -> Vec<String> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..4 {
+        let (store, lines) = (Arc::clone(store), Arc::clone(&lines));
+        writers.spawn(async move {
+            let answered = |line: String| lines.lock().unwrap().push(line);
+            for round in 0.. {
+                match write_on(Arc::clone(&store), round, writer, &answered).await {
+                    Ok(()) | Err(Error::Unavailable { .. }) => {}
+                    Err(error) => panic!("writer {writer}: {error}"),
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+    trouble.await;
+    // And some more, when all is well again.
+    let before = lines.lock().unwrap().len();
+    let until = Instant::now() + Duration::from_secs(30);
+    while lines.lock().unwrap().len() < before + 50 {
+        assert!(Instant::now() < until, "nothing is written any more");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    writers.shutdown().await;
+    lines.lock().unwrap().clone()
+}
+
+async fn wait_for(store: &MongoStore) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while store.ping().await.is_err() {
+        assert!(Instant::now() < until, "the store does not come back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_answered_write_is_lost_in_a_failover_and_none_is_made_twice() {
+    let mut servers = vimhost_mongod::three_nodes().await.unwrap();
+    let options = options(servers.uri());
+    let store = Arc::new(MongoStore::open(options.clone()).await.unwrap());
+    let trouble = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        servers.step_down().await.unwrap();
+        servers.primary().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let primary = servers.primary().await.unwrap();
+        servers.kill(primary).unwrap();
+        servers.primary().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        servers.restart(primary).await.unwrap();
+        wait_for(&store).await;
+    };
+    let lines = under_load(&store, trouble).await;
+    println!("{} answers", lines.len());
+    let fresh = MongoStore::open(options).await.unwrap();
+    check(&fresh, &lines).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_is_told_in_time_and_used_again_when_it_is_back() {
+    let mut servers = vimhost_mongod::one_node().await.unwrap();
+    let mut options = Options::new(servers.uri(), "away", id("host"));
+    options.server_selection = Duration::from_secs(1);
+    let store = MongoStore::open(options).await.unwrap();
+    store.put_account(account("a"), None).await.unwrap();
+    let net = resource("net", "a", vec![create("ns", "act", 0, vimhost_model::Item::Net)]);
+    let net = accept(&store, "ns", "act", vec![net]).await.remove(0);
+    let claim = claim(&store, "a").await;
+    servers.kill(0).unwrap();
+    let begun = Instant::now();
+    let of_a = target("a");
+    let (read, write, saved, ping) = tokio::join!(
+        store.account(&of_a),
+        store.put_account(account("b"), None),
+        store.save_resource(&claim, &net, &[], &[]),
+        store.ping()
+    );
+    for refused in [read.map(|_| ()), write.map(|_| ()), saved.map(|_| ()), ping] {
+        assert!(matches!(refused, Err(Error::Unavailable { .. })), "{refused:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+
+    servers.restart(0).await.unwrap();
+    wait_for(&store).await;
+    assert!(store.account(&target("a")).await.unwrap().is_some());
+    store.save_resource(&claim, &net, &[], &[]).await.unwrap();
+    servers.stop(0).unwrap();
+    assert!(matches!(store.ping().await, Err(Error::Unavailable { .. })));
+    servers.restart(0).await.unwrap();
+    wait_for(&store).await;
+    assert_eq!(
+        store.resource(&net.id).await.unwrap().unwrap().revision,
+        net.revision + 1
+    );
+}
