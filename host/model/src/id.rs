@@ -85,10 +85,11 @@ impl<K: Kind> Id<K> {
         }
     }
 
-    /// A new random id that begins with some letters. Letters that make no id are left out.
+    /// A new id that begins with some letters. Ids made one after the other stand side by side in an index, so that a database
+    /// touches few pages for the elements of one service. Letters that make no id are left out.
     #[must_use]
-    pub fn random_with(letters: &str) -> Self {
-        Self::new(format!("{letters}-{}", uuid::Uuid::new_v4())).unwrap_or_else(|_| Self::random())
+    pub fn ordered_with(letters: &str) -> Self {
+        Self::new(format!("{letters}-{}", uuid::Uuid::now_v7())).unwrap_or_else(|_| Self::random())
     }
 
     /// The id as text.

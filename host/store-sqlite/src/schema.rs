@@ -130,5 +130,4 @@ CREATE TABLE journal(
     begun_at INTEGER NOT NULL,
     PRIMARY KEY(resource, entry)
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX journal_token ON journal(resource, kind, token);
 ";

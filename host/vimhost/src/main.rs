@@ -22,6 +22,10 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 
+/// Documents are read and written as many small pieces on several threads, which is what the C library's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -41,7 +41,7 @@ use vimhost_connector::{
 };
 use vimhost_model::{IllegalMove, RecordChange, Resource, ResourceId, TaskId, Timestamp, VimId};
 
-pub use standing::Standing;
+pub use standing::{Creation, Standing};
 
 /// What happened.
 #[derive(Debug, Clone)]

@@ -51,7 +51,7 @@ impl Engine {
         let installation = self.installation.clone();
         tokio::task::spawn_blocking(move || {
             // The id is the token its element carries in the VIM: an audit knows by the letters whose it is.
-            let mut new_id = || ResourceId::random_with(&installation);
+            let mut new_id = || ResourceId::ordered_with(&installation);
             plan(&facts, &wanted, &action_id, comparison, &mut new_id)
         })
         .await

@@ -1,6 +1,6 @@
 //! Makes one connector call and turns its answer into an event.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use vimhost_connector::{
@@ -9,24 +9,71 @@ use vimhost_connector::{
 use vimhost_model::{JournalEntry, Resource, ResourceId, TaskId, VimId};
 use vimhost_store::{Claim, JournalWrite, Store};
 
+use super::lock;
 use crate::Clock;
 use crate::machine::{Answer, Request, request};
 
 /// The journal of one resource, written under a claim.
+///
+/// It keeps what it writes in memory too, so that the journal need not be read back after each call.
 struct StoreJournal {
     store: Arc<dyn Store>,
     claim: Claim,
     resource: ResourceId,
     clock: Arc<dyn Clock>,
+    kept: Mutex<Kept>,
+}
+
+/// The journal as the call has left it, as far as that is known.
+struct Kept {
+    entries: Vec<JournalEntry>,
+    /// Writes whose outcome is not known: failed, or not over.
+    open: usize,
 }
 
 impl StoreJournal {
     async fn write(&self, write: JournalWrite) -> Result<Option<JournalEntry>, JournalError> {
-        self.store
+        let forgets = matches!(write, JournalWrite::Forget { .. });
+        lock(&self.kept).open += 1;
+        let written = self
+            .store
             .write_journal(&self.claim, &self.resource, write)
             .await
-            .map_err(|error| JournalError::Store(error.to_string()))
+            .map_err(|error| JournalError::Store(error.to_string()))?;
+        let mut kept = lock(&self.kept);
+        kept.open -= 1;
+        if let Some(entry) = &written {
+            let known = kept.entries.iter().position(|known| known.id == entry.id);
+            match known {
+                Some(index) if forgets => drop(kept.entries.remove(index)),
+                Some(index) => {
+                    if let Some(known) = kept.entries.get_mut(index) {
+                        known.clone_from(entry);
+                    }
+                }
+                None if forgets => {}
+                None => kept.entries.push(entry.clone()),
+            }
+        }
+        Ok(written)
     }
+
+    /// The journal after the call; none when it has to be read.
+    fn entries(&self) -> Option<Vec<JournalEntry>> {
+        let kept = lock(&self.kept);
+        (kept.open == 0).then(|| {
+            let mut entries = kept.entries.clone();
+            entries.sort_by_key(|entry| entry.id);
+            entries
+        })
+    }
+}
+
+/// What came of a call.
+pub(super) struct Made {
+    pub(super) answer: Answer,
+    /// The journal after it; none when it has to be read.
+    pub(super) journal: Option<Vec<JournalEntry>>,
 }
 
 #[async_trait]
@@ -66,7 +113,7 @@ pub(super) async fn make(
     resource: &Resource,
     task: &TaskId,
     request: Request,
-) -> Answer {
+) -> Made {
     let token = resource.token();
     let (attempt, state, operation) = resource
         .tasks
@@ -87,6 +134,10 @@ pub(super) async fn make(
         claim: claim.clone(),
         resource: resource.id.clone(),
         clock: clock.clone(),
+        kept: Mutex::new(Kept {
+            entries: resource.journal.clone(),
+            open: 0,
+        }),
     });
     let call = Call {
         token,
@@ -95,7 +146,7 @@ pub(super) async fn make(
         state,
         entries,
         now: clock.now(),
-        journal,
+        journal: journal.clone(),
     };
     tracing::debug!(task_id = %task, resource = %resource.id, attempt, "connector call");
     let answer = match request {
@@ -105,7 +156,10 @@ pub(super) async fn make(
         Request::Operate(operate) => Answer::Operated(connector.operate(call, operate).await),
     };
     tracing::debug!(task_id = %task, resource = %resource.id, ?answer, "connector answer");
-    answer
+    Made {
+        answer,
+        journal: journal.entries(),
+    }
 }
 
 /// The answer to a call that could not be made.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Map;
 use vimhost_connector::{ElementKind, Error as CallError};
-use vimhost_model::{Resource, ResourceId, Task, TaskAction, TaskId};
+use vimhost_model::{JournalEntry, Resource, ResourceId, Task, TaskAction, TaskId};
 use vimhost_store::{Claim, Error as StoreError};
 
 use super::account::{Account, Due, Opened};
@@ -27,10 +27,36 @@ enum Over {
     Stopping,
 }
 
+/// The event that follows at once, and what is known of the journal then.
+struct Next {
+    event: Event,
+    journal: Journal,
+}
+
+impl Next {
+    fn at_once(event: Event) -> Self {
+        Self {
+            event,
+            journal: Journal::AsItWas,
+        }
+    }
+}
+
+/// The journal of the document in hand, after what was done.
+enum Journal {
+    AsItWas,
+    Now(Vec<JournalEntry>),
+    /// It has to be read.
+    Unknown,
+}
+
+/// Documents kept in memory between two rounds of work, so that a round need not read what the last one wrote.
+const MOST_KEPT: usize = 20_000;
+
 impl Scheduler {
     /// Works on a resource until nothing is left to do for it.
     pub(super) async fn drive(self: Arc<Self>, id: ResourceId) {
-        let mut known: Option<Resource> = None;
+        let mut known: Option<Resource> = lock(&self.state).kept.remove(&id);
         loop {
             let events = lock(&self.state).live.get_mut(&id).map(|live| {
                 live.again = false;
@@ -43,19 +69,29 @@ impl Scheduler {
                     break;
                 }
             }
-            // Whatever was handed in while this round ran may rest on a document that others have changed since.
-            known = None;
             let mut state = lock(&self.state);
             let again = state
                 .live
                 .get(&id)
                 .is_some_and(|live| live.again || !live.events.is_empty());
             if !again || matches!(over, Over::Gone | Over::Stopping) {
-                state.live.remove(&id);
+                let stale = state.live.remove(&id).is_some_and(|live| live.stale);
                 if matches!(over, Over::Gone) {
                     state.waiters.remove(&id);
+                } else if let Some(known) = known.filter(|known| !stale && is_unsettled(known))
+                    && state.kept.len() < MOST_KEPT
+                {
+                    state.kept.insert(id, known);
                 }
                 return;
+            }
+            // A committed action may have changed the document while this round ran.
+            if state
+                .live
+                .get_mut(&id)
+                .is_some_and(|live| std::mem::take(&mut live.stale))
+            {
+                known = None;
             }
         }
     }
@@ -91,14 +127,13 @@ impl Scheduler {
                 continue;
             };
             match self.act(&account, opened, &claim, &after, outcome.effects).await {
-                Some(Event::Look) if self.stopping.is_cancelled() => return Over::Stopping,
+                Some(Next { event: Event::Look, .. }) if self.stopping.is_cancelled() => return Over::Stopping,
                 Some(next) => {
-                    event = next;
-                    // A call can have written to the journal, which the document in hand does not show.
-                    *known = if matches!(event, Event::Look) {
-                        Some(after)
-                    } else {
-                        self.with_journal(after).await
+                    event = next.event;
+                    *known = match next.journal {
+                        Journal::AsItWas => Some(after),
+                        Journal::Now(journal) => Some(Resource { journal, ..after }),
+                        Journal::Unknown => None,
                     };
                 }
                 None => {
@@ -117,11 +152,6 @@ impl Scheduler {
                 Err(error) => self.store_failed("reading a resource", &error, &mut pause).await?,
             }
         }
-    }
-
-    async fn with_journal(&self, mut resource: Resource) -> Option<Resource> {
-        resource.journal = self.store.journal(&resource.id).await.ok()?;
-        Some(resource)
     }
 
     /// Asks the machine.
@@ -158,6 +188,8 @@ impl Scheduler {
 
     /// How the elements stand that open tasks wait for. Registers before it looks, so that no move is missed, and takes back what
     /// need not be waited for, so that nobody is woken in vain years later.
+    ///
+    /// An element of the same account that is known to be usable is not read: only this host writes it.
     async fn standings(self: &Arc<Self>, resource: &Resource) -> Result<HashMap<ResourceId, Standing>, Over> {
         let mut others = HashMap::new();
         let made = resource.vim.vim_id.is_some();
@@ -166,12 +198,10 @@ impl Scheduler {
         for dependency in resource.tasks.iter().filter(open).flat_map(|task| &task.depends_on) {
             let on = &dependency.resource;
             if !others.contains_key(on) {
-                lock(&self.state)
-                    .waiters
-                    .entry(on.clone())
-                    .or_default()
-                    .insert(resource.id.clone());
-                if let Some(other) = self.load(on).await? {
+                let usable = lock(&self.state).usable_or_register(resource, on, dependency.until);
+                if let Some(standing) = usable {
+                    others.insert(on.clone(), standing);
+                } else if let Some(other) = self.load(on).await? {
                     others.insert(on.clone(), Standing::of(&other));
                 }
             }
@@ -179,10 +209,17 @@ impl Scheduler {
                 awaited.insert(on);
             }
         }
+        let mut state = lock(&self.state);
         for dependency in resource.tasks.iter().filter(open).flat_map(|task| &task.depends_on) {
             if !awaited.contains(&dependency.resource) {
-                self.waits_no_more(&resource.id, &dependency.resource);
+                state.unregister(&resource.id, &dependency.resource);
             }
+        }
+        // One that moved since it was read may have counted on another one that is not waited for after all.
+        let missed = awaited.iter().any(|on| !state.awaits(&resource.id, on));
+        drop(state);
+        if missed {
+            self.wake(&resource.id);
         }
         Ok(others)
     }
@@ -249,15 +286,16 @@ impl Scheduler {
                 Ok(revision) => {
                     after.revision = revision;
                     self.open_actions.moved(before, &after);
-                    if Standing::of(before) != Standing::of(&after) {
-                        self.moved(&after.id);
+                    let standing = Standing::of(&after);
+                    if Standing::of(before) != standing {
+                        self.moved(&after, standing);
                     }
                     return Ok(Some((claim, after)));
                 }
                 Err(StoreError::Conflict { .. }) => return Ok(None),
                 Err(StoreError::Missing { .. }) => return Err(Over::Gone),
                 Err(StoreError::Fenced { .. }) => {
-                    account.lost_claim();
+                    self.lost_claim(account);
                     let error = StoreError::Fenced {
                         target: account.target.to_string(),
                     };
@@ -276,12 +314,12 @@ impl Scheduler {
         claim: &Claim,
         resource: &Resource,
         effects: Vec<Effect>,
-    ) -> Option<Event> {
+    ) -> Option<Next> {
         let mut next = None;
         let mut opened = Some(opened);
         for effect in effects {
             match effect {
-                Effect::LookAgain => next = next.or(Some(Event::Look)),
+                Effect::LookAgain => next = next.or(Some(Next::at_once(Event::Look))),
                 Effect::WakeAt(at) => self.wake_at(resource.id.clone(), at),
                 // Registered when the standings were read.
                 Effect::Wait(_) => {}
@@ -305,17 +343,17 @@ impl Scheduler {
         resource: &Resource,
         task: TaskId,
         request: Request,
-    ) -> Option<Event> {
+    ) -> Option<Next> {
         let opened = match opened {
             Ok(opened) => opened,
-            Err(error) => return Some(Event::Answered(task, call::not_made(&request, error))),
+            Err(error) => return Some(Next::at_once(Event::Answered(task, call::not_made(&request, error)))),
         };
         let permit = tokio::select! {
             biased;
             () = self.stopping.cancelled() => return None,
             permit = account.calls.acquire() => permit,
         };
-        let answer = call::make(
+        let made = call::make(
             &self.store,
             &self.clock,
             claim,
@@ -326,7 +364,10 @@ impl Scheduler {
         )
         .await;
         drop(permit);
-        Some(Event::Answered(task, answer))
+        Some(Next {
+            event: Event::Answered(task, made.answer),
+            journal: made.journal.map_or(Journal::Unknown, Journal::Now),
+        })
     }
 
     fn observe(account: &Account, resource: &Resource) {
@@ -355,6 +396,11 @@ impl Scheduler {
         *pause = pause.saturating_mul(2).min(STORE_PAUSE_CAP);
         Ok(())
     }
+}
+
+/// Whether somebody will work on it again soon.
+fn is_unsettled(resource: &Resource) -> bool {
+    resource.has_open_tasks() || resource.observe_at.is_some()
 }
 
 /// Journal entries that end with a step: those of an operation that is over, and what outlives a deleted VM.

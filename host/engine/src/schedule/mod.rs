@@ -17,24 +17,26 @@ mod drive;
 mod finished;
 mod gate;
 mod poller;
+mod state;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vimhost_connector::Connectors;
-use vimhost_model::{ResourceId, TargetId, Timestamp};
+use vimhost_model::{Resource, ResourceId, TargetId, Timestamp};
 use vimhost_store::{Store, seal::KeyRing};
 
-use crate::machine::Event;
+use crate::machine::{Event, Standing};
 use crate::{Clock, EngineConfig, Error};
 
 use account::Account;
 use finished::OpenActions;
 use gate::Gates;
 pub(crate) use gate::Held;
+use state::{Live, State};
 
 /// How many unsettled resources are read at once at start.
 const PAGE: usize = 500;
@@ -55,25 +57,6 @@ pub struct Scheduler {
     gates: Gates,
     tasks: TaskTracker,
     stopping: CancellationToken,
-}
-
-/// What is in memory: who is worked on, and who waits for whom. All of it can be made anew from the store.
-#[derive(Default)]
-struct State {
-    live: HashMap<ResourceId, Live>,
-    /// Who is to be woken when an element moves.
-    waiters: HashMap<ResourceId, HashSet<ResourceId>>,
-    /// When a resource is looked at again, at the earliest.
-    wakes: HashMap<ResourceId, Timestamp>,
-}
-
-/// A resource that is worked on.
-#[derive(Default)]
-struct Live {
-    /// Events that came meanwhile.
-    events: Vec<Event>,
-    /// It is to be looked at again.
-    again: bool,
 }
 
 impl Scheduler {
@@ -172,7 +155,7 @@ impl Scheduler {
     /// Nobody knows whether the plan was committed: if it was, its tasks run.
     pub(crate) fn perhaps_accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
         for id in plan.resources() {
-            self.wake(&id);
+            self.changed(&id);
         }
     }
 
@@ -180,7 +163,7 @@ impl Scheduler {
     pub(crate) fn accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
         self.open_actions.accepted(plan);
         for id in plan.resources() {
-            self.wake(&id);
+            self.changed(&id);
         }
     }
 
@@ -230,6 +213,12 @@ impl Scheduler {
         account
     }
 
+    /// Somebody else has changed a resource: it is read anew.
+    fn changed(self: &Arc<Self>, id: &ResourceId) {
+        lock(&self.state).changed(id);
+        self.wake(id);
+    }
+
     /// Somebody is to look at a resource.
     fn wake(self: &Arc<Self>, id: &ResourceId) {
         self.hand(id, None);
@@ -252,30 +241,26 @@ impl Scheduler {
         }
         let live = Live {
             events: event.into_iter().collect(),
-            again: false,
+            ..Live::default()
         };
         state.live.insert(id.clone(), live);
         drop(state);
         self.tasks.spawn(self.clone().drive(id.clone()));
     }
 
-    /// An element moved: whoever waits for it looks again.
-    fn moved(self: &Arc<Self>, id: &ResourceId) {
-        let waiters = lock(&self.state).waiters.remove(id);
-        for waiter in waiters.into_iter().flatten() {
+    /// An element moved: whoever waits for it looks again, unless it has become usable and there is more to wait for.
+    fn moved(self: &Arc<Self>, resource: &Resource, standing: Standing) {
+        // Not in the head of the loop: the lock would be held there, and waking takes it.
+        let woken = lock(&self.state).moved(resource, standing);
+        for waiter in woken {
             self.wake(&waiter);
         }
     }
 
-    /// A resource does not wait for another one after all, or any more.
-    fn waits_no_more(&self, waiter: &ResourceId, on: &ResourceId) {
-        let mut state = lock(&self.state);
-        if let Some(waiters) = state.waiters.get_mut(on) {
-            waiters.remove(waiter);
-            if waiters.is_empty() {
-                state.waiters.remove(on);
-            }
-        }
+    /// Another host may drive the account now: nothing that is in memory counts any more.
+    fn lost_claim(&self, account: &Account) {
+        account.lost_claim();
+        lock(&self.state).forget_account(&account.target);
     }
 
     /// Looks at a resource again at a time. An earlier look that is due already will ask anew for what comes after it.
