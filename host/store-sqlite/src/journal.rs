@@ -91,12 +91,10 @@ pub(crate) fn write(
 }
 
 fn begin(connection: &Connection, key: i64, kind: String, token: String, at: Timestamp) -> Outcome<JournalEntry> {
-    let found = first(
-        connection,
-        sql::JOURNAL_BY_TOKEN,
-        (key, &kind, &token),
-        row_and_forgotten,
-    )?;
+    // The few rows of one resource stand side by side: reading them all is one step, and tells the last number too.
+    let rows = all(connection, sql::JOURNAL_ALL, [key], row_and_forgotten)?;
+    let last = rows.last().map_or(0, |(row, _)| row.entry);
+    let found = rows.into_iter().find(|(row, _)| row.kind == kind && row.token == token);
     let number = match found {
         Some((row, false)) => return entry(row),
         Some((row, true)) => {
@@ -104,8 +102,7 @@ fn begin(connection: &Connection, key: i64, kind: String, token: String, at: Tim
             row.entry
         }
         None => {
-            let last = first(connection, sql::JOURNAL_LAST, [key], |row| row.get::<_, i64>(0))?;
-            let number = last.unwrap_or(0).saturating_add(1);
+            let number = last.saturating_add(1);
             run(connection, sql::JOURNAL_INSERT, (key, number, &kind, &token, at.0))?;
             number
         }

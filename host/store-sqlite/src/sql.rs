@@ -119,11 +119,10 @@ statements! {
     // --- journals ---
     JOURNAL_LIST = "SELECT entry, kind, token, committed, element, begun_at FROM journal
         WHERE resource = ?1 AND forgotten = 0 ORDER BY entry";
-    JOURNAL_BY_TOKEN = "SELECT entry, kind, token, committed, element, begun_at, forgotten FROM journal
-        WHERE resource = ?1 AND kind = ?2 AND token = ?3";
+    JOURNAL_ALL = "SELECT entry, kind, token, committed, element, begun_at, forgotten FROM journal
+        WHERE resource = ?1 ORDER BY entry";
     JOURNAL_BY_ENTRY = "SELECT entry, kind, token, committed, element, begun_at, forgotten FROM journal
         WHERE resource = ?1 AND entry = ?2";
-    JOURNAL_LAST = "SELECT entry FROM journal WHERE resource = ?1 ORDER BY entry DESC LIMIT 1";
     JOURNAL_INSERT = "INSERT INTO journal(resource, entry, kind, token, committed, forgotten, element, begun_at)
         VALUES (?1, ?2, ?3, ?4, 0, 0, NULL, ?5)";
     JOURNAL_REVIVE = "UPDATE journal SET committed = 0, forgotten = 0, element = NULL, begun_at = ?3

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -32,6 +32,11 @@ use crate::failure::Failure;
 
 /// Between hint and look: changes come in bursts (every task of a finished network starts at once), and one look serves them all.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// A watcher rests this many times as long as its last look took, so that watching a large service costs a tenth of a processor at
+/// most; and never longer than [`LONGEST_GATHER`], since somebody is looking.
+const REST: u32 = 10;
+const LONGEST_GATHER: Duration = Duration::from_secs(1);
 
 /// Between comments that keep the connection alive: below the idle limit of common proxies, which is 30 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -105,6 +110,8 @@ struct Watcher {
     /// Read and not yet told.
     next: Option<Moment>,
     over: bool,
+    /// How long the last look took.
+    cost: Duration,
     _place: OwnedSemaphorePermit,
 }
 
@@ -134,6 +141,7 @@ pub(super) async fn watch(
         seen,
         next,
         over: false,
+        cost: Duration::ZERO,
         _place: place,
     };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
@@ -162,8 +170,13 @@ impl Watcher {
                 () = shutdown.cancelled() => return None,
                 heard = self.hint() => heard?,
             }
-            match self.admin.engine.action_state(&self.nsr, &self.action).await {
-                Ok(report) => self.next = Some(Moment::of(&report)).filter(|next| !self.knows(next)),
+            let begun = Instant::now();
+            let state = self.admin.engine.action_state(&self.nsr, &self.action).await;
+            match state {
+                Ok(report) => {
+                    self.next = Some(Moment::of(&report)).filter(|next| !self.knows(next));
+                    self.cost = begun.elapsed();
+                }
                 Err(Error::NotFound { .. }) => {
                     self.over = true;
                     return Some(Event::default().event("gone").data("{}"));
@@ -192,7 +205,7 @@ impl Watcher {
                 Err(RecvError::Closed) => return None,
             }
         }
-        tokio::time::sleep(GATHER).await;
+        tokio::time::sleep(self.cost.saturating_mul(REST).clamp(GATHER, LONGEST_GATHER)).await;
         loop {
             match self.hints.try_recv() {
                 Ok(_) | Err(TryRecvError::Lagged(_)) => {}
