@@ -77,7 +77,11 @@ impl Scheduler {
             if !again || matches!(over, Over::Gone | Over::Stopping) {
                 let stale = state.live.remove(&id).is_some_and(|live| live.stale);
                 if matches!(over, Over::Gone) {
-                    state.waiters.remove(&id);
+                    let waiters = state.gone(&id);
+                    drop(state);
+                    for waiter in waiters {
+                        self.wake(&waiter);
+                    }
                 } else if let Some(known) = known.filter(|known| !stale && is_unsettled(known))
                     && state.kept.len() < MOST_KEPT
                 {

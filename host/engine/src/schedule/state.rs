@@ -13,7 +13,7 @@ use crate::machine::{Creation, Event, Standing};
 pub(super) struct State {
     pub(super) live: HashMap<ResourceId, Live>,
     /// Who is to be woken when an element moves.
-    pub(super) waiters: HashMap<ResourceId, HashMap<ResourceId, Until>>,
+    waiters: HashMap<ResourceId, HashMap<ResourceId, Until>>,
     /// The same the other way round: what a resource waits for.
     awaited: HashMap<ResourceId, HashSet<ResourceId>>,
     /// When a resource is looked at again, at the earliest.
@@ -101,6 +101,20 @@ impl State {
         woken
     }
 
+    /// A document is gone. Answers who waited for it: they find that there is nothing to wait for.
+    pub(super) fn gone(&mut self, id: &ResourceId) -> Vec<ResourceId> {
+        self.kept.remove(id);
+        self.usable.remove(id);
+        for on in self.awaited.remove(id).unwrap_or_default() {
+            self.unregister(id, &on);
+        }
+        let waiters: Vec<_> = self.waiters.remove(id).unwrap_or_default().into_keys().collect();
+        for waiter in &waiters {
+            self.stop_awaiting(waiter, id);
+        }
+        waiters
+    }
+
     /// Somebody else has changed a document.
     pub(super) fn changed(&mut self, id: &ResourceId) {
         self.kept.remove(id);
@@ -113,5 +127,83 @@ impl State {
     pub(super) fn forget_account(&mut self, target: &TargetId) {
         self.kept.retain(|_, resource| resource.target != *target);
         self.usable.retain(|_, (of, _)| of != target);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vimhost_model::{TaskAction, TaskStatus};
+    use vimhost_store::contract::sample::{create, id, made, resource};
+
+    fn vm() -> Resource {
+        resource("vm", "a", vec![create("ns", "act", 0, Item::Vdu)])
+    }
+
+    fn net(name: &str) -> Resource {
+        made(resource(name, "a", vec![create("ns", "act", 1, Item::Net)]), "vim-net")
+    }
+
+    fn standing(resource: &Resource) -> Standing {
+        Standing::of(resource)
+    }
+
+    #[test]
+    fn the_last_of_what_is_waited_for_wakes() {
+        let mut state = State::default();
+        for on in ["x", "y"] {
+            assert!(state.usable_or_register(&vm(), &id(on), Until::Created).is_none());
+        }
+        assert!(state.moved(&net("x"), standing(&net("x"))).is_empty());
+        assert_eq!(state.moved(&net("y"), standing(&net("y"))), [id("vm")]);
+        // Both are known now; an element of another account is not.
+        assert!(state.usable_or_register(&vm(), &id("x"), Until::Created).is_some());
+        let elsewhere = resource("vm2", "b", vec![create("ns", "act", 0, Item::Vdu)]);
+        assert!(state.usable_or_register(&elsewhere, &id("x"), Until::Created).is_none());
+    }
+
+    #[test]
+    fn what_failed_or_is_gone_wakes_at_once() {
+        let mut state = State::default();
+        for on in ["x", "y", "z"] {
+            state.usable_or_register(&vm(), &id(on), Until::Created);
+        }
+        let mut failed = resource("x", "a", vec![create("ns", "act", 1, Item::Net)]);
+        failed.tasks[0].status = TaskStatus::Failed;
+        assert_eq!(state.moved(&failed, standing(&failed)), [id("vm")]);
+        assert_eq!(state.gone(&id("y")), [id("vm")]);
+        assert_eq!(state.moved(&net("z"), standing(&net("z"))), [id("vm")]);
+    }
+
+    #[test]
+    fn who_waits_for_a_deletion_is_woken_by_each_move() {
+        let mut state = State::default();
+        let mut network = net("net");
+        network.tasks[0].action = TaskAction::Create;
+        for on in ["x", "y"] {
+            state.usable_or_register(&network, &id(on), Until::Deleted);
+        }
+        assert_eq!(state.moved(&vm(), standing(&vm())), [] as [ResourceId; 0]);
+        assert_eq!(state.moved(&net("x"), standing(&net("x"))), [id("net")]);
+    }
+
+    #[test]
+    fn what_is_not_waited_for_after_all_does_not_hold_up_the_rest() {
+        let mut state = State::default();
+        for on in ["x", "y"] {
+            state.usable_or_register(&vm(), &id(on), Until::Created);
+        }
+        state.unregister(&id("vm"), &id("y"));
+        assert_eq!(state.moved(&net("x"), standing(&net("x"))), [id("vm")]);
+    }
+
+    #[test]
+    fn nothing_of_an_account_that_was_lost_is_trusted() {
+        let mut state = State::default();
+        state.moved(&net("x"), standing(&net("x")));
+        state.kept.insert(id("vm"), vm());
+        state.forget_account(&vm().target);
+        assert!(state.kept.is_empty());
+        assert!(state.usable_or_register(&vm(), &id("x"), Until::Created).is_none());
     }
 }
