@@ -5,7 +5,7 @@
 
 use mongodb::bson::doc;
 use vimhost_model::{NsrId, Resource};
-use vimhost_store::{Change, Error};
+use vimhost_store::{Change, Error, Fate};
 
 use crate::db::Statement;
 use crate::decisions::of_service;
@@ -14,38 +14,8 @@ use crate::fields::text_of;
 use crate::shapes;
 use crate::store::Core;
 
-/// What to do with a resource of a service that is forgotten.
-enum Fate {
-    /// It may exist in the VIM, or work is outstanding, and nobody else holds it: it stays, so that it is found again.
-    Stays,
-    /// Others hold it, or have tasks in it: only the service's tasks go.
-    Loses,
-    /// Nothing of it is left.
-    Goes,
-}
-
 /// How often a resource that is being changed is looked at again.
 const TRIES: usize = 20;
-
-fn fate(resource: &Resource, nsr: &NsrId) -> Fate {
-    let of_others = |task: &vimhost_model::Task| task.nsr_id != *nsr;
-    let held = resource.live_creates().any(of_others)
-        || resource
-            .tasks
-            .iter()
-            .any(|task| of_others(task) && task.status.is_open());
-    if held {
-        return Fate::Loses;
-    }
-    if resource.may_exist() || resource.has_open_tasks() {
-        return Fate::Stays;
-    }
-    if resource.tasks.iter().any(of_others) {
-        Fate::Loses
-    } else {
-        Fate::Goes
-    }
-}
 
 /// What was forgotten.
 #[derive(Debug, Default)]
@@ -100,7 +70,7 @@ impl Core {
         let id = resource.id.clone();
         let hint = Change::Resource(resource.target.clone(), id.clone());
         for _ in 0..TRIES {
-            let done = match fate(&resource, nsr) {
+            let done = match Fate::of(&resource, nsr) {
                 Fate::Stays => return Ok(None),
                 Fate::Loses => {
                     resource.tasks.retain(|task| task.nsr_id != *nsr);

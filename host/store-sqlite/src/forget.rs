@@ -1,43 +1,13 @@
 //! Forgetting a service.
 
 use rusqlite::Connection;
-use vimhost_model::{NsrId, Resource};
-use vimhost_store::Change;
+use vimhost_model::NsrId;
+use vimhost_store::{Change, Fate};
 
 use crate::connection::{all, run};
 use crate::fault::Outcome;
 use crate::resources::{self, Prepared};
 use crate::sql;
-
-/// What to do with a resource of a service that is forgotten.
-enum Fate {
-    /// It may exist in the VIM, or work is outstanding, and nobody else holds it: it stays, so that it is found again.
-    Stays,
-    /// Others hold it, or have tasks in it: only the service's tasks go.
-    Loses,
-    /// Nothing of it is left.
-    Goes,
-}
-
-fn fate(resource: &Resource, nsr: &NsrId) -> Fate {
-    let of_others = |task: &vimhost_model::Task| task.nsr_id != *nsr;
-    let held = resource.live_creates().any(of_others)
-        || resource
-            .tasks
-            .iter()
-            .any(|task| of_others(task) && task.status.is_open());
-    if held {
-        return Fate::Loses;
-    }
-    if resource.may_exist() || resource.has_open_tasks() {
-        return Fate::Stays;
-    }
-    if resource.tasks.iter().any(of_others) {
-        Fate::Loses
-    } else {
-        Fate::Goes
-    }
-}
 
 /// Whether there was anything, and the hints.
 pub(crate) fn service(connection: &Connection, nsr: &NsrId) -> Outcome<(bool, Vec<Change>)> {
@@ -45,7 +15,7 @@ pub(crate) fn service(connection: &Connection, nsr: &NsrId) -> Outcome<(bool, Ve
     let mut kept = false;
     let mut hints = Vec::new();
     for mut resource in resources::of_service(connection, nsr.as_str())? {
-        match fate(&resource, nsr) {
+        match Fate::of(&resource, nsr) {
             Fate::Stays => {
                 kept = true;
                 continue;

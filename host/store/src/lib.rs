@@ -19,10 +19,12 @@ mod account;
 mod commit;
 pub mod contract;
 mod error;
+mod fate;
 pub mod seal;
 mod store;
 
 pub use account::{SealedText, StoredAccount};
 pub use commit::{ActionCommit, Committed, ResourceUpdate, TextDigest};
 pub use error::Error;
+pub use fate::Fate;
 pub use store::{Change, Claim, JournalWrite, KeyPair, Lease, ObservedElement, Page, Store};
