@@ -24,13 +24,29 @@ fn options(uri: String) -> Options {
     options
 }
 
+/// What the writers were answered so far.
+#[derive(Clone, Default)]
+struct Answers(Arc<Mutex<Vec<String>>>);
+
+impl Answers {
+    /// Waits until the writers have got well on from here: whatever comes next meets them at work.
+    async fn grow(&self) {
+        let before = self.0.lock().unwrap().len();
+        let until = Instant::now() + Duration::from_secs(30);
+        while self.0.lock().unwrap().len() < before + 50 {
+            assert!(Instant::now() < until, "nothing is written any more");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 /// Writes with some writers while `trouble` happens. A writer that is told that the store is not available begins anew with another
 /// action, as a client would.
-async fn under_load(store: &Arc<MongoStore>, trouble: impl Future<Output = ()>) -> Vec<String> {
-    let lines = Arc::new(Mutex::new(Vec::new()));
+async fn under_load(store: &Arc<MongoStore>, answers: &Answers, trouble: impl Future<Output = ()>) -> Vec<String> {
+    let lines = &answers.0;
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..4 {
-        let (store, lines) = (Arc::clone(store), Arc::clone(&lines));
+        let (store, lines) = (Arc::clone(store), Arc::clone(lines));
         writers.spawn(async move {
             let answered = |line: String| lines.lock().unwrap().push(line);
             for round in 0.. {
@@ -44,12 +60,7 @@ async fn under_load(store: &Arc<MongoStore>, trouble: impl Future<Output = ()>) 
     }
     trouble.await;
     // And some more, when all is well again.
-    let before = lines.lock().unwrap().len();
-    let until = Instant::now() + Duration::from_secs(30);
-    while lines.lock().unwrap().len() < before + 50 {
-        assert!(Instant::now() < until, "nothing is written any more");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    answers.grow().await;
     writers.shutdown().await;
     lines.lock().unwrap().clone()
 }
@@ -66,19 +77,20 @@ async fn no_answered_write_is_lost_in_a_failover_and_none_is_made_twice() {
     let mut servers = vimhost_mongod::three_nodes().await.unwrap();
     let options = options(servers.uri());
     let store = Arc::new(MongoStore::open(options.clone()).await.unwrap());
+    let answers = Answers::default();
     let trouble = async {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        answers.grow().await;
         servers.step_down().await.unwrap();
         servers.primary().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        answers.grow().await;
         let primary = servers.primary().await.unwrap();
         servers.kill(primary).unwrap();
         servers.primary().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        answers.grow().await;
         servers.restart(primary).await.unwrap();
         wait_for(&store).await;
     };
-    let lines = under_load(&store, trouble).await;
+    let lines = under_load(&store, &answers, trouble).await;
     println!("{} answers", lines.len());
     let fresh = MongoStore::open(options).await.unwrap();
     check(&fresh, &lines).await;
