@@ -12,7 +12,11 @@
 mod bad_input;
 mod canary;
 mod command_line;
+mod doctor;
 mod kill;
 mod lcm;
+mod metrics;
 mod misbehaviour;
+mod settings;
 mod slow_deletion;
+mod traces;

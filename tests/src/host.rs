@@ -105,6 +105,8 @@ pub struct Host {
     pub ng_ro: String,
     /// Base of the admin interface: `http://127.0.0.1:<port>`.
     pub admin: String,
+    /// Base of the address of metrics, where one was asked for.
+    pub metrics: Option<String>,
     log: Arc<Mutex<String>>,
     reader: Option<std::thread::JoinHandle<()>>,
     /// For requests.
@@ -160,6 +162,7 @@ impl Host {
             child,
             ng_ro: String::new(),
             admin: String::new(),
+            metrics: None,
             log,
             reader: Some(reader),
             http: reqwest::Client::builder().no_proxy().build()?,
@@ -171,6 +174,7 @@ impl Host {
                 Ok(line) => match line.split_once(' ') {
                     Some(("ng-ro", url)) => url.clone_into(&mut host.ng_ro),
                     Some(("admin", url)) => url.clone_into(&mut host.admin),
+                    Some(("metrics", url)) => host.metrics = Some(url.to_owned()),
                     _ if line == "ready" => return Ok(host),
                     _ => {}
                 },

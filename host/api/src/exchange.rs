@@ -13,11 +13,18 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tracing::Instrument as _;
+use vimhost_telemetry::metric::{self, status_class};
+use vimhost_telemetry::trace;
 
 use crate::failure::{Cause, Failure, Refused};
 
 /// Header of an answer that names the request in the log.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Whose answer it is. Without a version, which would only help whoever looks for an old one.
+const SERVER: HeaderValue = HeaderValue::from_static("vimhost");
+
+const KNOWN_METHODS: [&str; 7] = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
 /// Untrusted text in one field of the log.
 const MAX_LOGGED: usize = 1024;
@@ -60,6 +67,8 @@ pub(crate) type WriteRefusal = fn(&Failure, &HeaderMap, &RequestId) -> Response;
 /// What [`serve`] needs to know of a dialect.
 #[derive(Clone, Copy)]
 pub(crate) struct Exchange {
+    /// Name of the dialect in metrics.
+    pub dialect: &'static str,
     pub limits: RequestLimits,
     pub write_refusal: WriteRefusal,
 }
@@ -76,7 +85,14 @@ pub(crate) async fn serve(State(exchange): State<Exchange>, mut request: Request
         request_id = id.as_str(),
         status = tracing::field::Empty,
         elapsed_ms = tracing::field::Empty,
+        otel.kind = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
     );
+    if trace::is_on() {
+        // Now, because it cannot be said any more once somebody has asked for the span's id.
+        span.record("otel.kind", "server");
+    }
+    trace::continue_from(&span, request.headers());
     request.extensions_mut().insert(id.clone());
     let started = Instant::now();
     let work = tokio::spawn(next.run(request).instrument(span.clone()));
@@ -99,9 +115,42 @@ pub(crate) async fn serve(State(exchange): State<Exchange>, mut request: Request
     span.record("route", route);
     span.record("status", response.status().as_u16());
     span.record("elapsed_ms", elapsed_ms);
+    record(
+        exchange.dialect,
+        &method,
+        route,
+        response.status().as_u16(),
+        started.elapsed(),
+    );
+    if trace::is_on() {
+        describe(&span, &method, route, response.status().as_u16());
+    }
     let (response, failure) = finish(exchange, response, &asked, &id);
     span.in_scope(|| log(&method, &response, failure.as_deref()));
     response
+}
+
+/// Counts a request. The label of a method is one of the known ones: a client may send any word.
+fn record(dialect: &str, method: &Method, route: &str, status: u16, took: Duration) {
+    let method = KNOWN_METHODS.into_iter().find(|known| *known == method.as_str());
+    let method = method.unwrap_or("other");
+    // Looked up each time: a request takes a hundred times as long.
+    let requests = metric::HTTP_REQUESTS.counter(&[dialect, method, route, status_class(Some(status))]);
+    requests.increment(1);
+    metric::HTTP_REQUEST_DURATION
+        .histogram(&[dialect, method, route])
+        .record(took);
+}
+
+/// The request in the words of OpenTelemetry.
+fn describe(span: &tracing::Span, method: &Method, route: &str, status: u16) {
+    trace::rename(span, format!("{method} {route}"));
+    if status >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
+    trace::attribute(span, "http.request.method", method.to_string());
+    trace::attribute(span, "http.route", route.to_owned());
+    trace::attribute(span, "http.response.status_code", i64::from(status));
 }
 
 fn refused(failure: Failure) -> Response {
@@ -130,6 +179,7 @@ fn finish(
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    response.headers_mut().insert(header::SERVER, SERVER);
     // An answer is data, whatever a browser makes of it.
     response
         .headers_mut()
@@ -255,7 +305,11 @@ mod tests {
                 get(|| async { Failure::shape("credentials", "invalid type: string canary") }),
             )
             .layer(axum::middleware::from_fn_with_state(
-                Exchange { limits, write_refusal },
+                Exchange {
+                    dialect: "test",
+                    limits,
+                    write_refusal,
+                },
                 serve,
             ))
     }

@@ -31,6 +31,25 @@ pub enum ElementKind {
 }
 
 impl ElementKind {
+    /// Its name in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Image => "image",
+            Self::Flavour => "flavour",
+            Self::Group => "group",
+            Self::Volume => "volume",
+            Self::Server => "server",
+            Self::Port => "port",
+            Self::FloatingAddress => "floating-address",
+            Self::Stack => "stack",
+            Self::ConnectivityService => "connectivity-service",
+        }
+    }
+}
+
+impl ElementKind {
     /// The element kind an item of a record is made of; operations have none.
     #[must_use]
     pub fn of_item(item: Item) -> Option<Self> {

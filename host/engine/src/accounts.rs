@@ -369,6 +369,17 @@ impl Engine {
     }
 }
 
+/// Whether the keys open every secret of an account.
+///
+/// # Errors
+/// The first that they do not open.
+pub fn check_secrets(account: &StoredAccount, keys: &KeyRing) -> Result<(), vimhost_store::seal::SealError> {
+    for (slot, sealed) in &account.credentials {
+        keys.open(sealed, &seal_context(&account.target, slot))?;
+    }
+    Ok(())
+}
+
 /// An account with its secrets opened.
 pub(crate) fn open(account: &StoredAccount, keys: &KeyRing) -> Result<VimAccount, Error> {
     let mut credentials = BTreeMap::new();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
 use vimhost_connector::{Connectors, PluginInfo};
 use vimhost_model::{ActionId, ActionKind, Collection, HostId, NsrId, Record, RecordId, TargetId};
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
@@ -225,7 +226,7 @@ impl Engine {
             drop(held);
             committed
         };
-        tokio::spawn(committing)
+        tokio::spawn(committing.in_current_span())
             .await
             .map_err(|error| crate::accounts::internal("accepting an action", error))
     }

@@ -26,7 +26,7 @@ pub mod schedule;
 mod service;
 pub mod wanted;
 
-pub use accounts::{AccountEdit, AccountView, NewAccount};
+pub use accounts::{AccountEdit, AccountView, NewAccount, check_secrets};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Accepted, Engine, EngineConfig};
 pub use error::Error;

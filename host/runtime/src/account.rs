@@ -19,6 +19,7 @@ use crate::egress::policy::Policy;
 use crate::egress::vault::Vault;
 use crate::imports::cache::Cache;
 use crate::imports::log::Bucket;
+use crate::metrics::PluginMetrics;
 use crate::plugin::Plugin;
 
 /// Until when this host may send for an account; none: no lease is in use.
@@ -34,6 +35,7 @@ pub(crate) struct AccountState {
     cache: Mutex<Cache>,
     log_bucket: Arc<Bucket>,
     answer_credentials: Vec<AnswerCredential>,
+    metrics: Arc<PluginMetrics>,
     fence: Fence,
 }
 
@@ -89,6 +91,7 @@ impl AccountState {
             cache: Mutex::new(Cache::new(limits)),
             log_bucket: Arc::new(Bucket::new(limits.log_lines_per_second)),
             answer_credentials: plugin.descriptor.answer_credentials.clone(),
+            metrics: Arc::clone(&plugin.metrics),
             fence,
         })
     }
@@ -124,6 +127,10 @@ impl AccountState {
 
     pub(crate) fn answer_credentials(&self) -> &[AnswerCredential] {
         &self.answer_credentials
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<PluginMetrics> {
+        &self.metrics
     }
 
     pub(crate) fn fence(&self) -> Option<Instant> {

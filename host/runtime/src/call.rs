@@ -6,8 +6,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 use vimhost_connector::{Call, Error, ErrorKind, Outcome};
 use wasmtime::component::Instance;
 use wasmtime::{Store, Trap};
@@ -57,14 +58,56 @@ impl Invocation {
     where
         A: Send + 'static,
     {
+        let function = self.function;
+        let metrics = self.account.as_ref().map(|account| Arc::clone(account.metrics()));
+        let _in_flight = metrics.as_ref().map(|metrics| metrics.begun());
+        let (begun, span) = (Instant::now(), self.span());
+        let answered = self.answered(core, call, work, read, span.clone()).await;
+        let failed = answered.as_ref().err().map(|error| error.kind);
+        if let Some(kind) = failed {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", kind.as_str());
+        }
+        if let Some(metrics) = metrics {
+            metrics.ended(function, failed, begun.elapsed());
+        }
+        answered
+    }
+
+    /// The span of a call that is part of something; what is done again and again for itself (observing) has none.
+    fn span(&self) -> Span {
+        if Span::current().is_none() {
+            return Span::none();
+        }
+        tracing::debug_span!(
+            "vim_call",
+            plugin = self.identity.name,
+            plugin_version = self.identity.version,
+            call = self.function,
+            vim_id = self.account.as_ref().map(|account| account.id()),
+            otel.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+        )
+    }
+
+    async fn answered<A, R>(
+        self,
+        core: &Arc<Core>,
+        call: Option<Call>,
+        work: Work<Result<A, wit::Error>>,
+        read: impl FnOnce(Reader<'_>, A) -> Result<R, Rubbish> + Send,
+        span: Span,
+    ) -> Result<R, Error>
+    where
+        A: Send + 'static,
+    {
         // The caller's own runtime, where its database driver lives.
         let caller = tokio::runtime::Handle::try_current().unwrap_or_else(|_| core.guests().clone());
         let (identity, function) = (Arc::clone(&self.identity), self.function);
         let own = Arc::clone(core);
-        let running = core.guests().spawn(
-            self.on_guest_thread(own, call, caller, work)
-                .instrument(tracing::Span::current()),
-        );
+        let running = core
+            .guests()
+            .spawn(self.on_guest_thread(own, call, caller, work).instrument(span));
         let ended = AbortOnDrop(running).await.map_err(|error| {
             failed(
                 &identity,
@@ -133,6 +176,9 @@ impl Invocation {
 
         let ctx = store.data();
         ctx.log.finish([("stdout", &ctx.stdout), ("stderr", &ctx.stderr)]);
+        if let Some(account) = &ctx.account {
+            account.metrics().used(ctx.meter.used(), ctx.memory.used());
+        }
         let compute_us = u64::try_from(ctx.meter.used().as_micros()).unwrap_or(u64::MAX);
         tracing::trace!(plugin = %self.identity.name, call = self.function, compute_us, "call ended");
         let verdict = match result {

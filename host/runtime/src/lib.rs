@@ -7,7 +7,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | `limits`, `meter` | every limit in one table; time and memory of a call |
+//! | `limits`, `meter`, `metrics` | every limit in one table; time and memory of a call; what is counted |
 //! | `engine`, `core` | the engine, its ticker, the guests' threads |
 //! | `image` | compiled code on disk, authenticated; the only `unsafe` |
 //! | `load`, `link`, `plugin`, `registry` | from a file to a plugin that serves, and its states |
@@ -37,6 +37,7 @@ mod limits;
 mod link;
 mod load;
 mod meter;
+mod metrics;
 mod plugin;
 mod random;
 mod registry;

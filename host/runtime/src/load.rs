@@ -13,6 +13,7 @@ use crate::call::Invocation;
 use crate::convert::rules_digest;
 use crate::core::{Core, Machine};
 use crate::image::{self, Source};
+use crate::metrics::PluginMetrics;
 use crate::plugin::{Code, Identity, Plugin};
 use crate::random::hex;
 
@@ -211,6 +212,7 @@ async fn introduce(core: &Arc<Core>, name: &str, digest: &str, code: Arc<Code>) 
             digest: digest.to_owned(),
         }),
         rules_digest: rules_digest(&descriptor),
+        metrics: Arc::new(PluginMetrics::new(&descriptor.name)),
         descriptor,
         code,
     })

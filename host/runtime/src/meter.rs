@@ -99,6 +99,11 @@ impl Memory {
         }
     }
 
+    /// Memory of all core instances; it never shrinks, so this is its peak.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
     /// Why a growth was refused: without it the report would say "unreachable" where it should say "memory".
     pub(crate) fn refused(&self) -> Option<&str> {
         self.refused.as_deref()

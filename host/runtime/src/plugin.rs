@@ -12,6 +12,7 @@ use crate::bindings::guest;
 use crate::context::Ctx;
 use crate::error::text_of;
 use crate::link::check_contract;
+use crate::metrics::PluginMetrics;
 
 /// Digits of a digest that people see.
 const SHORT: usize = 12;
@@ -41,6 +42,7 @@ pub(crate) struct Plugin {
     pub(crate) identity: Arc<Identity>,
     pub(crate) descriptor: Descriptor,
     pub(crate) rules_digest: String,
+    pub(crate) metrics: Arc<PluginMetrics>,
     pub(crate) code: Arc<Code>,
 }
 

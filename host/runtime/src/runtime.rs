@@ -58,6 +58,13 @@ impl Runtime {
         self.core.allocation
     }
 
+    /// Whether this kernel can tell which pages an instance has touched (`PAGEMAP_SCAN`, Linux 6.7), which makes resetting a slot
+    /// of the pool cheaper.
+    #[must_use]
+    pub fn machine_scans_pages() -> bool {
+        wasmtime::PoolingAllocationConfig::is_pagemap_scan_available()
+    }
+
     /// The limits in force.
     #[must_use]
     pub fn limits(&self) -> &Limits {

@@ -27,6 +27,7 @@ mod actions;
 mod connection;
 mod fault;
 mod forget;
+mod inspect;
 mod journal;
 mod leases;
 mod lock;
@@ -41,6 +42,7 @@ mod stats;
 mod store;
 mod writer;
 
+pub use inspect::{Inspection, inspect};
 pub use open::{OpenError, Options};
 pub use stats::Stats;
 pub use store::SqliteStore;

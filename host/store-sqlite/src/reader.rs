@@ -9,6 +9,7 @@ use std::thread::{Builder, JoinHandle};
 use rusqlite::Connection;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use vimhost_store::Error;
+use vimhost_telemetry::metric::{self, Counter};
 
 use crate::connection::snapshot;
 use crate::fault::Outcome;
@@ -25,6 +26,7 @@ pub(crate) struct Readers {
     queue: Option<mpsc::Sender<Read>>,
     threads: Vec<JoinHandle<()>>,
     counters: Arc<Counters>,
+    answered: Counter,
 }
 
 impl Readers {
@@ -52,6 +54,7 @@ impl Readers {
             queue: Some(sender),
             threads,
             counters,
+            answered: metric::STORE_READS.counter(&[]),
         })
     }
 
@@ -70,6 +73,7 @@ impl Readers {
         queue.send(read).await.map_err(|_| stopped())?;
         let result = answer.await.map_err(|_| stopped())?;
         count(&self.counters.reads, 1);
+        self.answered.increment(1);
         result
     }
 }

@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -16,7 +17,7 @@ use crate::connection::run;
 use crate::fault::{Fault, Outcome};
 use crate::open::{OpenError, Options};
 use crate::sql;
-use crate::stats::{Counters, count};
+use crate::stats::{Counters, Metrics, count};
 
 /// What an operation did: the answer to its caller and the hints to everybody.
 pub(crate) struct Done<T> {
@@ -108,6 +109,7 @@ impl Writer {
             queue,
             options,
             counters,
+            metrics: Metrics::new(),
             hints,
             path: path.display().to_string(),
         };
@@ -154,6 +156,7 @@ struct WriterThread {
     queue: mpsc::Receiver<Box<dyn Operation>>,
     options: Options,
     counters: Arc<Counters>,
+    metrics: Metrics,
     hints: broadcast::Sender<Change>,
     path: String,
 }
@@ -169,6 +172,7 @@ impl WriterThread {
                 bytes = bytes.saturating_add(operation.bytes());
                 batch.push(operation);
             }
+            let (begun, refused) = (Instant::now(), self.counters.read().refused);
             let outcome = self.commit(&mut batch).map_err(Error::from);
             count(&self.counters.operations, batch.len());
             self.counters.largest_batch.fetch_max(
@@ -176,9 +180,14 @@ impl WriterThread {
                 std::sync::atomic::Ordering::Relaxed,
             );
             match &outcome {
-                Ok(()) => count(&self.counters.commits, 1),
+                Ok(()) => {
+                    count(&self.counters.commits, 1);
+                    let refused = self.counters.read().refused.saturating_sub(refused);
+                    self.metrics.committed(batch.len(), refused, begun.elapsed());
+                }
                 Err(error) => {
                     count(&self.counters.failed_commits, 1);
+                    self.metrics.not_committed(batch.len(), begun.elapsed());
                     tracing::error!(path = %self.path, operations = batch.len(), %error, "the store cannot commit");
                 }
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::settings::ServeSettings;
+use crate::settings::Given;
 
 /// A resource orchestrator for network functions virtualisation, with sandboxed VIM connectors.
 #[derive(Debug, Parser)]
@@ -18,13 +18,14 @@ pub struct Cli {
 
 const EXAMPLES: &str = "Examples:
   vimhost serve                                      start the host
+  vimhost doctor                                     what is wrong with this machine or installation
   vimhost vim add lab --type mock --url http://127.0.0.1:9500 --user mock --tenant mock --password-stdin
   vimhost plan web.yaml                              what a deploy would do
   vimhost deploy web.yaml --wait                     do it, and show progress
   vimhost status web                                 how it stands
   vimhost terminate web --wait                       delete everything of it
 
-Exit codes: 0 done, 1 not done (the text says why), 2 wrong usage, 3 the action ended in FAILED.";
+Exit codes: 0 done, 1 not done, or a check failed (the text says why), 2 wrong usage, 3 the action ended in FAILED.";
 
 /// Options of every client command.
 #[derive(Debug, Args)]
@@ -64,7 +65,11 @@ pub enum Format {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start the host.
-    Serve(Box<ServeSettings>),
+    Serve(Box<Given>),
+    /// Show the host's settings and where each comes from, and check them without starting.
+    CheckConfig(Box<Given>),
+    /// Check this machine and installation, and say what mends what is wrong.
+    Doctor(Box<Given>),
     /// VIM accounts.
     #[command(subcommand)]
     Vim(VimCommand),

@@ -7,6 +7,7 @@
 
 mod cli;
 mod client;
+mod doctor;
 mod mock_vim;
 mod output;
 mod progress;
@@ -18,7 +19,7 @@ mod vim;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
 use cli::{Cli, Command};
 
@@ -27,7 +28,12 @@ use cli::{Cli, Command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    // Kept beside what is made of it: it knows which values the environment gave.
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -35,8 +41,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+    match runtime.block_on(run(cli, &matches)) {
+        Ok(true) => ExitCode::SUCCESS,
+        // A check that failed has said why.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             // 3 is an action that ended in FAILED; everything else a person can mend by reading the text is 1.
@@ -49,17 +57,25 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+/// Runs a command. False: it checked something, and that is not as it should be.
+async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<bool> {
     let Cli { global, command } = cli;
+    let own = matches.subcommand().map_or(matches, |(_, own)| own);
     match command {
-        Command::Serve(settings) => serve::run(*settings).await,
-        Command::MockVim(options) => mock_vim::run(options).await,
-        Command::Vim(command) => vim::run(&global, command).await,
-        Command::Plan { file } => service::plan(&global, &file).await,
-        Command::Deploy { file, wait } => service::deploy(&global, &file, wait).await,
-        Command::Terminate { name, wait } => service::terminate(&global, &name, wait).await,
-        Command::Remove { name } => service::remove(&global, &name).await,
-        Command::Status { name, action } => service::status(&global, name.as_deref(), action.as_deref()).await,
-        Command::Plugins => service::plugins(&global).await,
+        Command::Serve(given) => {
+            let resolved = given.resolve(own).map_err(|problems| settings::refused(&problems))?;
+            serve::run(resolved).await?;
+        }
+        Command::CheckConfig(given) => return settings::check_config(&global, &given, own),
+        Command::Doctor(given) => return doctor::run(&global, &given, own).await,
+        Command::MockVim(options) => mock_vim::run(options).await?,
+        Command::Vim(command) => vim::run(&global, command).await?,
+        Command::Plan { file } => service::plan(&global, &file).await?,
+        Command::Deploy { file, wait } => service::deploy(&global, &file, wait).await?,
+        Command::Terminate { name, wait } => service::terminate(&global, &name, wait).await?,
+        Command::Remove { name } => service::remove(&global, &name).await?,
+        Command::Status { name, action } => service::status(&global, name.as_deref(), action.as_deref()).await?,
+        Command::Plugins => service::plugins(&global).await?,
     }
+    Ok(true)
 }

@@ -10,7 +10,7 @@ use crate::telemetry;
 
 /// Runs a mock VIM until it is interrupted.
 pub async fn run(options: MockVimOptions) -> anyhow::Result<()> {
-    telemetry::start(false);
+    telemetry::start_simple();
     let mut faults: Faults = match &options.faults {
         Some(text) => serde_json::from_str(text).context("--faults is no fault script")?,
         None => Faults::default(),

@@ -18,8 +18,8 @@ use vimhost_store::Store;
 use vimhost_store::seal::{IfMissing, KeyRing};
 use vimhost_store_sqlite::SqliteStore;
 
-use crate::settings::ServeSettings;
-use crate::telemetry;
+use crate::settings::{Effective, Resolved, Settings, Source};
+use crate::telemetry::{self, Metrics, Telemetry};
 
 /// How long calls in flight may take at a stop. What is not over then is taken up by the next start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,8 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOCAL_HOST: &str = "local";
 
 /// Runs the host.
-pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
-    telemetry::start(settings.log_json);
+pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
+    let Resolved { settings, effective } = resolved;
+    let Telemetry { metrics, traces } = telemetry::start(&settings)?;
+    tokio::spawn(metrics.clone().upkeep());
+    say_settings(&effective);
     let data_dir = settings.data_dir()?;
     let plugin_dir = settings.plugin_dir()?;
     std::fs::DirBuilder::new()
@@ -40,6 +43,10 @@ pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     // Bound first: what cannot be served must not touch the store.
     let ng_ro_listener = bind("NG-RO", settings.ng_ro_listen).await?;
     let admin_listener = bind("admin", settings.admin_listen).await?;
+    let metrics_listener = match settings.metrics_listen {
+        Some(address) => Some(bind("metrics", address).await?),
+        None => None,
+    };
     let database = data_dir.join("vimhost.db");
     let new_database = !database.exists();
     let store: Arc<dyn Store> = Arc::new(
@@ -52,7 +59,7 @@ pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     load_plugins(&runtime, &plugin_dir).await?;
     let config = EngineConfig {
         host: HostId::new(LOCAL_HOST)?,
-        calls_per_account: settings.calls_per_account,
+        calls_per_account: settings.calls_per_account.get(),
         idle_period: (settings.idle_period > 0).then(|| Duration::from_secs(settings.idle_period)),
     };
     let engine = Engine::start(config, store, runtime, keys, Arc::new(SystemClock))
@@ -63,12 +70,14 @@ pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         engine.clone(),
         ng_ro::Options {
             limits: RequestLimits::default(),
-            sources: sources(&settings.ng_ro_sources)?,
+            sources: sources(&settings),
         },
     );
-    let admin = admin::router(engine.clone(), admin_options(&settings, &shutdown)?);
-    announce(&ng_ro_listener, &admin_listener)?;
-    let servers = [
+    let options = admin_options(&settings, &shutdown, render(&metrics, &engine));
+    let probes = admin::probes(engine.clone(), options.clone());
+    let admin = admin::router(engine.clone(), options);
+    announce(&ng_ro_listener, &admin_listener, metrics_listener.as_ref())?;
+    let mut servers = vec![
         tokio::spawn(vimhost_api::serve(
             ng_ro_listener,
             ng_ro,
@@ -82,6 +91,14 @@ pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
             shutdown.clone(),
         )),
     ];
+    servers.extend(metrics_listener.map(|listener| {
+        tokio::spawn(vimhost_api::serve(
+            listener,
+            probes,
+            ServeOptions::default(),
+            shutdown.clone(),
+        ))
+    }));
     wait_for_signal().await?;
     tracing::info!("stopping");
     shutdown.cancel();
@@ -89,6 +106,9 @@ pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         server.await.context("a listener ended badly")?;
     }
     engine.stop(PATIENCE).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -154,26 +174,22 @@ async fn load_plugins(runtime: &Runtime, dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sources(ranges: &[String]) -> anyhow::Result<SourceRanges> {
-    if ranges.is_empty() {
-        return Ok(SourceRanges::default());
+fn sources(settings: &Settings) -> SourceRanges {
+    if settings.ng_ro_sources.is_empty() {
+        SourceRanges::default()
+    } else {
+        SourceRanges(settings.ng_ro_sources.clone())
     }
-    let parsed: anyhow::Result<Vec<vimhost_model::AddressRange>> = ranges
-        .iter()
-        .map(|range| {
-            range
-                .parse()
-                .with_context(|| format!("--ng-ro-source {range}: not a range like 10.1.0.0/16"))
-        })
-        .collect();
-    Ok(SourceRanges(parsed?))
 }
 
-fn announce(ng_ro: &TcpListener, admin: &TcpListener) -> anyhow::Result<()> {
+fn announce(ng_ro: &TcpListener, admin: &TcpListener, metrics: Option<&TcpListener>) -> anyhow::Result<()> {
     let (ng_ro, admin) = (ng_ro.local_addr()?, admin.local_addr()?);
     tracing::info!(%ng_ro, %admin, "listening");
     // For whoever started the host: the addresses, which it cannot know when it asked for port 0.
     let mut out = std::io::stdout().lock();
+    if let Some(metrics) = metrics {
+        writeln!(out, "metrics http://{}", metrics.local_addr()?)?;
+    }
     writeln!(out, "ng-ro http://{ng_ro}/ro\nadmin http://{admin}\nready")?;
     out.flush()?;
     Ok(())
@@ -188,18 +204,26 @@ async fn wait_for_signal() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn admin_options(settings: &ServeSettings, shutdown: &CancellationToken) -> anyhow::Result<admin::Options> {
-    let tokens: anyhow::Result<Vec<admin::TokenDigest>> = settings
-        .admin_tokens
-        .iter()
-        .map(|token| {
-            let (role, digest) = token.split_once(':').context("--admin-token is not ROLE:DIGEST")?;
-            admin::TokenDigest::new(digest, role).context("--admin-token cannot be used")
-        })
-        .collect();
-    Ok(admin::Options {
-        tokens: tokens?,
+fn render(metrics: &Metrics, engine: &Arc<Engine>) -> admin::RenderMetrics {
+    let (metrics, engine) = (metrics.clone(), engine.clone());
+    Arc::new(move || metrics.render(&engine))
+}
+
+fn admin_options(settings: &Settings, shutdown: &CancellationToken, render: admin::RenderMetrics) -> admin::Options {
+    admin::Options {
+        metrics: Some(render),
+        tokens: settings.admin_tokens.clone(),
         shutdown: shutdown.clone(),
         ..admin::Options::default()
-    })
+    }
+}
+
+/// What somebody set, in one line: what is not said is as the documentation has it.
+fn say_settings(effective: &[Effective]) {
+    let set: Vec<String> = effective
+        .iter()
+        .filter(|row| row.source != Source::Default)
+        .map(|row| format!("{}={} ({})", row.key, row.value.as_deref().unwrap_or(""), row.source))
+        .collect();
+    tracing::info!(set = set.join(", "), version = env!("CARGO_PKG_VERSION"), "starting");
 }

@@ -47,6 +47,7 @@ impl Front {
         }
         let _at_work = self.world.at_work();
         let counted = Counted::of(request.method(), request.uri());
+        self.note_trace(&counted, &request);
         let verdict = counted
             .call
             .map_or_else(Verdict::default, |call| self.world.lock().faults.judge(call));
@@ -71,6 +72,19 @@ impl Front {
             Err(AnswerLost)
         } else {
             Ok(response)
+        }
+    }
+
+    /// Keeps which trace a request says it is part of.
+    fn note_trace(&self, counted: &Counted, request: &Request<Incoming>) {
+        let parent = request
+            .headers()
+            .get("traceparent")
+            .and_then(|value| value.to_str().ok());
+        if let (Some(parent), Some(Call { kind, operation })) = (parent, counted.call) {
+            let what = format!("{} {kind} {operation}", counted.method);
+            let mut held = self.world.lock();
+            held.requests.traceparents.insert(what, parent.to_owned());
         }
     }
 

@@ -26,6 +26,9 @@ pub struct Requests {
     /// Calls by `METHOD kind operation status`; the status is `lost` where the answer was. Calls of the interface's
     /// unknown paths are counted as `METHOD - - status`.
     pub requests: BTreeMap<String, u64>,
+    /// The last `traceparent` of each `METHOD kind operation` that carried one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traceparents: BTreeMap<String, String>,
 }
 
 impl Requests {

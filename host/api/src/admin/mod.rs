@@ -33,7 +33,7 @@ use crate::exchange::{self, Exchange};
 pub use auth::{Role, TokenDigest, TokenDigestError};
 
 /// Settings of the interface.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Bounds of a request.
     pub limits: RequestLimits,
@@ -41,6 +41,8 @@ pub struct Options {
     pub tokens: Vec<TokenDigest>,
     /// Streams of events at a time; one more is answered with 503.
     pub watchers: usize,
+    /// Writes the metrics of `/metrics`; without it there are none.
+    pub metrics: Option<RenderMetrics>,
     /// Ends the streams of events, which would otherwise hold a shutdown up.
     pub shutdown: CancellationToken,
 }
@@ -51,6 +53,7 @@ impl Default for Options {
             limits: RequestLimits::default(),
             tokens: Vec::new(),
             watchers: 256,
+            metrics: None,
             shutdown: CancellationToken::new(),
         }
     }
@@ -62,13 +65,18 @@ struct Shared {
     limits: RequestLimits,
     watchers: Arc<Semaphore>,
     shutdown: CancellationToken,
+    metrics: Option<RenderMetrics>,
 }
+
+/// What writes all metrics in Prometheus' text form.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 type Admin = Arc<Shared>;
 
 /// The interface as a router. It needs the peer's address ([`crate::serve()`] gives it).
 pub fn router(engine: Arc<Engine>, options: Options) -> Router {
     let exchange = Exchange {
+        dialect: "admin",
         limits: options.limits,
         write_refusal: problem::write,
     };
@@ -78,6 +86,7 @@ pub fn router(engine: Arc<Engine>, options: Options) -> Router {
         limits: options.limits,
         watchers: Arc::new(Semaphore::new(options.watchers)),
         shutdown: options.shutdown,
+        metrics: options.metrics,
     });
     let v1 = Router::new()
         .route("/v1/vims", get(accounts::list).post(accounts::add))
@@ -106,6 +115,7 @@ pub fn router(engine: Arc<Engine>, options: Options) -> Router {
             get(events::watch),
         )
         .route("/v1/actions", get(actions::list))
+        .route("/metrics", get(health::metrics))
         .fallback(problem::no_such_path)
         .layer(from_fn_with_state(gate, auth::authorise))
         .with_state(shared.clone());
@@ -114,6 +124,29 @@ pub fn router(engine: Arc<Engine>, options: Options) -> Router {
         .route("/readyz", get(health::ready))
         .with_state(shared)
         .merge(v1)
+        .layer(from_fn(problem::no_store))
+        .layer(from_fn_with_state(exchange, exchange::serve))
+}
+
+/// Probes and metrics alone, for whoever reaches the listener.
+pub fn probes(engine: Arc<Engine>, options: Options) -> Router {
+    let exchange = Exchange {
+        dialect: "probes",
+        limits: options.limits,
+        write_refusal: problem::write,
+    };
+    let shared: Admin = Arc::new(Shared {
+        engine,
+        limits: options.limits,
+        watchers: Arc::new(Semaphore::new(0)),
+        shutdown: options.shutdown,
+        metrics: options.metrics,
+    });
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .with_state(shared)
         .layer(from_fn(problem::no_store))
         .layer(from_fn_with_state(exchange, exchange::serve))
 }

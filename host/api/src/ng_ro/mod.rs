@@ -62,6 +62,7 @@ struct NgRo {
 /// The interface as a router. It needs the peer's address ([`crate::serve()`] gives it).
 pub fn router(engine: Arc<Engine>, options: Options) -> Router {
     let exchange = Exchange {
+        dialect: "ng-ro",
         limits: options.limits,
         write_refusal: answer::refusal,
     };

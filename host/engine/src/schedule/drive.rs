@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Map;
+use tracing::{Instrument as _, Span};
 use vimhost_connector::{ElementKind, Error as CallError};
 use vimhost_model::{JournalEntry, Resource, ResourceId, Task, TaskAction, TaskId};
 use vimhost_store::{Claim, Error as StoreError};
@@ -357,6 +358,8 @@ impl Scheduler {
             () = self.stopping.cancelled() => return None,
             permit = account.calls.acquire() => permit,
         };
+        let step = resource.tasks.iter().find(|other| other.id == task);
+        let span = step.map_or_else(Span::none, |task| self.open_actions.step_span(task));
         let made = call::make(
             &self.store,
             &self.clock,
@@ -366,6 +369,7 @@ impl Scheduler {
             &task,
             request,
         )
+        .instrument(span)
         .await;
         drop(permit);
         Some(Next {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use vimhost_connector::{ElementKind, Error as CallError, Observed};
 use vimhost_model::{Item, ResourceId, VimId};
+use vimhost_telemetry::metric;
 
 use super::Scheduler;
 use super::account::{Account, Due};
@@ -86,7 +87,11 @@ impl Scheduler {
         let opened = account.open(&*self.store, &*self.connectors, &self.keys).await?;
         let mut cursor = None;
         for _ in 0..MAX_PAGES {
-            let observed = opened.connector.observe(kind, &ids, cursor.take()).await?;
+            let observed = counted(
+                kind,
+                ids.len(),
+                opened.connector.observe(kind, &ids, cursor.take()).await,
+            )?;
             let more = observed.more && observed.cursor.is_some();
             cursor = self.spread(observed, |id| wanted.remove(id).unwrap_or_default());
             if !more {
@@ -211,11 +216,8 @@ impl Scheduler {
             .await
             .map_err(|error| error.message)?;
         for _ in 0..MAX_PAGES {
-            let observed = opened
-                .connector
-                .observe(kind, ids, cursor.take())
-                .await
-                .map_err(|error| error.message)?;
+            let observed = opened.connector.observe(kind, ids, cursor.take()).await;
+            let observed = counted(kind, ids.len(), observed).map_err(|error| error.message)?;
             let more = observed.more && observed.cursor.is_some();
             cursor = self.spread(observed, |id| owners.get(id).cloned().unwrap_or_default());
             if !more {
@@ -224,6 +226,16 @@ impl Scheduler {
         }
         Ok(cursor)
     }
+}
+
+/// Counts an observation of so many elements.
+fn counted(kind: ElementKind, elements: usize, observed: Result<Observed, CallError>) -> Result<Observed, CallError> {
+    let kind = kind.as_str();
+    let outcome = if observed.is_ok() { "ok" } else { "failed" };
+    metric::POLLER_OBSERVATIONS.counter(&[kind, outcome]).increment(1);
+    let elements = u64::try_from(elements).unwrap_or(u64::MAX);
+    metric::POLLER_ELEMENTS.counter(&[kind]).increment(elements);
+    observed
 }
 
 /// An incremental view of the idle elements of a kind.

@@ -27,8 +27,10 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tracing::{Instrument as _, Span};
 use vimhost_connector::AnswerCredential;
 use vimhost_model::{Origin, VimAccount};
+use vimhost_telemetry::trace;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::Limits;
@@ -102,10 +104,13 @@ impl WasiHttpHooks for Egress {
         _done: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Answer, Error>> + Send> {
         let egress = self.clone();
-        Box::new(async move {
-            let answer = egress.send(request, options.unwrap_or_default()).await?;
+        let span = span_of(&request);
+        let sending = async move {
+            let answer = egress.send(request, options.unwrap_or_default()).await;
+            let answer = answer.inspect_err(|code| mark_failed(&Span::current(), code))?;
             Ok((answer, Box::new(async { Ok(()) }) as Box<dyn Future<Output = _> + Send>))
-        })
+        };
+        Box::new(sending.instrument(span))
     }
 }
 
@@ -124,6 +129,9 @@ impl Egress {
             let account = self.account.as_ref().map_or("", |account| account.id());
             tracing::debug!(account, request = what, reason, "request refused");
             self.shared.refuse(format!("{what}: {reason}"));
+            if let Some(account) = &self.account {
+                account.metrics().refused(&code);
+            }
             code
         };
         let Some(account) = &self.account else {
@@ -139,7 +147,8 @@ impl Egress {
                 format!("limit of {limit} open requests exceeded"),
             ))
         })?;
-        let request = self.prepare(account, &origin, request).await.map_err(refused)?;
+        let mut request = self.prepare(account, &origin, request).await.map_err(refused)?;
+        trace::hand_on(&Span::current(), request.headers_mut());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let target = Target {
             method: &method,
@@ -268,10 +277,14 @@ impl Egress {
         let remaining = self.remaining(account);
         let wait = smaller(self.limits.first_byte, options.first_byte_timeout).min(remaining);
         self.shared.sent();
+        let begun = Instant::now();
         let sending = CONNECT_LIMIT.scope(connect, account.client().0.request(request));
         match tokio::time::timeout(wait, sending).await {
             Ok(Ok(answer)) => {
                 self.shared.settled();
+                let status = answer.status().as_u16();
+                account.metrics().requested(Some(status), begun.elapsed());
+                Span::current().record("http.response.status_code", status);
                 tracing::trace!(
                     account = account.id(),
                     request = what,
@@ -281,11 +294,13 @@ impl Egress {
                 Ok(answer)
             }
             Ok(Err(error)) => {
+                account.metrics().requested(None, begun.elapsed());
                 if failure::was_never_sent(&error) {
                     self.shared.settled();
                 }
                 let (code, text) = failure::of_request(&error);
                 if matches!(code, Error::DestinationIpProhibited) {
+                    account.metrics().refused(&code);
                     self.shared.refuse(format!("{what}: {text}"));
                 } else {
                     self.shared.failed(format!("{what}: {text}"));
@@ -293,6 +308,7 @@ impl Egress {
                 Err(code)
             }
             Err(_) => {
+                account.metrics().requested(None, begun.elapsed());
                 self.shared.failed(format!("{what}: no answer within {wait:?}"));
                 Err(Error::ConnectionReadTimeout)
             }
@@ -334,6 +350,35 @@ impl Egress {
         }
         Ok(())
     }
+}
+
+/// The span of a request, in the words of OpenTelemetry. Taken while the guest asks, since what follows is a task of its own.
+fn span_of(request: &Request<WasiBody>) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    let uri = request.uri();
+    tracing::debug_span!(
+        "http_client_request",
+        otel.name = %request.method(),
+        otel.kind = "client",
+        otel.status_code = tracing::field::Empty,
+        error.type = tracing::field::Empty,
+        http.request.method = %request.method(),
+        http.response.status_code = tracing::field::Empty,
+        server.address = uri.host(),
+        server.port = uri.port_u16(),
+        url.full = shown(uri),
+    )
+}
+
+/// Says in a span that there was no answer, or none the guest may see.
+fn mark_failed(span: &Span, code: &Error) {
+    span.record("otel.status_code", "ERROR");
+    // The code's name without what it holds, which the guest chose.
+    let name = format!("{code:?}");
+    let end = name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len());
+    span.record("error.type", name.get(..end).unwrap_or_default());
 }
 
 fn smaller(host: Duration, guest: Option<Duration>) -> Duration {

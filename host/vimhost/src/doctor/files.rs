@@ -1,0 +1,259 @@
+//! The data directory, the keys, the database, and the disk they are on.
+
+use std::fs::Metadata;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{Access, access, statvfs};
+use vimhost_engine::check_secrets;
+use vimhost_store::seal::{IfMissing, KeyRing};
+use vimhost_store_sqlite::{Inspection, inspect};
+
+use super::Check;
+
+/// Below this the store cannot even write its log (16 MiB) and a compiled connector.
+const LEAST_SPACE: u64 = 64 << 20;
+/// Thousands of VMs with their histories take some hundred megabytes.
+const ENOUGH_SPACE: u64 = 1 << 30;
+
+/// A file from the future, by more than clocks of one machine differ.
+const SKEW: Duration = Duration::from_secs(300);
+
+pub(super) fn checks(dir: &Path) -> Vec<Check> {
+    let data = match std::fs::metadata(dir) {
+        Ok(data) => data,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return vec![Check::ok(
+                "data directory",
+                format!("{} is made at the first start", dir.display()),
+            )];
+        }
+        Err(error) => {
+            let remedy = "run this as the user that runs the host";
+            return vec![Check::fail(
+                "data directory",
+                format!("{}: {error}", dir.display()),
+                remedy,
+            )];
+        }
+    };
+    let mut checks = vec![directory(dir, &data), space(dir)];
+    let database = dir.join("vimhost.db");
+    if !database.exists() {
+        checks.push(Check::ok("database", "is made at the first start"));
+        return checks;
+    }
+    checks.extend(written(&database));
+    match inspect(&database) {
+        Ok(seen) => {
+            checks.push(whole(&database, &seen));
+            checks.push(seal_key(&dir.join("seal.key"), &seen));
+        }
+        Err(error) => checks.push(Check::fail(
+            "database",
+            error_text(&error),
+            "run this as the user that runs the host; a file that is damaged is put back from a backup",
+        )),
+    }
+    checks
+}
+
+fn directory(dir: &Path, data: &Metadata) -> Check {
+    let name = "data directory";
+    if !data.is_dir() {
+        return Check::fail(
+            name,
+            format!("{} is no directory", dir.display()),
+            "give another --data-dir",
+        );
+    }
+    if access(dir, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        let seen = format!(
+            "{} belongs to user {} and cannot be written by this one",
+            dir.display(),
+            data.uid()
+        );
+        return Check::fail(name, seen, format!("run as that user, or `chown -R` {}", dir.display()));
+    }
+    let mode = data.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let seen = format!("{} has mode {mode:03o}: others may look into it", dir.display());
+        return Check::warn(name, seen, format!("chmod 700 {}", dir.display()));
+    }
+    Check::ok(name, dir.display().to_string())
+}
+
+fn space(dir: &Path) -> Check {
+    match statvfs(dir) {
+        Ok(disk) => space_left(disk.f_bavail.saturating_mul(disk.f_frsize)),
+        Err(error) => Check::warn("disk space", format!("cannot be asked for: {error}"), "look by `df`"),
+    }
+}
+
+fn space_left(bytes: u64) -> Check {
+    let name = "disk space";
+    let seen = format!("{} MiB left", bytes >> 20);
+    let remedy = "make room on the disk of the data directory";
+    match bytes {
+        0..LEAST_SPACE => Check::fail(name, seen, remedy),
+        LEAST_SPACE..ENOUGH_SPACE => Check::warn(name, seen, remedy),
+        _ => Check::ok(name, seen),
+    }
+}
+
+/// Whether the database was written in the future: then the clock was ahead, or is behind now.
+fn written(database: &Path) -> Option<Check> {
+    let modified = std::fs::metadata(database).and_then(|data| data.modified()).ok()?;
+    #[expect(clippy::disallowed_methods, reason = "the machine's own clock is what is checked")]
+    let ahead = modified.duration_since(SystemTime::now()).ok()?;
+    (ahead > SKEW).then(|| {
+        Check::fail(
+            "clock",
+            format!("the database was written {} s in the future", ahead.as_secs()),
+            "set the clock, by NTP for instance: times of actions and leases are judged by it",
+        )
+    })
+}
+
+fn whole(database: &Path, seen: &Inspection) -> Check {
+    let name = "database";
+    if let Some(first) = seen.faults.first() {
+        return Check::fail(
+            name,
+            format!("{} is damaged: {first}", database.display()),
+            "stop the host, keep a copy, and put a backup in its place",
+        );
+    }
+    let mode = std::fs::metadata(database).map_or(0o600, |data| data.permissions().mode() & 0o777);
+    if mode & 0o077 != 0 {
+        let seen = format!("{} has mode {mode:03o}: others may read it", database.display());
+        return Check::warn(name, seen, format!("chmod 600 {}", database.display()));
+    }
+    Check::ok(name, format!("whole, schema {} of {}", seen.schema, seen.known))
+}
+
+fn seal_key(path: &Path, seen: &Inspection) -> Check {
+    let name = "seal key";
+    let ring = match KeyRing::load(path, &[], IfMissing::Refuse) {
+        Ok(ring) => ring,
+        Err(error) => {
+            let remedy = format!(
+                "put the key of this database back at {} with mode 600; without it no stored credential opens",
+                path.display()
+            );
+            return Check::fail(name, error_text(&error), remedy);
+        }
+    };
+    let closed = seen.accounts.iter().find_map(|account| {
+        let error = check_secrets(account, &ring).err()?;
+        Some((account.target.to_string(), error))
+    });
+    match closed {
+        Some((target, error)) => Check::fail(
+            name,
+            format!("does not open the credentials of {target}: {error}"),
+            "put the key back they were sealed with, or enter the credentials anew",
+        ),
+        None => Check::ok(
+            name,
+            format!("opens the credentials of {} accounts", seen.accounts.len()),
+        ),
+    }
+}
+
+/// An error with its causes.
+fn error_text(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+    use vimhost_model::Secret;
+    use vimhost_store::Store as _;
+    use vimhost_store::seal::SealKey;
+    use vimhost_store_sqlite::{Options, SqliteStore};
+
+    fn verdicts(dir: &Path) -> Vec<(&'static str, Verdict)> {
+        checks(dir)
+            .into_iter()
+            .map(|check| (check.name, check.verdict))
+            .collect()
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// A data directory with a database of one account whose secret is sealed.
+    async fn installation(dir: &Path) {
+        set_mode(dir, 0o700);
+        let ring = KeyRing::load(&dir.join("seal.key"), &[], IfMissing::Create).unwrap();
+        let store = SqliteStore::open(dir.join("vimhost.db"), Options::default()).unwrap();
+        let mut account = vimhost_store::contract::sample::account("lab");
+        account.credentials.clear();
+        let context = format!("account:{}:password", account.target);
+        let sealed = ring.seal(&Secret::new("swordfish".to_owned()), &context).unwrap();
+        account.credentials.insert("password".to_owned(), sealed);
+        store.put_account(account, None).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_good_installation_has_no_complaint_and_each_fault_has_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        assert_eq!(checks(&dir.join("new"))[0].verdict, Verdict::Ok);
+        installation(dir).await;
+        let good = verdicts(dir);
+        assert!(
+            good.iter()
+                .all(|(name, verdict)| *verdict == Verdict::Ok || *name == "disk space"),
+            "{:#?}",
+            checks(dir)
+        );
+        let names: Vec<_> = good.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["data directory", "disk space", "database", "seal key"]);
+
+        let found = |name: &'static str, verdict| {
+            assert!(verdicts(dir).contains(&(name, verdict)), "{name}: {:#?}", checks(dir));
+        };
+        set_mode(dir, 0o755);
+        found("data directory", Verdict::Warn);
+        set_mode(dir, 0o700);
+        set_mode(&dir.join("vimhost.db"), 0o644);
+        found("database", Verdict::Warn);
+        set_mode(&dir.join("vimhost.db"), 0o600);
+
+        let key = dir.join("seal.key");
+        set_mode(&key, 0o644);
+        found("seal key", Verdict::Fail);
+        std::fs::remove_file(&key).unwrap();
+        found("seal key", Verdict::Fail);
+        SealKey::load(&key, IfMissing::Create).unwrap();
+        found("seal key", Verdict::Fail);
+
+        let future = SystemTime::UNIX_EPOCH + Duration::from_secs(20_000_000_000);
+        let file = std::fs::File::options()
+            .write(true)
+            .open(dir.join("vimhost.db"))
+            .unwrap();
+        file.set_modified(future).unwrap();
+        found("clock", Verdict::Fail);
+        std::fs::write(dir.join("vimhost.db"), "no database").unwrap();
+        found("database", Verdict::Fail);
+        let file = dir.join("seal.key");
+        assert_eq!(verdicts(&file)[0], ("data directory", Verdict::Fail));
+    }
+
+    #[test]
+    fn a_full_disk_fails_and_a_nearly_full_one_warns() {
+        let of = |bytes| space_left(bytes).verdict;
+        assert_eq!(
+            [of(1 << 20), of(1 << 29), of(1 << 40)],
+            [Verdict::Fail, Verdict::Warn, Verdict::Ok]
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! `vimhost check-config`: the settings in force, and what can be found wrong with them without starting.
+//!
+//! It touches nothing and opens no port: a host may be running with the very same settings.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use clap::ArgMatches;
+use serde_json::{Value, json};
+
+use super::{Given, Resolved, Settings, TABLE};
+use crate::cli::Global;
+use crate::output::{head, print, table};
+
+/// What was found about a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The setting.
+    pub key: &'static str,
+    /// The host would not start, or not as it was meant; otherwise it only may surprise.
+    pub fails: bool,
+    /// What is wrong and what mends it.
+    pub text: String,
+}
+
+fn fails(key: &'static str, text: String) -> Finding {
+    Finding { key, fails: true, text }
+}
+
+fn warns(key: &'static str, text: String) -> Finding {
+    Finding {
+        key,
+        fails: false,
+        text,
+    }
+}
+
+/// Shows and checks the settings. False when something is wrong.
+pub fn run(global: &Global, given: &Given, matches: &ArgMatches) -> anyhow::Result<bool> {
+    let (rows, problems) = match given.resolve(matches) {
+        Ok(resolved) => (shown(&resolved), findings(&resolved.settings)),
+        Err(problems) => {
+            let lines = problems.iter().map(|problem| fails("", problem.to_string()));
+            (vec![], lines.collect())
+        }
+    };
+    let good = !problems.iter().any(|finding| finding.fails);
+    let report = json!({
+        "ok": good,
+        "settings": rows.iter().map(described).collect::<Vec<_>>(),
+        "findings": problems.iter().map(|finding| {
+            json!({"key": finding.key, "level": level(finding), "text": finding.text})
+        }).collect::<Vec<_>>(),
+    });
+    print(global, &report, |_| text(&rows, &problems))?;
+    Ok(good)
+}
+
+/// A setting with all its names, for programs.
+fn described([key, value, source]: &[Value; 3]) -> Value {
+    let setting = TABLE.iter().find(|setting| *key == setting.key);
+    let environment = setting.map(|setting| {
+        std::iter::once(setting.env)
+            .chain(setting.common_env)
+            .collect::<Vec<_>>()
+    });
+    json!({
+        "key": key, "value": value, "source": source,
+        "flag": setting.map(|setting| format!("--{}", setting.flag)), "environment": environment,
+        "default": setting.map(|setting| setting.default),
+        "help": setting.map(|setting| setting.help.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")),
+    })
+}
+
+fn level(finding: &Finding) -> &'static str {
+    if finding.fails { "fail" } else { "warn" }
+}
+
+fn text(rows: &[[Value; 3]], problems: &[Finding]) -> String {
+    let cell = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let mut lines = vec![head(&["SETTING", "VALUE", "FROM"])];
+    lines.extend(rows.iter().map(|row| row.iter().map(cell).collect()));
+    let mut text = if rows.is_empty() { String::new() } else { table(&lines) };
+    for finding in problems {
+        let key = if finding.key.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", finding.key)
+        };
+        text.push_str(&format!("{} {key}{}\n", level(finding), finding.text));
+    }
+    if !problems.iter().any(|finding| finding.fails) {
+        text.push_str("the settings can be used\n");
+    }
+    text
+}
+
+/// Key, value and origin of each, those that are found out at start included.
+fn shown(resolved: &Resolved) -> Vec<[Value; 3]> {
+    resolved
+        .effective
+        .iter()
+        .map(|row| {
+            let found = match row.key {
+                "data-dir" => resolved.settings.data_dir().ok(),
+                "plugin-dir" => resolved.settings.plugin_dir().ok(),
+                _ => None,
+            };
+            let value = row.value.clone().or_else(|| found.map(|dir| dir.display().to_string()));
+            [json!(row.key), json!(value), json!(row.source.to_string())]
+        })
+        .collect()
+}
+
+/// What is wrong with settings that can each be read.
+pub fn findings(settings: &Settings) -> Vec<Finding> {
+    let mut found = vec![];
+    match settings.data_dir() {
+        Ok(dir) => found.extend(data_dir(&dir)),
+        Err(error) => found.push(fails("data-dir", format!("{error:#}"))),
+    }
+    match settings.plugin_dir() {
+        Ok(dir) => found.extend(plugin_dir(&dir)),
+        Err(error) => found.push(fails("plugin-dir", format!("{error:#}"))),
+    }
+    let mut listeners = vec![
+        ("ng-ro-listen", settings.ng_ro_listen),
+        ("admin-listen", settings.admin_listen),
+    ];
+    listeners.extend(settings.metrics_listen.map(|address| ("metrics-listen", address)));
+    for (index, (key, address)) in listeners.iter().enumerate() {
+        // Port 0 is another one each time.
+        let taken = listeners
+            .iter()
+            .take(index)
+            .find(|(_, other)| other == address && address.port() != 0);
+        if let Some((other, _)) = taken {
+            found.push(fails(key, format!("{address} is the address of {other} too")));
+        }
+    }
+    if !settings.ng_ro_listen.ip().is_loopback() && settings.ng_ro_sources.is_empty() {
+        let text = "nobody but loopback is served although it listens elsewhere; --ng-ro-source names who may connect";
+        found.push(warns("ng-ro-sources", text.to_owned()));
+    }
+    if let Some(range) = settings.ng_ro_sources.iter().find(|range| range.prefix_len() == 0) {
+        found.push(warns(
+            "ng-ro-sources",
+            format!("{range} lets everybody drive the host without credentials"),
+        ));
+    }
+    if !settings.admin_listen.ip().is_loopback() && settings.admin_tokens.is_empty() {
+        let text =
+            "without a token nobody but loopback is served although it listens elsewhere; --admin-token adds one";
+        found.push(warns("admin-tokens", text.to_owned()));
+    }
+    found
+}
+
+fn data_dir(dir: &Path) -> Option<Finding> {
+    match std::fs::metadata(dir) {
+        Ok(data) if !data.is_dir() => Some(fails("data-dir", format!("{} is no directory", dir.display()))),
+        Ok(data) if data.permissions().mode() & 0o077 != 0 => Some(warns(
+            "data-dir",
+            format!(
+                "{} has mode {:03o}, so others may look into it; `chmod 700 {}` mends it",
+                dir.display(),
+                data.permissions().mode() & 0o777,
+                dir.display()
+            ),
+        )),
+        Ok(_) => None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let above = dir.ancestors().skip(1).find(|above| above.exists());
+            let writable = above.is_some_and(|above| {
+                rustix::fs::access(above, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+            });
+            let text = format!("{} does not exist and cannot be made by this user", dir.display());
+            (!writable).then(|| fails("data-dir", text))
+        }
+        Err(error) => Some(fails("data-dir", format!("cannot look at {}: {error}", dir.display()))),
+    }
+}
+
+fn plugin_dir(dir: &Path) -> Option<Finding> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => return Some(fails("plugin-dir", format!("cannot read {}: {error}", dir.display()))),
+    };
+    let is_component = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|end| end == "wasm");
+    let any = entries.flatten().any(is_component);
+    (!any).then(|| {
+        let text = format!(
+            "no connector (*.wasm) in {}: build them with `cargo xtask plugins`",
+            dir.display()
+        );
+        fails("plugin-dir", text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args as _, Command, FromArgMatches as _};
+
+    fn found(arguments: &[&str]) -> Vec<(&'static str, bool)> {
+        let matches = Given::augment_args(Command::new("serve"))
+            .try_get_matches_from([&["serve"], arguments].concat())
+            .unwrap();
+        let given = Given::from_arg_matches(&matches).unwrap();
+        let resolved = given.resolve(&matches).unwrap();
+        findings(&resolved.settings)
+            .into_iter()
+            .map(|finding| (finding.key, finding.fails))
+            .collect()
+    }
+
+    #[test]
+    fn each_thing_that_can_be_seen_without_a_start_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::create_dir(path("plugins")).unwrap();
+        std::fs::create_dir(path("empty")).unwrap();
+        std::fs::write(path("plugins/x.wasm"), "").unwrap();
+        std::fs::write(path("file"), "").unwrap();
+        let (new, plugins) = (path("new/data"), path("plugins"));
+        let good = ["--data-dir", &new, "--plugin-dir", &plugins];
+        assert_eq!(found(&good), []);
+        let with = |more: &[&str]| found(&[&good, more].concat());
+        assert_eq!(with(&["--admin-listen", "127.0.0.1:9090"]), [("admin-listen", true)]);
+        assert_eq!(
+            with(&["--metrics-listen", "127.0.0.1:9191"]),
+            [("metrics-listen", true)]
+        );
+        assert_eq!(with(&["--ng-ro-listen", "0.0.0.0:9090"]), [("ng-ro-sources", false)]);
+        assert_eq!(with(&["--ng-ro-source", "0.0.0.0/0"]), [("ng-ro-sources", false)]);
+        assert_eq!(with(&["--admin-listen", "0.0.0.0:9191"]), [("admin-tokens", false)]);
+
+        let (file, empty, nothing) = (path("file"), path("empty"), path("nothing"));
+        assert_eq!(
+            found(&["--data-dir", &file, "--plugin-dir", &plugins]),
+            [("data-dir", true)]
+        );
+        assert_eq!(
+            found(&["--data-dir", &new, "--plugin-dir", &empty]),
+            [("plugin-dir", true)]
+        );
+        assert_eq!(
+            found(&["--data-dir", &new, "--plugin-dir", &nothing]),
+            [("plugin-dir", true)]
+        );
+        std::fs::set_permissions(&empty, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(
+            found(&["--data-dir", &empty, "--plugin-dir", &plugins]),
+            [("data-dir", false)]
+        );
+    }
+}

@@ -1,0 +1,388 @@
+//! What the host is told: by flags, environment, a file, and defaults; the earlier of these wins.
+//!
+//! Every setting is one row of the table below, which makes the flag, the name in the environment, the key of the file, the
+//! default, the help text and the row in `docs/configuration.md` (a test compares them). A value is read by the same function
+//! wherever it stands.
+
+mod check;
+mod file;
+mod value;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use vimhost_api::admin::TokenDigest;
+use vimhost_model::AddressRange;
+
+pub use check::{findings, run as check_config};
+use file::{File, Problem};
+pub use value::{HttpUrl, LogFilter, Value};
+
+/// One row of the table, for documentation and checks.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Key in the file.
+    pub key: &'static str,
+    /// Flag, without dashes.
+    pub flag: &'static str,
+    /// Name in the environment.
+    pub env: &'static str,
+    /// A name in the environment that other programs honour too; ours wins.
+    pub common_env: Option<&'static str>,
+    /// Default as text.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static [&'static str],
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// The environment, by which name.
+    Environment(&'static str),
+    /// The file, at which place.
+    File(String),
+    /// Nobody said anything.
+    Default,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::File(place) => f.write_str(place),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A setting as it is in force.
+#[derive(Debug, Clone)]
+pub struct Effective {
+    /// Key in the file.
+    pub key: &'static str,
+    /// Its value as it may be shown; none when it is not set.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// All settings, and where each comes from.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// What is in force.
+    pub settings: Settings,
+    /// The same as texts with their origins, in the table's order.
+    pub effective: Vec<Effective>,
+}
+
+macro_rules! settings {
+    ($(
+        $(#[doc = $help:literal])+
+        $field:ident: $kind:ident $type:ty, $key:literal, $flag:literal, $env:literal $(or $common:literal)?, $place:literal, $default:literal;
+    )*) => {
+        /// Settings of the host on the command line and in the environment.
+        #[derive(Debug, Default, clap::Args)]
+        pub struct Given {
+            /// File with settings (YAML); flags and environment win over it.
+            #[arg(long, env = "VIMHOST_CONFIG", value_name = "FILE")]
+            pub config: Option<PathBuf>,
+            $(
+                #[arg(long = $flag, env = $env, value_name = $place, hide_env_values = true, help = help_text(&[$($help),+], $default),
+                      value_parser = <$type as Value>::read, num_args = settings!(@args $kind),
+                      value_delimiter = settings!(@delimiter $kind), require_equals = settings!(@switch $kind))]
+                #[arg(default_missing_value = settings!(@missing $kind))]
+                pub $field: settings!(@given $kind $type),
+            )*
+        }
+
+        /// Settings of the host as they are in force.
+        #[derive(Debug, Clone)]
+        pub struct Settings {
+            $( $(#[doc = $help])+ pub $field: settings!(@held $kind $type), )*
+        }
+
+        /// The table.
+        pub const TABLE: &[Setting] = &[$(Setting {
+            key: $key,
+            flag: $flag,
+            env: $env,
+            common_env: settings!(@common $($common)?),
+            default: $default,
+            help: &[$($help),+],
+        }),*];
+
+        impl Given {
+            fn look(&self, look: &mut Look<'_>) -> Option<Settings> {
+                $(
+                    let places = Places { id: stringify!($field), key: $key, env: $env, common_env: settings!(@common $($common)?) };
+                    let $field = settings!(@look $kind look, self.$field, places, $default);
+                )*
+                Some(Settings { $($field: $field?,)* })
+            }
+        }
+    };
+    (@given list $type:ty) => { Option<Vec<$type>> };
+    (@given $kind:ident $type:ty) => { Option<$type> };
+    (@held list $type:ty) => { Vec<$type> };
+    (@held optional $type:ty) => { Option<$type> };
+    (@held $kind:ident $type:ty) => { $type };
+    (@args switch) => { 0..=1 };
+    (@args $kind:ident) => { 1 };
+    (@delimiter list) => { Some(',') };
+    (@delimiter $kind:ident) => { None::<char> };
+    (@switch switch) => { true };
+    (@switch $kind:ident) => { false };
+    (@missing switch) => { Some("true") };
+    (@missing $kind:ident) => { None::<&str> };
+    (@common) => { None };
+    (@common $name:literal) => { Some($name) };
+    (@look list $look:ident, $given:expr, $places:ident, $default:literal) => {
+        $look.list($given.as_deref(), $places)
+    };
+    (@look optional $look:ident, $given:expr, $places:ident, $default:literal) => {
+        $look.optional($given.as_ref(), $places)
+    };
+    (@look $kind:ident $look:ident, $given:expr, $places:ident, $default:literal) => {
+        $look.value($given.as_ref(), $places, $default)
+    };
+}
+
+settings! {
+    /// Directory of the database, the keys and the compiled connectors; made when missing.
+    data_dir: optional PathBuf, "data-dir", "data-dir", "VIMHOST_DATA_DIR", "DIR", "`$XDG_STATE_HOME/vimhost`, else `~/.local/state/vimhost`";
+    /// Directory of the connectors (*.wasm).
+    plugin_dir: optional PathBuf, "plugin-dir", "plugin-dir", "VIMHOST_PLUGIN_DIR", "DIR", "`plugins` beside the binary or above it, else `/usr/lib/vimhost/plugins`";
+    /// Address of NG-RO's interface.
+    ng_ro_listen: value SocketAddr, "ng-ro-listen", "ng-ro-listen", "VIMHOST_NG_RO_LISTEN", "ADDRESS", "127.0.0.1:9090";
+    /// Who may use NG-RO's interface, which knows no credentials. Repeatable; loopback when none is given.
+    ng_ro_sources: list AddressRange, "ng-ro-sources", "ng-ro-source", "VIMHOST_NG_RO_SOURCES", "CIDR", "";
+    /// Address of the admin interface.
+    admin_listen: value SocketAddr, "admin-listen", "admin-listen", "VIMHOST_ADMIN_LISTEN", "ADDRESS", "127.0.0.1:9191";
+    /// Token of the admin interface as `admin:<SHA-256>` or `viewer:<SHA-256>`, hexadecimal. Repeatable; without one only
+    /// loopback is served.
+    admin_tokens: list TokenDigest, "admin-tokens", "admin-token", "VIMHOST_ADMIN_TOKENS", "ROLE:DIGEST", "";
+    /// Address that serves metrics and probes to whoever reaches it; without one they are on the admin interface only.
+    metrics_listen: optional SocketAddr, "metrics-listen", "metrics-listen", "VIMHOST_METRICS_LISTEN", "ADDRESS", "";
+    /// Connector calls in flight per account.
+    calls_per_account: value NonZeroUsize, "calls-per-account", "calls-per-account", "VIMHOST_CALLS_PER_ACCOUNT", "N", "32";
+    /// How often idle elements are observed, in seconds; 0 never.
+    idle_period: value u64, "idle-period", "idle-period", "VIMHOST_IDLE_PERIOD", "SECONDS", "60";
+    /// Which lines are logged, by target and level: `info,vimhost_runtime=debug`.
+    log: value LogFilter, "log", "log", "VIMHOST_LOG" or "RUST_LOG", "FILTER", "info";
+    /// Log lines as JSON.
+    log_json: switch bool, "log-json", "log-json", "VIMHOST_LOG_JSON", "BOOL", "false";
+    /// Collector that traces are sent to (OTLP over HTTP); without one there are none.
+    otlp_endpoint: optional HttpUrl, "otlp-endpoint", "otlp-endpoint", "VIMHOST_OTLP_ENDPOINT" or "OTEL_EXPORTER_OTLP_ENDPOINT", "URL", "";
+}
+
+/// The help of a flag: what the table says, and the default.
+fn help_text(lines: &[&str], default: &str) -> String {
+    let text: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+    let text = text.join(" ");
+    if default.is_empty() {
+        text
+    } else {
+        format!("{text} [default: {}]", default.replace('`', ""))
+    }
+}
+
+/// Where a setting may stand.
+struct Places {
+    /// Name of the argument.
+    id: &'static str,
+    key: &'static str,
+    env: &'static str,
+    common_env: Option<&'static str>,
+}
+
+/// The look for every setting in turn.
+struct Look<'a> {
+    matches: &'a ArgMatches,
+    environment: &'a dyn Fn(&str) -> Option<String>,
+    file: &'a File,
+    effective: Vec<Effective>,
+    problems: Vec<Problem>,
+}
+
+impl Look<'_> {
+    /// What was said about a setting, by the place that wins. None: nothing.
+    fn said<T: Value>(&mut self, given: Option<&[T]>, places: &Places) -> Option<(Vec<T>, Source)> {
+        if let Some(values) = given {
+            let source = match self.matches.value_source(places.id) {
+                Some(ValueSource::EnvVariable) => Source::Environment(places.env),
+                Some(_) | None => Source::Flag,
+            };
+            return Some((values.to_vec(), source));
+        }
+        let common = places
+            .common_env
+            .and_then(|name| Some((name, (self.environment)(name).filter(|text| !text.is_empty())?)));
+        let (texts, source, place) = match (common, self.file.entry(places.key)) {
+            (Some((name, text)), _) => (vec![text], Source::Environment(name), name.to_owned()),
+            (None, Some(entry)) => {
+                let place = self.file.place(entry.line);
+                let named = format!("{place}: {}", places.key);
+                (entry.values.clone(), Source::File(place), named)
+            }
+            (None, None) => return None,
+        };
+        let mut values = vec![];
+        for text in &texts {
+            match T::read(text) {
+                Ok(value) => values.push(value),
+                Err(what) => self.problems.push(Problem {
+                    place: place.clone(),
+                    what,
+                }),
+            }
+        }
+        Some((values, source))
+    }
+
+    fn one<T: Value>(&mut self, given: Option<&T>, places: &Places) -> Option<(T, Source)> {
+        let (mut values, source) = self.said(given.map(std::slice::from_ref), places)?;
+        if values.len() > 1 {
+            self.problems.push(Problem {
+                place: format!("{source}: {}", places.key),
+                what: "it has one value, not a list".to_owned(),
+            });
+        }
+        values.pop().map(|value| (value, source))
+    }
+
+    fn note(&mut self, places: &Places, value: Option<String>, source: Source) {
+        self.effective.push(Effective {
+            key: places.key,
+            value,
+            source,
+        });
+    }
+
+    fn list<T: Value>(&mut self, given: Option<&[T]>, places: Places) -> Option<Vec<T>> {
+        let (values, source) = self.said(given, &places).unwrap_or((vec![], Source::Default));
+        let shown: Vec<String> = values.iter().map(Value::shown).collect();
+        self.note(&places, (!shown.is_empty()).then(|| shown.join(", ")), source);
+        Some(values)
+    }
+
+    #[expect(
+        clippy::option_option,
+        reason = "the outer one is whether all went well, the inner one the setting"
+    )]
+    fn optional<T: Value>(&mut self, given: Option<&T>, places: Places) -> Option<Option<T>> {
+        let said = self.one(given, &places);
+        let (value, source) = said.map_or((None, Source::Default), |(value, source)| (Some(value), source));
+        self.note(&places, value.as_ref().map(Value::shown), source);
+        Some(value)
+    }
+
+    fn value<T: Value>(&mut self, given: Option<&T>, places: Places, default: &str) -> Option<T> {
+        let (value, source) = match self.one(given, &places) {
+            Some((value, source)) => (value, source),
+            None => match T::read(default) {
+                Ok(value) => (value, Source::Default),
+                Err(what) => {
+                    self.problems.push(Problem {
+                        place: format!("default of {}", places.key),
+                        what,
+                    });
+                    return None;
+                }
+            },
+        };
+        self.note(&places, Some(value.shown()), source);
+        Some(value)
+    }
+}
+
+impl Given {
+    /// Puts flags, environment, file and defaults together.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn resolve(&self, matches: &ArgMatches) -> Result<Resolved, Vec<Problem>> {
+        self.resolve_with(matches, &|name| std::env::var(name).ok())
+    }
+
+    fn resolve_with(
+        &self,
+        matches: &ArgMatches,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Resolved, Vec<Problem>> {
+        let names: Vec<&str> = TABLE.iter().map(|setting| setting.key).collect();
+        let file = match &self.config {
+            Some(path) => File::read(path, &names)?,
+            None => File::default(),
+        };
+        let mut look = Look {
+            matches,
+            environment,
+            file: &file,
+            effective: vec![],
+            problems: vec![],
+        };
+        let settings = self.look(&mut look);
+        match settings {
+            Some(settings) if look.problems.is_empty() => Ok(Resolved {
+                settings,
+                effective: look.effective,
+            }),
+            Some(_) | None => Err(look.problems),
+        }
+    }
+}
+
+/// Problems as one error, a line each.
+pub fn refused(problems: &[Problem]) -> anyhow::Error {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!(
+        "{}\n`vimhost check-config` shows the settings in force",
+        lines.join("\n")
+    )
+}
+
+impl Settings {
+    /// The data directory: as told, else where programs of this user keep their state.
+    pub fn data_dir(&self) -> anyhow::Result<PathBuf> {
+        if let Some(dir) = &self.data_dir {
+            return Ok(dir.clone());
+        }
+        let base = std::env::var_os("XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")))
+            .context("neither XDG_STATE_HOME nor HOME is set: give --data-dir")?;
+        Ok(base.join("vimhost"))
+    }
+
+    /// The plugin directory: as told, else beside the binary, else where a package puts it.
+    pub fn plugin_dir(&self) -> anyhow::Result<PathBuf> {
+        if let Some(dir) = &self.plugin_dir {
+            if !dir.is_dir() {
+                bail!("plugin directory {} does not exist", dir.display());
+            }
+            return Ok(dir.clone());
+        }
+        let binary = std::env::current_exe().context("cannot find out where this binary is")?;
+        let beside = binary.parent().map(|dir| dir.join("plugins"));
+        let above = binary
+            .parent()
+            .and_then(|dir| dir.parent())
+            .map(|dir| dir.join("plugins"));
+        [beside, above, Some(PathBuf::from("/usr/lib/vimhost/plugins"))]
+            .into_iter()
+            .flatten()
+            .find(|dir| dir.is_dir())
+            .context("no plugin directory found: build the connectors with `cargo xtask plugins`, or give --plugin-dir")
+    }
+}
+
+#[cfg(test)]
+mod tests;
