@@ -99,7 +99,8 @@ macro_rules! settings {
                       value_parser = <$type as Value>::read, num_args = settings!(@args $kind),
                       value_delimiter = settings!(@delimiter $kind), require_equals = settings!(@switch $kind))]
                 #[arg(default_missing_value = settings!(@missing $kind))]
-                pub $field: settings!(@given $kind $type),
+                // Written out, since clap looks at the type as it stands. One value too many is a problem that is named later.
+                pub $field: Option<Vec<$type>>,
             )*
         }
 
@@ -129,8 +130,6 @@ macro_rules! settings {
             }
         }
     };
-    (@given list $type:ty) => { Option<Vec<$type>> };
-    (@given $kind:ident $type:ty) => { Option<$type> };
     (@held list $type:ty) => { Vec<$type> };
     (@held optional $type:ty) => { Option<$type> };
     (@held $kind:ident $type:ty) => { $type };
@@ -148,10 +147,10 @@ macro_rules! settings {
         $look.list($given.as_deref(), $places)
     };
     (@look optional $look:ident, $given:expr, $places:ident, $default:literal) => {
-        $look.optional($given.as_ref(), $places)
+        $look.optional($given.as_deref(), $places)
     };
     (@look $kind:ident $look:ident, $given:expr, $places:ident, $default:literal) => {
-        $look.value($given.as_ref(), $places, $default)
+        $look.value($given.as_deref(), $places, $default)
     };
 }
 
@@ -247,8 +246,8 @@ impl Look<'_> {
         Some((values, source))
     }
 
-    fn one<T: Value>(&mut self, given: Option<&T>, places: &Places) -> Option<(T, Source)> {
-        let (mut values, source) = self.said(given.map(std::slice::from_ref), places)?;
+    fn one<T: Value>(&mut self, given: Option<&[T]>, places: &Places) -> Option<(T, Source)> {
+        let (mut values, source) = self.said(given, places)?;
         if values.len() > 1 {
             self.problems.push(Problem {
                 place: format!("{source}: {}", places.key),
@@ -277,14 +276,14 @@ impl Look<'_> {
         clippy::option_option,
         reason = "the outer one is whether all went well, the inner one the setting"
     )]
-    fn optional<T: Value>(&mut self, given: Option<&T>, places: Places) -> Option<Option<T>> {
+    fn optional<T: Value>(&mut self, given: Option<&[T]>, places: Places) -> Option<Option<T>> {
         let said = self.one(given, &places);
         let (value, source) = said.map_or((None, Source::Default), |(value, source)| (Some(value), source));
         self.note(&places, value.as_ref().map(Value::shown), source);
         Some(value)
     }
 
-    fn value<T: Value>(&mut self, given: Option<&T>, places: Places, default: &str) -> Option<T> {
+    fn value<T: Value>(&mut self, given: Option<&[T]>, places: Places, default: &str) -> Option<T> {
         let (value, source) = match self.one(given, &places) {
             Some((value, source)) => (value, source),
             None => match T::read(default) {
