@@ -166,7 +166,9 @@ impl HttpClient for Sender {
             let body = Limited::new(body, LARGEST_ANSWER).collect().await?.to_bytes();
             Ok::<_, HttpError>(Response::from_parts(head, body))
         };
-        let sent = match self.runtime.spawn(tokio::time::timeout(SENDING, sending)).await {
+        // Inside of a task of the runtime, since a timer is the runtime's too.
+        let limited = async move { tokio::time::timeout(SENDING, sending).await };
+        let sent = match self.runtime.spawn(limited).await {
             Ok(Ok(sent)) => sent,
             Ok(Err(_)) => Err(format!("no answer within {SENDING:?}").into()),
             Err(error) => Err(error.into()),
