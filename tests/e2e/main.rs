@@ -11,8 +11,10 @@
 
 mod bad_input;
 mod canary;
+mod chaos;
 mod command_line;
 mod kill;
 mod lcm;
 mod misbehaviour;
+mod several_hosts;
 mod slow_deletion;

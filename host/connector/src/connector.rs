@@ -1,6 +1,7 @@
 //! The two traits the engine drives connectors through.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -257,6 +258,12 @@ pub trait Connectors: Send + Sync {
 
     /// Forgets what is kept for an account: connections, cache, handles. For edited and deleted accounts.
     async fn close(&self, target: &TargetId);
+
+    /// Until when requests may be sent for an account: the end of the lease on it, set anew at each heartbeat. By account and not
+    /// by connector, so that it is in force before the first connector is opened and survives an edited account. Shortly before
+    /// that time requests are refused, and at that time those that wait for an answer are broken off; such calls fail with
+    /// [`ErrorKind::Timeout`]. None: no lease is in use.
+    fn set_send_deadline(&self, target: &TargetId, until: Option<Instant>);
 
     /// Every plugin the host knows, usable or not.
     fn plugins(&self) -> Vec<PluginInfo>;

@@ -7,7 +7,7 @@ use vimhost_model::{ActionId, ActionKind, Collection, HostId, NsrId, Record, Rec
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
 
 use crate::plan::{self, Comparison, Plan};
-use crate::schedule::{Held, Scheduler};
+use crate::schedule::{Held, LeaseTerms, Scheduler};
 use crate::wanted::DeployRequest;
 use crate::{ActionReport, Clock, Error};
 
@@ -24,6 +24,8 @@ pub struct EngineConfig {
     pub calls_per_account: usize,
     /// How often idle elements are observed; none: never.
     pub idle_period: Option<std::time::Duration>,
+    /// How leases last where several hosts share the store; none where one has it.
+    pub leases: Option<LeaseTerms>,
 }
 
 /// Answer to an accepted request.
@@ -49,7 +51,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the engine: claims the accounts that have work and takes up what was not over.
+    /// Starts the engine: claims the accounts that no other host has and takes up what was not over.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -318,6 +320,23 @@ impl Engine {
             .forget_service(nsr)
             .await
             .map_err(|error| Error::of_store("forgetting a service", error))
+    }
+
+    /// Which host drives which account.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn leases(&self) -> Result<Vec<vimhost_store::Lease>, Error> {
+        self.store
+            .leases()
+            .await
+            .map_err(|error| Error::of_store("listing leases", error))
+    }
+
+    /// This host in leases.
+    #[must_use]
+    pub fn host(&self) -> &HostId {
+        self.schedule.host()
     }
 
     /// Targets this host drives, for health and status.

@@ -31,4 +31,5 @@ pub use clock::{Clock, SystemClock};
 pub use engine::{Accepted, Engine, EngineConfig};
 pub use error::Error;
 pub use report::{ActionReport, TaskReport};
+pub use schedule::LeaseTerms;
 pub use service::{SPEC_KEY, ServiceSpec, ServiceView};

@@ -49,6 +49,7 @@ impl Lab {
             host: "here".parse().unwrap(),
             calls_per_account: 4,
             idle_period: None,
+            leases: None,
         };
         let engine = Engine::start(
             config,

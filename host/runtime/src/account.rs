@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 use vimhost_connector::{AnswerCredential, LoadError};
 use vimhost_model::{TargetId, VimAccount};
 
@@ -21,8 +22,9 @@ use crate::imports::cache::Cache;
 use crate::imports::log::Bucket;
 use crate::plugin::Plugin;
 
-/// Until when this host may send for an account; none: no lease is in use.
-pub(crate) type Fence = Arc<Mutex<Option<Instant>>>;
+/// Until when this host may send for an account; none: no lease is in use. Requests under way watch it: a heartbeat lets them
+/// wait longer, and a lease that is given up ends them.
+pub(crate) type Fence = watch::Sender<Option<Instant>>;
 
 /// The state of one account with one plugin.
 pub(crate) struct AccountState {
@@ -126,8 +128,8 @@ impl AccountState {
         &self.answer_credentials
     }
 
-    pub(crate) fn fence(&self) -> Option<Instant> {
-        *self.fence.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn fence(&self) -> watch::Receiver<Option<Instant>> {
+        self.fence.subscribe()
     }
 }
 
@@ -175,7 +177,7 @@ impl Accounts {
         if let Some(state) = inner.states.get(&account.target).filter(|state| state.key == key) {
             return Ok(Arc::clone(state));
         }
-        let fence = Arc::clone(inner.fences.entry(account.target.clone()).or_default());
+        let fence = inner.fences.entry(account.target.clone()).or_default().clone();
         let state = Arc::new(AccountState::new(account, plugin, key, fence, limits)?);
         inner.states.insert(account.target.clone(), Arc::clone(&state));
         Ok(state)
@@ -186,8 +188,8 @@ impl Accounts {
     }
 
     pub(crate) fn set_fence(&self, target: &TargetId, until: Option<Instant>) {
-        let fence = Arc::clone(self.inner().fences.entry(target.clone()).or_default());
-        *fence.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        let mut inner = self.inner();
+        inner.fences.entry(target.clone()).or_default().send_replace(until);
     }
 
     fn digest(&self, account: &VimAccount) -> [u8; 32] {

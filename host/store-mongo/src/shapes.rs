@@ -92,6 +92,7 @@ shapes! {
         "_id": target, "$or": [{"host": null}, {"host": host}, {"expires_at": {"$lt": now}}],
     });
     lease_held(target: &str, fence: i64) => Query::of(LEASES, doc! {"_id": target, "fence": fence, "host": {"$ne": null}});
+    leases_of_host(host: &str) => Query::of(LEASES, doc! {"host": host}).sorted(doc! {"_id": 1});
     /// A lease per account: all of them are few.
     all_leases() => Query::of(LEASES, doc! {"_id": {"$gt": ""}}).sorted(doc! {"_id": 1});
 
@@ -239,6 +240,7 @@ pub(crate) fn indexes() -> Vec<(&'static str, Vec<IndexModel>)> {
                 index("pending", doc! {"pending.at": 1}, there("pending.at"), false),
             ],
         ),
+        (LEASES, vec![index("host", doc! {"host": 1, "_id": 1}, None, false)]),
         (
             DECISIONS,
             vec![index("outstanding", doc! {"todo": 1}, there("todo"), false)],

@@ -212,8 +212,8 @@ impl Store for MongoStore {
         Ok(self.core.claim(target, host, now, until).await?)
     }
 
-    async fn renew_claim(&self, claim: &Claim, until: Timestamp) -> Result<(), Error> {
-        Ok(self.core.renew(claim, until).await?)
+    async fn renew_claims(&self, host: &HostId, until: Timestamp) -> Result<Vec<Claim>, Error> {
+        Ok(self.core.renew(host, until).await?)
     }
 
     async fn release_claim(&self, claim: &Claim) -> Result<(), Error> {
@@ -370,6 +370,10 @@ impl Store for MongoStore {
 
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.core.hints.listen()
+    }
+
+    fn changes_of_others(&self) -> broadcast::Receiver<Change> {
+        self.core.hints.listen_to_others()
     }
 
     async fn installation(&self) -> Result<String, Error> {

@@ -33,7 +33,7 @@ statements! {
     LEASE_GET = "SELECT host, fence, expires_at FROM lease WHERE target = ?1";
     LEASE_PUT = "INSERT INTO lease(target, host, fence, expires_at) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT(target) DO UPDATE SET host = excluded.host, fence = excluded.fence, expires_at = excluded.expires_at";
-    LEASE_RENEW = "UPDATE lease SET expires_at = ?3 WHERE target = ?1 AND fence = ?2 AND host IS NOT NULL";
+    LEASE_RENEW = "UPDATE lease SET expires_at = ?2 WHERE host = ?1";
     LEASE_RELEASE = "UPDATE lease SET host = NULL WHERE target = ?1 AND fence = ?2";
     LEASE_HELD = "SELECT 1 FROM lease WHERE target = ?1 AND fence = ?2 AND host IS NOT NULL";
     LEASE_ALL = "SELECT target, host, fence, expires_at FROM lease WHERE host IS NOT NULL ORDER BY target";
@@ -145,6 +145,7 @@ mod tests {
     const SMALL_TABLES: &[(&str, &str)] = &[
         // A row per account.
         ("LEASE_ALL", "SCAN lease"),
+        ("LEASE_RENEW", "SCAN lease"),
     ];
 
     /// The steps of each statement's plan.

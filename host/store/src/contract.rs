@@ -79,6 +79,7 @@ macro_rules! store_contract_tests {
             a_claim_is_granted_to_one_host,
             an_ended_claim_is_taken_over_under_a_higher_number,
             a_claim_that_was_given_up_is_free,
+            a_host_renews_all_its_claims_at_once,
             writes_under_an_old_claim_are_refused,
         }
         records {

@@ -101,10 +101,31 @@ pub enum Command {
         /// One action of it.
         action: Option<String>,
     },
+    /// Which host drives which account.
+    #[command(subcommand)]
+    Lease(LeaseCommand),
+    /// Keys that seal secrets.
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// List the connectors the host knows.
     Plugins,
     /// Start a small VIM for tries and tests.
     MockVim(MockVimOptions),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LeaseCommand {
+    /// List them.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a seal key, for the hosts that are to share a database.
+    New {
+        /// Where; must not exist.
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,12 +7,14 @@
 
 mod cli;
 mod client;
+mod identity;
 mod mock_vim;
 mod output;
 mod progress;
 mod serve;
 mod service;
 mod settings;
+mod store;
 mod telemetry;
 mod vim;
 
@@ -60,6 +62,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Terminate { name, wait } => service::terminate(&global, &name, wait).await,
         Command::Remove { name } => service::remove(&global, &name).await,
         Command::Status { name, action } => service::status(&global, name.as_deref(), action.as_deref()).await,
+        Command::Lease(cli::LeaseCommand::List) => service::leases(&global).await,
+        Command::Keys(cli::KeysCommand::New { file }) => store::new_key(&file),
         Command::Plugins => service::plugins(&global).await,
     }
 }

@@ -227,3 +227,20 @@ pub async fn plugins(global: &Global) -> anyhow::Result<()> {
         table(&rows)
     })
 }
+
+/// Which host drives which account.
+pub async fn leases(global: &Global) -> anyhow::Result<()> {
+    let leases = Client::new(global)?.get("/v1/leases").await?;
+    print(global, &leases, |leases| {
+        let mut rows = vec![head(&["ACCOUNT", "HOST", "FENCE", "ENDS"])];
+        for lease in leases.get("items").unwrap_or(leases).as_array().into_iter().flatten() {
+            rows.push(vec![
+                text(lease, "target"),
+                text(lease, "host"),
+                text(lease, "fence"),
+                text(lease, "expires_at"),
+            ]);
+        }
+        table(&rows)
+    })
+}

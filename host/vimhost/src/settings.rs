@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use vimhost_model::Secret;
 
 /// Options of `vimhost serve`.
 #[derive(Debug, Args)]
@@ -57,6 +58,54 @@ pub struct ServeSettings {
     /// Log lines as JSON.
     #[arg(long, env = "VIMHOST_LOG_JSON")]
     pub log_json: bool,
+    #[command(flatten)]
+    pub store: StoreSettings,
+}
+
+/// Where the state is kept. Without a MongoDB it is one file in the data directory.
+#[derive(Debug, Args)]
+pub struct StoreSettings {
+    /// MongoDB instead of the file in the data directory (mongodb://…). A replica set may serve several hosts, a standalone serves one.
+    #[arg(
+        long,
+        env = "VIMHOST_MONGODB_URI",
+        hide_env_values = true,
+        value_name = "URI",
+        value_parser = secret
+    )]
+    pub mongodb_uri: Option<Secret>,
+    /// Its database.
+    #[arg(
+        long,
+        env = "VIMHOST_MONGODB_DATABASE",
+        default_value = "vimhost",
+        value_name = "NAME"
+    )]
+    pub mongodb_database: String,
+    /// Name of this host in leases and logs; the machine's name when absent.
+    #[arg(long, env = "VIMHOST_HOST_NAME", value_name = "NAME")]
+    pub host_name: Option<String>,
+    /// File of the key that seals secrets; seal.key in the data directory when absent. Hosts that share a database share the key.
+    #[arg(long, env = "VIMHOST_SEAL_KEY", value_name = "FILE")]
+    pub seal_key: Option<PathBuf>,
+}
+
+/// A secret on the command line.
+#[expect(clippy::unnecessary_wraps, reason = "clap takes a function that may fail")]
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+impl StoreSettings {
+    /// The name of this host.
+    pub fn host_name(&self) -> anyhow::Result<String> {
+        if let Some(name) = &self.host_name {
+            return Ok(name.clone());
+        }
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .context("cannot find out the name of this machine: give --host-name")?;
+        Ok(name.trim().to_owned())
+    }
 }
 
 impl ServeSettings {

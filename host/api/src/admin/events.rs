@@ -218,7 +218,7 @@ impl Watcher {
         match change {
             Change::Action(nsr, action) => *nsr == self.nsr && *action == self.action,
             Change::Forgotten(nsr) => *nsr == self.nsr,
-            Change::Resource(..) | Change::Account(_) => false,
+            Change::Resource(..) | Change::Account(_) | Change::Work(_) => false,
         }
     }
 }

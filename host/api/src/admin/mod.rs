@@ -12,6 +12,7 @@ mod auth;
 mod events;
 mod health;
 mod input;
+mod leases;
 mod output;
 mod problem;
 mod records;
@@ -87,6 +88,7 @@ pub fn router(engine: Arc<Engine>, options: Options) -> Router {
         )
         .route("/v1/vims/{id}/check", post(accounts::check))
         .route("/v1/plugins", get(accounts::plugins))
+        .route("/v1/leases", get(leases::list))
         .route(
             "/v1/records/{collection}/{id}",
             get(records::show).put(records::put).delete(records::remove),

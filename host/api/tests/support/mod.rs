@@ -53,6 +53,7 @@ impl Host {
             host: "test".parse().unwrap(),
             calls_per_account: 4,
             idle_period: None,
+            leases: None,
         };
         let keys = Arc::new(KeyRing::new(SealKey::from_bytes([7; 32])));
         let engine = Engine::start(config, Arc::new(store), vim.clone(), keys, Arc::new(SystemClock))

@@ -104,6 +104,9 @@ impl Connectors for StubVim {
 
     async fn close(&self, _target: &TargetId) {}
 
+    // It sends nothing.
+    fn set_send_deadline(&self, _target: &TargetId, _until: Option<std::time::Instant>) {}
+
     fn plugins(&self) -> Vec<PluginInfo> {
         let slot = CredentialSlot {
             name: "password".to_owned(),

@@ -67,6 +67,19 @@ pub enum Answer {
     Operated(Result<Step<Operated>, CallError>),
 }
 
+impl Answer {
+    /// Whether the call failed.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        match self {
+            Self::Found(found) => found.is_err(),
+            Self::Created(made) => made.is_err(),
+            Self::Deleted(gone) => gone.is_err(),
+            Self::Operated(operated) => operated.is_err(),
+        }
+    }
+}
+
 /// What the poller saw of an element.
 #[derive(Debug, Clone)]
 pub enum Sight {

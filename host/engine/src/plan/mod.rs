@@ -26,7 +26,7 @@ use serde::Serialize;
 use serde_json::Value;
 use vimhost_model::{
     ActionHeader, ActionId, ActionKind, Item, ItemRef, NsrId, Record, RecordChange, Resource, ResourceId, Revision,
-    TargetId, Timestamp,
+    TargetId, Task, Timestamp,
 };
 use vimhost_store::{ActionCommit, ResourceUpdate};
 
@@ -133,6 +133,8 @@ pub struct Plan {
     pub(crate) now: Timestamp,
     pub(crate) new_resources: Vec<Resource>,
     pub(crate) updates: Vec<ResourceUpdate>,
+    /// The account of each update.
+    pub(crate) update_targets: Vec<TargetId>,
     pub(crate) record_changes: Vec<RecordChange>,
     pub(crate) texts: Vec<(String, String)>,
 }
@@ -167,12 +169,11 @@ impl Plan {
         }
     }
 
-    /// The resources it gives tasks to, with their targets where they are new.
-    pub(crate) fn resources(&self) -> Vec<ResourceId> {
-        self.new_resources
-            .iter()
-            .map(|resource| resource.id.clone())
-            .chain(self.updates.iter().map(|update| update.resource.clone()))
-            .collect()
+    /// The resources it gives tasks to, with their accounts and the tasks.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = (&TargetId, &ResourceId, &[Task])> {
+        let new = self.new_resources.iter();
+        let updates = self.update_targets.iter().zip(&self.updates);
+        new.map(|resource| (&resource.target, &resource.id, resource.tasks.as_slice()))
+            .chain(updates.map(|(target, update)| (target, &update.resource, update.tasks.as_slice())))
     }
 }

@@ -1,0 +1,123 @@
+//! Opens the store that the settings name: the embedded one, or MongoDB where several hosts share the work.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use vimhost_engine::LeaseTerms;
+use vimhost_model::HostId;
+use vimhost_store::Store;
+use vimhost_store::seal::{IfMissing, KeyRing};
+use vimhost_store_mongo::{MongoStore, Topology};
+use vimhost_store_sqlite::SqliteStore;
+
+use crate::identity::Identity;
+use crate::settings::StoreSettings;
+
+/// The host of an embedded store: one per file, so its name need not tell hosts apart, and a restart keeps its claims.
+const LOCAL_HOST: &str = "local";
+
+/// A store, and what follows from its kind for the rest of the host.
+pub struct Opened {
+    pub store: Arc<dyn Store>,
+    /// This host in leases.
+    pub host: HostId,
+    /// How leases last; none where this host is the only one.
+    pub leases: Option<LeaseTerms>,
+    mongo: Option<Arc<MongoStore>>,
+    /// Kept for as long as the host runs.
+    _identity: Option<Identity>,
+    /// Nothing was ever sealed in it.
+    new: bool,
+}
+
+/// Opens the store.
+pub async fn open(settings: &StoreSettings, data_dir: &Path) -> anyhow::Result<Opened> {
+    match &settings.mongodb_uri {
+        Some(uri) => open_mongo(uri.expose(), settings, data_dir).await,
+        None => open_sqlite(&data_dir.join("vimhost.db")),
+    }
+}
+
+fn open_sqlite(database: &Path) -> anyhow::Result<Opened> {
+    let new = !database.exists();
+    let store = SqliteStore::open(database, vimhost_store_sqlite::Options::default())
+        .with_context(|| format!("cannot open the database {}", database.display()))?;
+    Ok(Opened {
+        store: Arc::new(store),
+        host: HostId::new(LOCAL_HOST)?,
+        leases: None,
+        mongo: None,
+        _identity: None,
+        new,
+    })
+}
+
+async fn open_mongo(uri: &str, settings: &StoreSettings, data_dir: &Path) -> anyhow::Result<Opened> {
+    let name = settings.host_name()?;
+    let database = &settings.mongodb_database;
+    let options = vimhost_store_mongo::Options::new(uri, database, HostId::new(&name).context("--host-name")?);
+    let store = MongoStore::open(options)
+        .await
+        .with_context(|| format!("cannot open the MongoDB database {database}"))?;
+    let accounts = store.accounts(None, 1).await.context("cannot read the accounts")?;
+    let mut identity = None;
+    let (host, leases) = match store.topology() {
+        Topology::ReplicaSet => {
+            let taken = Identity::take(data_dir, &name)?;
+            let host = taken.host.clone();
+            identity = Some(taken);
+            (host, Some(LeaseTerms::default()))
+        }
+        Topology::Standalone => (HostId::new(&name)?, None),
+    };
+    let store = Arc::new(store);
+    Ok(Opened {
+        store: store.clone(),
+        host,
+        leases,
+        mongo: Some(store),
+        _identity: identity,
+        new: accounts.entries.is_empty(),
+    })
+}
+
+impl Opened {
+    /// The keys that seal secrets.
+    ///
+    /// A missing key beside a database that was used is never made anew: it would open nothing in it. Where several hosts share a database
+    /// none makes one by itself: two that start together would make two.
+    pub fn keys(&self, path: &Path) -> anyhow::Result<KeyRing> {
+        if self.leases.is_some() && !path.exists() {
+            bail!(
+                "there is no seal key at {path}; every host of this database needs the same one: make it once with `vimhost keys new {path}` and \
+                 copy it to each host",
+                path = path.display()
+            );
+        }
+        let if_missing = if self.new {
+            IfMissing::Create
+        } else {
+            IfMissing::Refuse
+        };
+        KeyRing::load(path, &[], if_missing).with_context(|| format!("cannot use the seal key {}", path.display()))
+    }
+
+    /// Lets go of the store.
+    pub async fn close(&self) {
+        if let Some(mongo) = &self.mongo {
+            mongo.close().await;
+        }
+    }
+}
+
+/// Makes a seal key for the hosts of one database.
+pub fn new_key(path: &Path) -> anyhow::Result<()> {
+    if path.exists() {
+        bail!("{} exists; a seal key is never replaced, or nothing it sealed can be opened", path.display());
+    }
+    let keys = KeyRing::load(path, &[], IfMissing::Create)
+        .with_context(|| format!("cannot make the seal key {}", path.display()))?;
+    println!("key {} in {}", keys.current_id(), path.display());
+    Ok(())
+}
