@@ -64,11 +64,11 @@ async fn two_hosts(database: &str) -> (Host, Host, mock_vim::Server, Cluster) {
     let faults = json!({"latency_ms": 10, "build_delay_ms": 1500});
     let vim = start_vim(serde_json::from_value(faults).unwrap()).await.unwrap();
     let one = Host::start(&cluster.setup("one")).unwrap();
-    let two = Host::start(&cluster.setup("two")).unwrap();
     one.add_vim("mock", &vim.url()).await.unwrap();
     wait_until("a claim", Duration::from_secs(10), || async { Ok(driver(&one).await.is_some()) })
         .await
         .unwrap();
+    let two = Host::start(&cluster.setup("two")).unwrap();
     assert!(driver(&two).await.unwrap().starts_with("one-"));
     (one, two, vim, cluster)
 }
