@@ -12,6 +12,7 @@ mod failure;
 mod fill;
 pub(crate) mod needles;
 pub(crate) mod policy;
+pub(crate) mod resolve;
 mod tls;
 pub(crate) mod vault;
 
@@ -40,6 +41,7 @@ use body::Guarded;
 use dial::{CONNECT_LIMIT, Dial};
 use fill::Target;
 use policy::Policy;
+use resolve::Resolve;
 
 /// How long an unused connection is kept: common servers close theirs after 60 to 75 seconds.
 const IDLE: Duration = Duration::from_secs(55);
@@ -53,14 +55,19 @@ pub(crate) struct Client(Pool<HttpsConnector<Dial>, Full<Bytes>>);
 impl Client {
     /// # Errors
     /// When the account's TLS settings cannot be used.
-    pub(crate) fn new(account: &VimAccount, policy: &Arc<Policy>, limits: &Limits) -> Result<Self, String> {
+    pub(crate) fn new(
+        account: &VimAccount,
+        policy: &Arc<Policy>,
+        resolver: &Arc<dyn Resolve>,
+        limits: &Limits,
+    ) -> Result<Self, String> {
         let tls = tls::config(account.ca_certificates.as_deref(), account.insecure_tls)?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Dial::new(Arc::clone(policy), limits.connect));
+            .wrap_connector(Dial::new(Arc::clone(policy), Arc::clone(resolver), limits.connect));
         let pool = Pool::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
