@@ -540,10 +540,10 @@ fn wat(text: &str) -> Vec<u8> {
 }
 
 fn reason(state: PluginState) -> String {
-    match state {
-        PluginState::Failed(reason) => reason,
-        other => format!("{other:?}"),
+    if let PluginState::Failed(reason) = state {
+        return reason;
     }
+    format!("{state:?}")
 }
 
 type Times = Arc<Mutex<Vec<(Instant, Duration)>>>;
