@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use vimhost_connector::{Connectors, PluginInfo};
+use vimhost_connector::{Connectors, InstallError, PluginInfo};
 use vimhost_model::{ActionId, ActionKind, Collection, HostId, NsrId, Record, RecordId, TargetId};
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
 
@@ -67,14 +67,16 @@ impl Engine {
             .await
             .map_err(|error| Error::of_store("reading whose installation this is", error))?;
         let schedule = Scheduler::start(config, store.clone(), connectors.clone(), keys.clone(), clock.clone()).await?;
-        Ok(Arc::new(Self {
+        let engine = Arc::new(Self {
             store,
             connectors,
             keys,
             clock,
             schedule,
             installation,
-        }))
+        });
+        engine.resume_rotation();
+        Ok(engine)
     }
 
     /// Lets running calls end, at most until `patience` is over, and gives the accounts up. What is not over is taken up by
@@ -87,6 +89,22 @@ impl Engine {
     #[must_use]
     pub fn plugins(&self) -> Vec<PluginInfo> {
         self.connectors.plugins()
+    }
+
+    /// Keeps a component in the plugin directory and takes it up.
+    ///
+    /// # Errors
+    /// When it cannot be used; the one that serves then stays.
+    pub async fn install_plugin(&self, name: &str, component: Vec<u8>) -> Result<PluginInfo, InstallError> {
+        self.connectors.install(name, component).await
+    }
+
+    /// Takes up the file of a name in the plugin directory, or all that are new or changed.
+    ///
+    /// # Errors
+    /// When there is no such file, or it cannot be used.
+    pub async fn reload_plugins(&self, name: Option<&str>) -> Result<Vec<PluginInfo>, InstallError> {
+        self.connectors.reload(name).await
     }
 
     /// Hints of what changes from now on.
@@ -305,10 +323,12 @@ impl Engine {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<vimhost_model::ActionHeader>, Error> {
-        self.store
-            .actions(nsr, after, limit)
-            .await
-            .map_err(|error| Error::of_store("listing actions", error))
+        match self.store.actions(nsr, after, limit).await {
+            Err(vimhost_store::Error::Missing { .. }) if after.is_some() => Err(Error::BadRequest {
+                reason: "the cursor is none of this listing".to_owned(),
+            }),
+            other => other.map_err(|error| Error::of_store("listing actions", error)),
+        }
     }
 
     /// Forgets a service's tasks (NG-RO `DELETE deploy`). What may still exist in a VIM stays known. True when there was anything.

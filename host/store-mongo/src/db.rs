@@ -128,6 +128,17 @@ impl Db {
         self.call(false, find.into_future()).await
     }
 
+    /// The document of a query that `skipped` ones come before.
+    pub(crate) async fn nth(&self, query: Query, skipped: u64) -> Outcome<Option<Document>> {
+        let collection = self.collection(query.collection);
+        let find = collection
+            .find_one(query.filter)
+            .projection(query.projection)
+            .sort(query.sort.unwrap_or_default())
+            .skip(skipped);
+        self.call(false, find.into_future()).await
+    }
+
     /// The documents of a query, at most `limit`; 0: all of them.
     pub(crate) async fn all(&self, query: Query, limit: i64) -> Outcome<Vec<Document>> {
         let collection = self.collection(query.collection);

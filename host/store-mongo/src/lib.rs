@@ -63,6 +63,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod accounts;
 mod bson;
 mod commit;

@@ -53,7 +53,7 @@ pub(crate) fn unique() -> String {
 /// The store on MongoDB. Dropping it ends its tasks; [`MongoStore::close`] also lets a standalone go.
 #[derive(Debug)]
 pub struct MongoStore {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     topology: Topology,
     counters: Arc<Counters>,
     tasks: Vec<AbortHandle>,
@@ -155,7 +155,7 @@ async fn hold(core: Arc<Core>) {
     }
 }
 
-fn pair_of(document: &Document) -> KeyPair {
+pub(crate) fn pair_of(document: &Document) -> KeyPair {
     KeyPair {
         public_key: text_of(document, "public_key").to_owned(),
         private_key: SealedText(text_of(document, "private_key").to_owned()),

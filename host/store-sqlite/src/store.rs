@@ -31,7 +31,7 @@ use crate::{accounts, actions, forget, journal, leases, records, resources, sql}
 const HINTS: usize = 4096;
 
 /// What an operation without documents weighs in a batch: its row and its share of an index page.
-const SMALL: usize = 256;
+pub(crate) const SMALL: usize = 256;
 
 /// The embedded store. Dropping it finishes what is queued and lets the file go.
 pub struct SqliteStore {
@@ -73,7 +73,7 @@ impl SqliteStore {
         self.counters.read()
     }
 
-    async fn read<T, F>(&self, work: F) -> Result<T, Error>
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Outcome<T> + Send + 'static,
@@ -81,7 +81,7 @@ impl SqliteStore {
         self.readers.read(work).await
     }
 
-    async fn write<T, F>(&self, bytes: usize, work: F) -> Result<T, Error>
+    pub(crate) async fn write<T, F>(&self, bytes: usize, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Outcome<Done<T>> + Send + 'static,

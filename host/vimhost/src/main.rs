@@ -5,11 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod cli;
 mod client;
 mod identity;
 mod mock_vim;
 mod output;
+mod plugin;
+mod plugin_dir;
 mod progress;
 mod serve;
 mod service;
@@ -22,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, PluginCommand};
 
 /// Documents are read and written as many small pieces on several threads, which is what the C library's allocator is slow at.
 #[global_allocator]
@@ -63,7 +66,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Remove { name } => service::remove(&global, &name).await,
         Command::Status { name, action } => service::status(&global, name.as_deref(), action.as_deref()).await,
         Command::Lease(cli::LeaseCommand::List) => service::leases(&global).await,
-        Command::Keys(cli::KeysCommand::New { file }) => store::new_key(&file),
-        Command::Plugins => service::plugins(&global).await,
+        Command::Cancel { name, action } => service::cancel(&global, &name, &action).await,
+        Command::Token(command) => access::token(&global, command).await,
+        Command::Key(command) => access::key(&global, command).await,
+        Command::Audit(options) => access::audit(&global, options).await,
+        Command::Plugins => plugin::run(&global, PluginCommand::List).await,
+        Command::Plugin(command) => plugin::run(&global, command).await,
     }
 }

@@ -14,6 +14,7 @@ use vimhost_api::{RequestLimits, ServeOptions, SourceRanges, admin, ng_ro};
 use vimhost_engine::{Engine, EngineConfig, SystemClock};
 use vimhost_runtime::{HostKey, Runtime, RuntimeConfig};
 
+use crate::plugin_dir::PluginDir;
 use crate::settings::ServeSettings;
 use crate::{store, telemetry};
 
@@ -45,7 +46,8 @@ pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
         idle_period: (settings.idle_period > 0).then(|| Duration::from_secs(settings.idle_period)),
         leases: opened.leases,
     };
-    let engine = Engine::start(config, opened.store.clone(), runtime, keys, Arc::new(SystemClock))
+    let connectors = Arc::new(PluginDir::new(runtime, plugin_dir));
+    let engine = Engine::start(config, opened.store.clone(), connectors, keys, Arc::new(SystemClock))
         .await
         .context("cannot start the engine")?;
     let shutdown = CancellationToken::new();

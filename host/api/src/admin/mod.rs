@@ -4,26 +4,34 @@
 //! their revision as `ETag`, and changes honour `If-Match`. A request for work answers 202 with the place to look, and takes
 //! an `Idempotency-Key`, which becomes the id of the action.
 //!
-//! `auth` says who may do what: bearer tokens with a role, or nobody but loopback where none are configured.
+//! `auth` says who asks: bearer tokens, or nobody but loopback while there are none. `table` lists the endpoints, each with the least
+//! role that may ask for it; routes, the description (`openapi`) and the audit log (`audit`) follow from it.
 
 mod accounts;
 mod actions;
+mod audit;
 mod auth;
 mod events;
 mod health;
 mod input;
+mod keys;
 mod leases;
+mod openapi;
 mod output;
+mod plugins;
 mod problem;
 mod records;
 mod services;
+mod table;
+mod tokens;
 mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::get;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use vimhost_engine::Engine;
@@ -31,17 +39,23 @@ use vimhost_engine::Engine;
 use crate::RequestLimits;
 use crate::exchange::{self, Exchange};
 
-pub use auth::{Role, TokenDigest, TokenDigestError};
+pub use auth::{TokenDigest, TokenDigestError};
+pub use openapi::{endpoint_list, json as description};
+pub use vimhost_model::Role;
 
 /// Settings of the interface.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Bounds of a request.
     pub limits: RequestLimits,
-    /// Who may use it. Empty: loopback only, without a token, as administrator.
+    /// Who may use it, beside the tokens in the store. While there are neither: loopback only, without a token, as administrator.
     pub tokens: Vec<TokenDigest>,
     /// Streams of events at a time; one more is answered with 503.
     pub watchers: usize,
+    /// How many entries of the audit log are kept, and up to a thousand more until the next look.
+    pub audit_entries: usize,
+    /// Largest component that is taken by upload.
+    pub component_bytes: usize,
     /// Ends the streams of events, which would otherwise hold a shutdown up.
     pub shutdown: CancellationToken,
 }
@@ -52,6 +66,9 @@ impl Default for Options {
             limits: RequestLimits::default(),
             tokens: Vec::new(),
             watchers: 256,
+            audit_entries: 100_000,
+            // A connector in Rust has one or two megabytes, one in Python some forty.
+            component_bytes: 64 << 20,
             shutdown: CancellationToken::new(),
         }
     }
@@ -62,6 +79,10 @@ struct Shared {
     engine: Arc<Engine>,
     limits: RequestLimits,
     watchers: Arc<Semaphore>,
+    audit_entries: usize,
+    component_bytes: usize,
+    /// Requests that changed something since the start.
+    changes: AtomicU64,
     shutdown: CancellationToken,
 }
 
@@ -73,43 +94,19 @@ pub fn router(engine: Arc<Engine>, options: Options) -> Router {
         limits: options.limits,
         write_refusal: problem::write,
     };
-    let gate = Arc::new(auth::Gate::new(options.tokens));
+    let gate = Arc::new(auth::Gate::new(options.tokens, engine.clone()));
     let shared: Admin = Arc::new(Shared {
         engine,
         limits: options.limits,
         watchers: Arc::new(Semaphore::new(options.watchers)),
+        audit_entries: options.audit_entries,
+        component_bytes: options.component_bytes,
+        changes: AtomicU64::new(0),
         shutdown: options.shutdown,
     });
-    let v1 = Router::new()
-        .route("/v1/vims", get(accounts::list).post(accounts::add))
-        .route(
-            "/v1/vims/{id}",
-            get(accounts::show).patch(accounts::edit).delete(accounts::remove),
-        )
-        .route("/v1/vims/{id}/check", post(accounts::check))
-        .route("/v1/plugins", get(accounts::plugins))
-        .route("/v1/leases", get(leases::list))
-        .route(
-            "/v1/records/{collection}/{id}",
-            get(records::show).put(records::put).delete(records::remove),
-        )
-        .route("/v1/network-services", get(services::list))
-        .route(
-            "/v1/network-services/{name}",
-            get(services::show).put(services::put).delete(services::remove),
-        )
-        .route("/v1/network-services/{name}/plan", post(services::plan))
-        .route("/v1/network-services/{name}/deploy", post(services::deploy))
-        .route("/v1/network-services/{name}/terminate", post(services::terminate))
-        .route("/v1/network-services/{name}/actions", get(actions::of_service))
-        .route("/v1/network-services/{name}/actions/{action}", get(actions::show))
-        .route(
-            "/v1/network-services/{name}/actions/{action}/events",
-            get(events::watch),
-        )
-        .route("/v1/actions", get(actions::list))
+    let v1 = table::router(&shared)
         .fallback(problem::no_such_path)
-        .layer(from_fn_with_state(gate, auth::authorise))
+        .layer(from_fn_with_state(gate, auth::authenticate))
         .with_state(shared.clone());
     Router::new()
         .route("/livez", get(health::live))

@@ -75,6 +75,11 @@ impl Host {
         }
     }
 
+    /// Where the store is.
+    pub fn directory(&self) -> &std::path::Path {
+        self._directory.path()
+    }
+
     /// A request to the admin interface.
     pub fn admin(&self, method: Method, path: &str) -> RequestBuilder {
         self.client

@@ -41,6 +41,7 @@ use vimhost_connector::{
 };
 use vimhost_model::{IllegalMove, RecordChange, Resource, ResourceId, TaskId, Timestamp, VimId};
 
+pub(crate) use look::CANCELLED;
 pub use standing::{Creation, Standing};
 
 /// What happened.

@@ -24,6 +24,7 @@ mod texts;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use vimhost_model::{
     ActionHeader, ActionId, ActionKind, Item, ItemRef, NsrId, Record, RecordChange, Resource, ResourceId, Revision,
     TargetId, Task, Timestamp,
@@ -47,7 +48,7 @@ pub enum Comparison {
 }
 
 /// How a changed element can be brought to what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Remedy {
     /// By an operation on it.
@@ -57,7 +58,7 @@ pub enum Remedy {
 }
 
 /// What happens to one item on one target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "change")]
 pub enum Verb {
     /// It is made, or found.
@@ -76,10 +77,11 @@ pub enum Verb {
 }
 
 /// One line of a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Change {
     /// The item in the records.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub item: ItemRef,
     /// What it is.
     pub kind: Item,

@@ -144,6 +144,11 @@ impl Scheduler {
         &self.config.host
     }
 
+    /// Somebody has marked a task of a resource.
+    pub(crate) fn marked(self: &Arc<Self>, id: &ResourceId) {
+        self.changed(id);
+    }
+
     /// Targets this host drives.
     pub(crate) fn driven(&self) -> Vec<TargetId> {
         let accounts = lock(&self.accounts);

@@ -157,6 +157,7 @@ fn task(id: &str, action: TaskAction, case: &Case) -> Task {
         attempt: 0,
         not_before: None,
         accepted: false,
+        cancel_asked: false,
         connector_state: None,
     }
 }
