@@ -9,6 +9,7 @@
     reason = "what fails in a test's helper fails the test"
 )]
 
+mod access;
 mod bad_input;
 mod canary;
 mod chaos;

@@ -40,7 +40,7 @@ type Served = (Endpoint, MethodRouter<Admin>);
 macro_rules! endpoints {
     ($($role:ident $effect:ident $module:ident::$handler:ident;)+) => {
         #[derive(OpenApi)]
-        #[openapi(paths($($module::$handler),+), components(schemas(super::problem::Problem)))]
+        #[openapi(paths($($module::$handler),+), components(schemas(super::problem::Problem, super::plugins::PluginName)))]
         struct Described;
 
         fn served() -> Vec<Served> {

@@ -371,6 +371,13 @@ impl Scheduler {
             () = self.stopping.cancelled() => return None,
             good = hold.good() => if !good { return None },
         }
+        // Somebody may have cancelled the task, or planned anew, while it waited for its turn.
+        if lock(&self.state).take_change(&resource.id) {
+            return Some(Next {
+                event: Event::Look,
+                journal: Journal::Unknown,
+            });
+        }
         let lapses = hold.lapses();
         let made = call::make(
             &self.store,

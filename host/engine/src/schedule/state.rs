@@ -140,6 +140,13 @@ impl State {
         self.kept.get(&stored.id).is_some_and(kept)
     }
 
+    /// Whether somebody else has changed the document since this was asked or the round began; told once.
+    pub(super) fn take_change(&mut self, id: &ResourceId) -> bool {
+        self.live
+            .get_mut(id)
+            .is_some_and(|live| std::mem::take(&mut live.stale))
+    }
+
     /// Another host may drive the account.
     pub(super) fn forget_account(&mut self, target: &TargetId) {
         self.kept.retain(|_, resource| resource.target != *target);

@@ -1,5 +1,6 @@
 //! Facts about the machine, on a little VIM that does what the machine asks for.
 
+mod cancelling;
 mod holders;
 mod life;
 mod records;
