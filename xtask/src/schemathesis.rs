@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use sha2::{Digest, Sha256};
 
 use crate::workspace::{Workspace, cargo};
 
@@ -21,6 +22,9 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 /// Phases that make requests on their own. Stateful testing is left out: an account that it has made may rightly fail its check with
 /// 502, which is the VIM's error and not the host's.
 const PHASES: &str = "examples,coverage,fuzzing";
+
+/// Who asks: an administrator of the configuration, since tokens that are made on the way would shut loopback out.
+const TOKEN: &str = "schemathesis";
 
 /// Options of the run.
 #[derive(Debug, Args)]
@@ -77,6 +81,7 @@ fn against_host(workspace: &Workspace, program: &Path, work: &Path, arguments: &
         .arg("run")
         .arg(format!("{}/v1/openapi.json", host.admin))
         .args(["--url", &host.admin, "--checks", CHECKS, "--phases", PHASES])
+        .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
         .args(["--seed", &arguments.seed.to_string()])
         .args(["--max-examples", &arguments.examples.to_string()])
         .args([
@@ -122,6 +127,7 @@ impl Host {
         std::fs::create_dir_all(&own)?;
         std::fs::copy(plugins.join("mock.wasm"), own.join("mock.wasm"))?;
         let log = std::fs::File::create(work.join("host.log"))?;
+        let digest: String = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
         let mut child = Command::new(&binary)
             .arg("serve")
             .arg("--data-dir")
@@ -129,6 +135,8 @@ impl Host {
             .arg("--plugin-dir")
             .arg(own)
             .args(["--admin-listen", "127.0.0.1:0", "--ng-ro-listen", "127.0.0.1:0"])
+            .arg("--admin-token")
+            .arg(format!("admin:{digest}"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

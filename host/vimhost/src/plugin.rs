@@ -24,7 +24,7 @@ pub async fn run(global: &Global, command: PluginCommand) -> anyhow::Result<()> 
             let name = name.or(stem).context("the file has no name; give one by --name")?;
             let component = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let path = format!("/v1/plugins/{}", encode(&name));
-            let loaded = client.upload(&path, "application/wasm", component).await?;
+            let loaded = client.upload(&path, "application/octet-stream", component).await?;
             print(global, &loaded, |loaded| listing(&json!({"items": [loaded]})))
         }
         PluginCommand::Reload { name } => {

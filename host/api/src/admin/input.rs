@@ -19,8 +19,8 @@ const PAGE: usize = 100;
 /// Entries of a page at most: an action's header is some hundred bytes.
 const MAX_PAGE: usize = 1000;
 
-/// Bytes of a cursor: it holds ids at most.
-const MAX_CURSOR: usize = 4096;
+/// Bytes of a cursor: it holds an id at most, and encoded it has to fit the head of a request.
+const MAX_CURSOR: usize = 1200;
 
 /// Ids of the path.
 pub(super) struct Named<T>(pub T);
@@ -78,7 +78,7 @@ pub(super) struct Paging {
 #[into_params(parameter_in = Query)]
 pub(super) struct PagingParams {
     /// `next` of the page before; the first page without it.
-    #[param(max_length = 4096)]
+    #[param(max_length = 1200)]
     cursor: Option<String>,
     /// Entries of the page, at most 1000.
     #[param(minimum = 1, default = 100)]

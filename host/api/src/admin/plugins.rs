@@ -123,7 +123,7 @@ pub(super) async fn show(
 /// It is verified before it replaces the one of its name; calls that run end on that one.
 #[utoipa::path(put, path = "/v1/plugins/{name}", operation_id = "loadPlugin", tag = "plugins",
     params(("name" = PluginName, Path, description = "Name of its file without the ending")),
-    request_body(content = Component, content_type = "application/wasm"),
+    request_body(content = Component, content_type = "application/octet-stream"),
     responses((status = OK, description = "It serves", body = PluginInfo)))]
 pub(super) async fn load(
     State(admin): State<Admin>,
