@@ -211,8 +211,8 @@ fn action_text(action: &Value) -> String {
 pub async fn cancel(global: &Global, name: &str, action: &str) -> anyhow::Result<()> {
     let path = format!(
         "/v1/network-services/{}/actions/{}/cancel",
-        crate::client::encode(name),
-        crate::client::encode(action)
+        encode(name),
+        encode(action)
     );
     let told = Client::new(global)?.post(&path, serde_json::json!({})).await?;
     print(global, &told, |told| {
