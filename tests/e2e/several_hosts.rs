@@ -189,8 +189,8 @@ async fn a_standalone_refuses_a_second_host_and_a_replica_set_a_host_without_the
     drop(one);
     let uri = vimhost_mongod::shared(Kind::ReplicaSet).await.unwrap();
     let cluster = Cluster::new(&uri, &format!("keyless-{}", std::process::id())).unwrap();
-    let refused = serve(&cluster.setup("one"), &["--seal-key", "/nonexistent/seal.key"]);
-    assert!(refused.contains("vimhost keys new /nonexistent/seal.key"), "{refused}");
+    let refused = serve(&cluster.setup("one"), &["--seal-keys", "/nonexistent"]);
+    assert!(refused.contains("vimhost key new /nonexistent"), "{refused}");
     // Nor two with one data directory, which would have one name.
     let one = Host::start(&cluster.setup("one")).unwrap();
     let refused = serve(&cluster.setup("one"), &[]);

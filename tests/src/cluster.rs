@@ -27,8 +27,8 @@ impl Cluster {
             database: database.to_owned(),
         };
         let made = std::process::Command::new(binary()?)
-            .args(["keys", "new"])
-            .arg(cluster.seal_key())
+            .args(["key", "new"])
+            .arg(cluster.seal_keys())
             .output()
             .context("vimhost cannot be run")?;
         ensure!(
@@ -39,8 +39,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn seal_key(&self) -> PathBuf {
-        self.dir.path().join("seal.key")
+    fn seal_keys(&self) -> PathBuf {
+        self.dir.path().join("keys")
     }
 
     /// How one of the hosts is started.
@@ -52,8 +52,8 @@ impl Cluster {
             self.database.clone(),
             "--host-name".to_owned(),
             name.to_owned(),
-            "--seal-key".to_owned(),
-            self.seal_key().display().to_string(),
+            "--seal-keys".to_owned(),
+            self.seal_keys().display().to_string(),
         ];
         setup.environment = vec![("VIMHOST_MONGODB_URI".to_owned(), self.uri.clone())];
         setup

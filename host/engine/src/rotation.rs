@@ -104,6 +104,13 @@ impl Engine {
     /// # Errors
     /// When there is no such key, or files or store cannot be written. What was sealed anew stays so; asking again goes on.
     pub async fn rotate_keys(&self, to: Option<&str>) -> Result<Rotation, Error> {
+        if to.is_none() && self.schedule.shares_the_store() {
+            return Err(Error::Conflict {
+                reason: "several hosts share the store, and the others would not know a key that is made here: put the next key beside \
+                         seal.key on every host, as seal-<id>.key, restart them, and rotate to its id"
+                    .to_owned(),
+            });
+        }
         let key = self
             .keys
             .rotate(to)

@@ -73,6 +73,7 @@ pub async fn key(global: &Global, command: KeyCommand) -> anyhow::Result<()> {
             eprintln!("older keys stay until `vimhost key rm`; back up the key files of the host's data directory now");
             Ok(())
         }
+        KeyCommand::New { dir } => crate::store::new_key(&dir),
         KeyCommand::Rm { id } => {
             client.delete(&format!("/v1/keys/{}", encode(&id))).await?;
             eprintln!("seal key {id} is removed");

@@ -35,8 +35,7 @@ pub async fn run(settings: ServeSettings) -> anyhow::Result<()> {
     let ng_ro_listener = bind("NG-RO", settings.ng_ro_listen).await?;
     let admin_listener = bind("admin", settings.admin_listen).await?;
     let opened = store::open(&settings.store, &data_dir).await?;
-    let seal_key = settings.store.seal_key.clone();
-    let keys = Arc::new(opened.keys(&seal_key.unwrap_or_else(|| data_dir.join("seal.key")))?);
+    let keys = Arc::new(opened.keys(settings.store.seal_keys.as_deref().unwrap_or(&data_dir))?);
     let runtime = Runtime::new(RuntimeConfig::new(data_dir.join("images"), image_key(&data_dir)?))
         .context("cannot start the plugin runtime")?;
     load_plugins(&runtime, &plugin_dir).await?;

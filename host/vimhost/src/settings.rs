@@ -85,9 +85,9 @@ pub struct StoreSettings {
     /// Name of this host in leases and logs; the machine's name when absent.
     #[arg(long, env = "VIMHOST_HOST_NAME", value_name = "NAME")]
     pub host_name: Option<String>,
-    /// File of the key that seals secrets; seal.key in the data directory when absent. Hosts that share a database share the key.
-    #[arg(long, env = "VIMHOST_SEAL_KEY", value_name = "FILE")]
-    pub seal_key: Option<PathBuf>,
+    /// Directory of the keys that seal secrets; the data directory when absent. Hosts that share a database share the keys.
+    #[arg(long, env = "VIMHOST_SEAL_KEYS", value_name = "DIR")]
+    pub seal_keys: Option<PathBuf>,
 }
 
 /// A secret on the command line.

@@ -87,12 +87,12 @@ impl Opened {
     ///
     /// A missing key beside a database that was used is never made anew: it would open nothing in it. Where several hosts share a database
     /// none makes one by itself: two that start together would make two.
-    pub fn keys(&self, path: &Path) -> anyhow::Result<KeyRing> {
-        if self.leases.is_some() && !path.exists() {
+    pub fn keys(&self, dir: &Path) -> anyhow::Result<KeyRing> {
+        if self.leases.is_some() && !dir.join("seal.key").exists() {
             bail!(
-                "there is no seal key at {path}; every host of this database needs the same one: make it once with `vimhost keys new {path}` and \
+                "there is no seal.key in {dir}; every host of this database needs the same one: make it once with `vimhost key new {dir}`, and \
                  copy it to each host",
-                path = path.display()
+                dir = dir.display()
             );
         }
         let if_missing = if self.new {
@@ -100,7 +100,7 @@ impl Opened {
         } else {
             IfMissing::Refuse
         };
-        KeyRing::load(path, &[], if_missing).with_context(|| format!("cannot use the seal key {}", path.display()))
+        KeyRing::of_dir(dir, if_missing).with_context(|| format!("cannot use the seal keys in {}", dir.display()))
     }
 
     /// Lets go of the store.
@@ -111,13 +111,17 @@ impl Opened {
     }
 }
 
-/// Makes a seal key for the hosts of one database.
-pub fn new_key(path: &Path) -> anyhow::Result<()> {
-    if path.exists() {
-        bail!("{} exists; a seal key is never replaced, or nothing it sealed can be opened", path.display());
+/// Makes the first seal key in a directory.
+pub fn new_key(dir: &Path) -> anyhow::Result<()> {
+    if dir.join("seal.key").exists() {
+        bail!(
+            "{} has a seal.key; it is never replaced, or nothing it sealed can be opened",
+            dir.display()
+        );
     }
-    let keys = KeyRing::load(path, &[], IfMissing::Create)
-        .with_context(|| format!("cannot make the seal key {}", path.display()))?;
-    println!("key {} in {}", keys.current_id(), path.display());
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let keys = KeyRing::of_dir(dir, IfMissing::Create)
+        .with_context(|| format!("cannot make a seal key in {}", dir.display()))?;
+    println!("key {} is {}", keys.current_id(), dir.join("seal.key").display());
     Ok(())
 }

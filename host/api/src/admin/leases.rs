@@ -1,7 +1,10 @@
 //! Which host drives which account.
 
+#![expect(unused_qualifications, reason = "written by the macro that describes handlers")]
+
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 use vimhost_model::{HostId, TargetId, Timestamp};
 use vimhost_store::Lease;
 
@@ -14,7 +17,7 @@ use crate::time::rfc3339;
 const YEAR_10000: Timestamp = Timestamp(253_402_300_800_000);
 
 /// A lease.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct LeaseShown {
     target: TargetId,
     host: HostId,
@@ -26,6 +29,9 @@ pub(super) struct LeaseShown {
     expires_at: Option<String>,
 }
 
+/// List which host drives which account
+#[utoipa::path(get, path = "/v1/leases", operation_id = "listLeases", tag = "leases",
+    responses((status = OK, description = "A lease for each account that is driven", body = Listing<LeaseShown>)))]
 pub(super) async fn list(State(admin): State<Admin>) -> Result<Answer<Listing<LeaseShown>>, Failure> {
     let own = admin.engine.host();
     let leases = admin.engine.leases().await?;

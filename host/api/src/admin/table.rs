@@ -13,7 +13,7 @@ use utoipa::{OpenApi, Path as _};
 use vimhost_model::Role;
 
 use super::auth::Principal;
-use super::{Admin, accounts, actions, audit, events, keys, openapi, plugins, records, services, tokens};
+use super::{Admin, accounts, actions, audit, events, keys, leases, openapi, plugins, records, services, tokens};
 use crate::failure::Failure;
 
 /// Whether an endpoint changes anything; if so, its requests are in the audit log.
@@ -72,6 +72,7 @@ endpoints! {
     Viewer Reads plugins::show;
     Admin Changes plugins::load;
     Admin Changes plugins::reload;
+    Viewer Reads leases::list;
     Viewer Reads records::show;
     Operator Changes records::put;
     Operator Changes records::remove;

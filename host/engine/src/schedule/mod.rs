@@ -144,6 +144,11 @@ impl Scheduler {
         &self.config.host
     }
 
+    /// Whether other hosts may have the same store.
+    pub(crate) fn shares_the_store(&self) -> bool {
+        self.config.leases.is_some()
+    }
+
     /// Somebody has marked a task of a resource.
     pub(crate) fn marked(self: &Arc<Self>, id: &ResourceId) {
         self.changed(id);
