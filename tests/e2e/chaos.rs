@@ -85,11 +85,13 @@ impl Client {
     }
 }
 
-fn service(name: &str, vim: usize) -> Value {
+/// Each worker has a flavour of its own size: one that a service finds instead of making it is not held by that service, and may go
+/// with the service that made it.
+fn service(name: &str, vim: usize, worker: usize) -> Value {
     json!({
         "name": name, "vim": format!("vim{vim}"),
         "networks": {"mgmt": {"existing": "mgmt"}, "data": {"subnet": "10.9.0.0/24"}},
-        "flavours": {"small": {"vcpus": 1, "memory-mb": 512, "disk-gb": 5}},
+        "flavours": {"small": {"vcpus": 1, "memory-mb": 512 + worker, "disk-gb": 5}},
         "vms": {"vm": {"count": VMS, "image": "ubuntu18.04", "flavour": "small",
                        "interfaces": [{"network": "mgmt", "management": true}, {"network": "data"}],
                        "volumes": [{"name": "data", "size-gb": 1}]}},
@@ -101,7 +103,7 @@ async fn work(client: Client, worker: usize, over: Arc<AtomicBool>) -> usize {
     let mut rounds = 0;
     while !over.load(Ordering::Relaxed) {
         let name = format!("svc-{worker}-{rounds}");
-        let document = service(&name, worker % VIMS);
+        let document = service(&name, worker % VIMS, worker);
         let (status, body) = client
             .insist("PUT", &format!("/v1/network-services/{name}"), None, Some(document))
             .await;
@@ -120,7 +122,9 @@ fn twice(vim: &mock_vim::Server) -> Vec<String> {
     let mut count = |kind: &'static str, meta: &'_ Meta| {
         if let Some(token) = meta.token.as_deref().filter(|_| !meta.preset) {
             // The inventory is a copy that lives as long as this function.
-            *seen.entry((kind, Box::leak(token.to_owned().into_boxed_str()))).or_default() += 1;
+            *seen
+                .entry((kind, Box::leak(token.to_owned().into_boxed_str())))
+                .or_default() += 1;
         }
     };
     inventory.servers.iter().for_each(|item| count("server", &item.meta));
@@ -169,8 +173,16 @@ impl Hosts {
 async fn held(client: &Client, host: &str) -> BTreeSet<String> {
     let (_, leases) = client.insist("GET", "/v1/leases", None, None).await;
     let items = leases["items"].as_array().cloned().unwrap_or_default();
-    let own = |lease: &&Value| lease["host"].as_str().is_some_and(|held| held.starts_with(&format!("{host}-")));
-    items.iter().filter(own).map(|lease| lease["target"].to_string()).collect()
+    let own = |lease: &&Value| {
+        lease["host"]
+            .as_str()
+            .is_some_and(|held| held.starts_with(&format!("{host}-")))
+    };
+    items
+        .iter()
+        .filter(own)
+        .map(|lease| lease["target"].to_string())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

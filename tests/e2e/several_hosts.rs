@@ -23,7 +23,10 @@ fn service(name: &str, vms: usize) -> Value {
 /// Who drives the account, as a host sees it.
 async fn driver(host: &Host) -> Option<String> {
     let leases = host.admin_ok("GET", "/v1/leases", None).await.ok()?;
-    let of_mock = leases["items"].as_array()?.iter().find(|lease| lease["target"] == "vim:mock")?;
+    let of_mock = leases["items"]
+        .as_array()?
+        .iter()
+        .find(|lease| lease["target"] == "vim:mock")?;
     of_mock["host"].as_str().map(str::to_owned)
 }
 
@@ -65,9 +68,11 @@ async fn two_hosts(database: &str) -> (Host, Host, mock_vim::Server, Cluster) {
     let vim = start_vim(serde_json::from_value(faults).unwrap()).await.unwrap();
     let one = Host::start(&cluster.setup("one")).unwrap();
     one.add_vim("mock", &vim.url()).await.unwrap();
-    wait_until("a claim", Duration::from_secs(10), || async { Ok(driver(&one).await.is_some()) })
-        .await
-        .unwrap();
+    wait_until("a claim", Duration::from_secs(10), || async {
+        Ok(driver(&one).await.is_some())
+    })
+    .await
+    .unwrap();
     let two = Host::start(&cluster.setup("two")).unwrap();
     assert!(driver(&two).await.unwrap().starts_with("one-"));
     (one, two, vim, cluster)
@@ -76,7 +81,9 @@ async fn two_hosts(database: &str) -> (Host, Host, mock_vim::Server, Cluster) {
 #[tokio::test(flavor = "multi_thread")]
 async fn work_accepted_by_one_host_is_done_by_the_one_that_drives_the_account() {
     let (one, two, vim, _cluster) = two_hosts("accepted").await;
-    two.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 3))).await.unwrap();
+    two.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 3)))
+        .await
+        .unwrap();
     let begun = Instant::now();
     run(&two, "svc", "deploy", "up").await;
     done(&two, "svc", "up").await;
@@ -91,7 +98,9 @@ async fn work_accepted_by_one_host_is_done_by_the_one_that_drives_the_account() 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_a_host_dies_another_one_takes_its_accounts_over_and_finishes_the_work() {
     let (mut one, two, vim, _cluster) = two_hosts("dies").await;
-    two.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 5))).await.unwrap();
+    two.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 5)))
+        .await
+        .unwrap();
     let old = driver(&two).await.unwrap();
     run(&one, "svc", "deploy", "up").await;
     let died = Instant::now();
@@ -109,7 +118,9 @@ async fn when_a_host_dies_another_one_takes_its_accounts_over_and_finishes_the_w
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_told_to_stop_hands_its_accounts_over() {
     let (one, two, vim, _cluster) = two_hosts("stops").await;
-    two.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 5))).await.unwrap();
+    two.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 5)))
+        .await
+        .unwrap();
     let old = driver(&two).await.unwrap();
     run(&one, "svc", "deploy", "up").await;
     let told = Instant::now();
@@ -126,7 +137,9 @@ async fn a_host_that_is_told_to_stop_hands_its_accounts_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_was_paused_for_longer_than_its_lease_does_no_harm() {
     let (one, two, vim, _cluster) = two_hosts("paused").await;
-    two.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 10))).await.unwrap();
+    two.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 10)))
+        .await
+        .unwrap();
     let old = driver(&two).await.unwrap();
     run(&one, "svc", "deploy", "up").await;
     let paused = Instant::now();
@@ -156,7 +169,9 @@ async fn a_database_that_is_away_means_503_and_nothing_lost() {
         .unwrap();
     let host = Host::start(&cluster.setup("one")).unwrap();
     host.add_vim("mock", &vim.url()).await.unwrap();
-    host.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 10))).await.unwrap();
+    host.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 10)))
+        .await
+        .unwrap();
     run(&host, "svc", "deploy", "up").await;
     servers.kill(0).unwrap();
     let refused = host
@@ -185,7 +200,10 @@ async fn a_standalone_refuses_a_second_host_and_a_replica_set_a_host_without_the
     let cluster = Cluster::new(&uri, &format!("alone-{}", std::process::id())).unwrap();
     let one = Host::start(&cluster.setup("one")).unwrap();
     let refused = serve(&cluster.setup("two"), &[]);
-    assert!(refused.contains("in use by host one; several hosts need a replica set"), "{refused}");
+    assert!(
+        refused.contains("in use by host one; several hosts need a replica set"),
+        "{refused}"
+    );
     drop(one);
     let uri = vimhost_mongod::shared(Kind::ReplicaSet).await.unwrap();
     let cluster = Cluster::new(&uri, &format!("keyless-{}", std::process::id())).unwrap();
@@ -206,7 +224,13 @@ fn serve(setup: &vimhost_tests::Setup, more: &[&str]) -> String {
         arguments.drain(at..at + 2);
     }
     let output = std::process::Command::new(binary().unwrap())
-        .args(["serve", "--ng-ro-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args([
+            "serve",
+            "--ng-ro-listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+        ])
         .arg("--data-dir")
         .arg(&setup.data_dir)
         .arg("--plugin-dir")

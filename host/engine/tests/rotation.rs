@@ -39,6 +39,7 @@ async fn start(store: &Arc<dyn Store>, keys: &Arc<KeyRing>) -> Arc<Engine> {
         host: "here".parse().unwrap(),
         calls_per_account: 4,
         idle_period: None,
+        leases: None,
     };
     let vim = Arc::new(vim::Vim::default());
     Engine::start(config, store.clone(), vim, keys.clone(), Arc::new(SystemClock))

@@ -68,7 +68,8 @@ impl Identity {
         };
         file.rewind().with_context(what)?;
         file.set_len(0).with_context(what)?;
-        file.write_all(format!("{boot}\n{host}\n").as_bytes()).with_context(what)?;
+        file.write_all(format!("{boot}\n{host}\n").as_bytes())
+            .with_context(what)?;
         file.sync_all().with_context(what)?;
         Ok(Self { host, _lock: file })
     }

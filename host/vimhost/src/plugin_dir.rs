@@ -68,6 +68,10 @@ impl Connectors for PluginDir {
         self.runtime.close(target).await;
     }
 
+    fn set_send_deadline(&self, target: &TargetId, until: Option<std::time::Instant>) {
+        self.runtime.set_send_deadline(target, until);
+    }
+
     fn plugins(&self) -> Vec<PluginInfo> {
         self.runtime.plugins()
     }

@@ -95,11 +95,7 @@ impl Opened {
                 dir = dir.display()
             );
         }
-        let if_missing = if self.new {
-            IfMissing::Create
-        } else {
-            IfMissing::Refuse
-        };
+        let if_missing = if self.new { IfMissing::Create } else { IfMissing::Refuse };
         KeyRing::of_dir(dir, if_missing).with_context(|| format!("cannot use the seal keys in {}", dir.display()))
     }
 

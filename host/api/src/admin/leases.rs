@@ -1,7 +1,5 @@
 //! Which host drives which account.
 
-#![expect(unused_qualifications, reason = "written by the macro that describes handlers")]
-
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;

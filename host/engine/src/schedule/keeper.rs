@@ -295,8 +295,7 @@ impl Scheduler {
             self.want(&account.target);
             return;
         }
-        self.connectors
-            .set_send_deadline(&account.target, Some(Instant::now()));
+        self.connectors.set_send_deadline(&account.target, Some(Instant::now()));
         // When the calls of that time are over, an operator may have this host check the account.
         let (scheduler, account) = (self.clone(), account.clone());
         self.tasks.spawn(async move {
@@ -318,8 +317,7 @@ impl Scheduler {
         for account in accounts {
             let Some(hold) = account.hold() else { continue };
             if self.config.leases.is_some() && !account.is_idle() {
-                self.connectors
-                    .set_send_deadline(&account.target, Some(Instant::now()));
+                self.connectors.set_send_deadline(&account.target, Some(Instant::now()));
                 continue;
             }
             account.end_hold(&hold);
@@ -330,10 +328,7 @@ impl Scheduler {
     }
 
     /// Hears what other hosts write, until everything was given up.
-    pub(super) async fn hear_others(
-        self: Arc<Self>,
-        mut others: tokio::sync::broadcast::Receiver<Change>,
-    ) {
+    pub(super) async fn hear_others(self: Arc<Self>, mut others: tokio::sync::broadcast::Receiver<Change>) {
         loop {
             let change = tokio::select! {
                 () = self.released.cancelled() => return,

@@ -25,7 +25,10 @@ pub async fn a_claim_is_granted_to_one_host(subject: &mut dyn Subject) {
     assert!(is_fenced(
         &store.claim_account(&account, &two, minutes(1), minutes(9)).await
     ));
-    assert_eq!(store.renew_claims(&one, minutes(4)).await.unwrap(), std::slice::from_ref(&claim));
+    assert_eq!(
+        store.renew_claims(&one, minutes(4)).await.unwrap(),
+        std::slice::from_ref(&claim)
+    );
     assert!(is_fenced(
         &store.claim_account(&account, &two, minutes(3), minutes(9)).await
     ));
@@ -84,13 +87,27 @@ pub async fn a_host_renews_all_its_claims_at_once(subject: &mut dyn Subject) {
     let (one, two): (HostId, HostId) = (id("one"), id("two"));
     let mut own = Vec::new();
     for account in ["a", "b", "c"] {
-        own.push(store.claim_account(&target(account), &one, NOW, minutes(1)).await.unwrap());
+        own.push(
+            store
+                .claim_account(&target(account), &one, NOW, minutes(1))
+                .await
+                .unwrap(),
+        );
     }
     store.claim_account(&target("d"), &two, NOW, minutes(1)).await.unwrap();
-    let taken = store.claim_account(&target("b"), &two, minutes(2), minutes(3)).await.unwrap();
+    let taken = store
+        .claim_account(&target("b"), &two, minutes(2), minutes(3))
+        .await
+        .unwrap();
     own.remove(1);
     assert_eq!(store.renew_claims(&one, minutes(9)).await.unwrap(), own);
-    let ends: Vec<_> = store.leases().await.unwrap().iter().map(|lease| lease.expires_at).collect();
+    let ends: Vec<_> = store
+        .leases()
+        .await
+        .unwrap()
+        .iter()
+        .map(|lease| lease.expires_at)
+        .collect();
     assert_eq!(ends, [minutes(9), minutes(3), minutes(9), minutes(1)]);
     assert_eq!(store.leases().await.unwrap()[1].fence, taken.fence);
 }

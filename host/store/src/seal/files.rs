@@ -15,6 +15,7 @@ use super::{IfMissing, KeyError, KeyRing, SealKey, hex};
 
 const PRESENT: &str = "seal.key";
 const NEXT: &str = "seal.key.next";
+const KEEPING: &str = "seal.key.keeping";
 
 fn named(id: &str) -> String {
     format!("seal-{id}.key")
@@ -105,19 +106,21 @@ fn keep(home: &Path, name: &str, key: &SealKey) -> Result<(), KeyError> {
     if path.exists() && SealKey::load(&path, IfMissing::Refuse)?.id == key.id {
         return Ok(());
     }
-    write(&path, key)?;
-    sync(home).map_err(|source| KeyError::Create { path, source })
+    // By renaming: a half written key under this name would keep the host from starting.
+    let whole = home.join(KEEPING);
+    write(&whole, key)?;
+    let renamed = fs::rename(&whole, &path).and_then(|()| sync(home));
+    renamed.map_err(|source| KeyError::Create { path, source })
 }
 
 fn write(path: &PathBuf, key: &SealKey) -> Result<(), KeyError> {
     let write = || {
-        // What a crash has left half written is in nobody's use.
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
+        // What a crash has left half written is in nobody's use; it goes whole, because the mode is that of a new file only.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         file.write_all(Zeroizing::new(hex(key.bytes.iter())).as_bytes())?;
         file.write_all(b"\n")?;
         file.sync_all()
@@ -188,7 +191,10 @@ mod tests {
         };
         // The present key has its name.
         let present = SealKey::load(&dir.path().join(PRESENT), IfMissing::Refuse).unwrap();
+        fs::write(dir.path().join(KEEPING), "abc").unwrap();
+        opens();
         keep(dir.path(), &named(&present.id), &present).unwrap();
+        assert!(!dir.path().join(KEEPING).exists());
         opens();
         // The next one is half written, then written.
         fs::write(dir.path().join(NEXT), "abc").unwrap();
