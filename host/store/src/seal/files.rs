@@ -170,7 +170,7 @@ mod tests {
         // Back to the first, by name; asking again changes nothing.
         for _ in 0..2 {
             assert_eq!(ring.rotate(Some(&first)).unwrap(), first);
-            assert_eq!(ring.older_ids(), [second.clone()]);
+            assert_eq!(ring.older_ids(), std::slice::from_ref(&second));
         }
         assert!(matches!(ring.rotate(Some("nobody")), Err(KeyError::Unknown { .. })));
         assert!(matches!(ring.forget(&first), Err(KeyError::Unknown { .. })));
