@@ -9,7 +9,7 @@
 //! * A call goes out only after the state that asks for it is on disk, and its answer is applied before anything else happens to
 //!   the resource.
 //! * Whoever waits for another element has registered before it looks at it, so that no wake-up falls between.
-//! * Nothing is decided, called or observed for an account that this host does not hold ([`keeper`]).
+//! * Nothing is decided, called or observed for an account that this host does not hold (`keeper`).
 //! * A host that dies at any point loses nothing: whoever claims its accounts next takes up every resource that is not settled.
 
 mod account;
