@@ -134,7 +134,7 @@ impl State {
         self.awaited.keys().cloned().collect()
     }
 
-    /// Whether a document is in hand as it is stored, or is worked on.
+    /// Whether a document is kept in memory as it is stored.
     pub(super) fn has(&self, stored: &Resource) -> bool {
         let kept = |kept: &Resource| kept.revision == stored.revision;
         self.kept.get(&stored.id).is_some_and(kept)
