@@ -118,13 +118,10 @@ async fn work(client: Client, worker: usize, over: Arc<AtomicBool>) -> usize {
 /// Tokens of elements that exist twice.
 fn twice(vim: &mock_vim::Server) -> Vec<String> {
     let inventory = vim.inventory();
-    let mut seen: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut count = |kind: &'static str, meta: &'_ Meta| {
-        if let Some(token) = meta.token.as_deref().filter(|_| !meta.preset) {
-            // The inventory is a copy that lives as long as this function.
-            *seen
-                .entry((kind, Box::leak(token.to_owned().into_boxed_str())))
-                .or_default() += 1;
+    let mut seen: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    let mut count = |kind: &'static str, meta: &Meta| {
+        if let Some(token) = meta.token.clone().filter(|_| !meta.preset) {
+            *seen.entry((kind, token)).or_default() += 1;
         }
     };
     inventory.servers.iter().for_each(|item| count("server", &item.meta));
