@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use mock_vim::{Faults, Inventory, Meta};
 use serde_json::{Value, json};
-use vimhost_tests::{Host, Random, Setup, start_vim};
+use vimhost_tests::{Cluster, Host, Random, Setup, start_vim};
 
 const VMS: usize = 30;
 /// Rounds of deploy and terminate, and kills in each half of a round: 5 x (5 + 5) = 50.
@@ -106,12 +106,22 @@ fn counts(inventory: &Inventory) -> [usize; 5] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_fifty_random_points_a_host_loses_nothing_and_makes_nothing_twice() {
-    let mut random = Random::seeded("kill test");
-    let vim = start_vim(Faults::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let setup = Setup::new(dir.path());
+    kill_test("kill test", &Setup::new(dir.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_fifty_random_points_a_host_on_mongodb_loses_nothing_and_makes_nothing_twice() {
+    let servers = vimhost_mongod::one_node().await.unwrap();
+    let cluster = Cluster::new(&servers.uri(), "kill").unwrap();
+    kill_test("kill test on MongoDB", &cluster.setup("one")).await;
+}
+
+async fn kill_test(name: &str, setup: &Setup) {
+    let mut random = Random::seeded(name);
+    let vim = start_vim(Faults::default()).await.unwrap();
     {
-        let host = Host::start(&setup).unwrap();
+        let host = Host::start(setup).unwrap();
         host.add_vim("mock", &vim.url()).await.unwrap();
         host.admin_ok("PUT", "/v1/network-services/thirty", Some(service()))
             .await
@@ -133,13 +143,13 @@ async fn killed_at_fifty_random_points_a_host_loses_nothing_and_makes_nothing_tw
             "server_delete_delay_ms": slow_deletion,
         });
         vim.set_faults(serde_json::from_value(faults).unwrap()).unwrap();
-        kills += run_with_kills(&setup, "deploy", &format!("deploy-{round}"), &mut random).await;
+        kills += run_with_kills(setup, "deploy", &format!("deploy-{round}"), &mut random).await;
         assert_eq!(
             counts(&vim.inventory()),
             [VMS, 2 * VMS, VMS, 1, 1],
             "round {round} after deploy"
         );
-        kills += run_with_kills(&setup, "terminate", &format!("terminate-{round}"), &mut random).await;
+        kills += run_with_kills(setup, "terminate", &format!("terminate-{round}"), &mut random).await;
         assert_eq!(
             vim.inventory().created(),
             0,
@@ -148,7 +158,7 @@ async fn killed_at_fifty_random_points_a_host_loses_nothing_and_makes_nothing_tw
         );
     }
     println!(
-        "kill test: {kills} kills, {ROUNDS} rounds of {VMS} VMs, {:.1} s",
+        "{name}: {kills} kills, {ROUNDS} rounds of {VMS} VMs, {:.1} s",
         begun.elapsed().as_secs_f64()
     );
     vim.stop().await.unwrap();

@@ -9,8 +9,10 @@
     reason = "what fails in a test's helper fails the test"
 )]
 
+mod access;
 mod bad_input;
 mod canary;
+mod chaos;
 mod command_line;
 mod doctor;
 mod kill;
@@ -18,5 +20,6 @@ mod lcm;
 mod metrics;
 mod misbehaviour;
 mod settings;
+mod several_hosts;
 mod slow_deletion;
 mod traces;

@@ -46,6 +46,18 @@ async fn a_connector_that_misbehaves_fails_its_own_task_and_the_rest_goes_on() {
         ("spin", json!({"steps": ["spin"]}), "comput"),
         ("allocate", json!({"steps": ["allocate"]}), "memory"),
         ("panic", json!({"steps": ["panic"]}), "in the middle of a creation"),
+        ("exit", json!({"steps": ["exit"]}), "it called exit"),
+        ("rubbish", json!({"steps": ["rubbish"]}), "answered rubbish: "),
+        (
+            "journal",
+            json!({"steps": ["begin-many"]}),
+            "the journal of the task is full",
+        ),
+        (
+            "handle-in-a-header",
+            json!({"steps": ["request"], "requests": [{"url": "{url}/", "headers": {"x-name": "{password}"}}]}),
+            "in its header 'x-name'",
+        ),
         (
             "dial-ungranted",
             json!({"steps": ["request"], "requests": [{"url": "http://ungranted.example/"}]}),

@@ -34,13 +34,13 @@ pub async fn start_vim(faults: mock_vim::Faults) -> anyhow::Result<mock_vim::Ser
 
 /// The directory with the built binary and its `plugins`.
 fn build_dir() -> anyhow::Result<PathBuf> {
-    // <target>/<profile>/deps/<test>
-    let test = std::env::current_exe()?;
-    Ok(test
-        .parent()
-        .and_then(Path::parent)
-        .context("the test binary is in no target directory")?
-        .to_owned())
+    // <target>/<profile>/deps/<test>, or <target>/<profile>/<program>
+    let program = std::env::current_exe()?;
+    let mut dir = program.parent().context("the program is in no directory")?;
+    if dir.ends_with("deps") {
+        dir = dir.parent().context("the test binary is in no target directory")?;
+    }
+    Ok(dir.to_owned())
 }
 
 /// The vimhost binary.
@@ -81,6 +81,8 @@ pub struct Setup {
     pub plugin_dir: Option<PathBuf>,
     /// `RUST_LOG`.
     pub log: String,
+    /// More of its environment: what must not be seen in a list of processes.
+    pub environment: Vec<(String, String)>,
     /// More arguments of `serve`.
     pub arguments: Vec<String>,
 }
@@ -93,6 +95,7 @@ impl Setup {
             data_dir: data_dir.to_owned(),
             plugin_dir: None,
             log: "info".to_owned(),
+            environment: Vec::new(),
             arguments: Vec::new(),
         }
     }
@@ -132,6 +135,7 @@ impl Host {
             .arg(plugins)
             .args(&setup.arguments)
             .env("RUST_LOG", &setup.log)
+            .envs(setup.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -196,13 +200,28 @@ impl Host {
         }
     }
 
+    /// Pauses it, as a machine that is starved or a paused virtual machine would; [`Host::resume`] lets it go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        signal("-STOP", self.child.id())
+    }
+
+    /// Lets a paused host go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        signal("-CONT", self.child.id())
+    }
+
     /// Asks it to stop and waits for its end.
     ///
     /// # Errors
     /// When it does not end well.
     pub fn stop(mut self) -> anyhow::Result<String> {
-        let pid = i32::try_from(self.child.id())?;
-        signal_terminate(pid)?;
+        signal("-TERM", self.child.id())?;
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
@@ -287,13 +306,13 @@ impl Drop for Host {
     }
 }
 
-fn signal_terminate(pid: i32) -> anyhow::Result<()> {
+fn signal(which: &str, pid: u32) -> anyhow::Result<()> {
     // Through the shell's kill: this crate forbids unsafe code, and libc's kill is unsafe.
-    let status = Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
+    let status = Command::new("kill").args([which, &pid.to_string()]).status()?;
     if status.success() {
         Ok(())
     } else {
-        bail!("cannot send SIGTERM to {pid}")
+        bail!("cannot send SIG{} to {pid}", which.trim_start_matches('-'))
     }
 }
 

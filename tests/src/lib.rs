@@ -4,10 +4,12 @@
 
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod host;
 mod lcm;
 mod random;
 
+pub use cluster::Cluster;
 pub use host::{Host, PASSWORD, Setup, binary, plugin_dir, start_vim, wait_until};
 pub use lcm::{Lcm, Records};
 pub use random::Random;

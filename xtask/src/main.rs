@@ -1,4 +1,4 @@
-//! What a person would otherwise type: plugins, demo, mongod, test.
+//! What a person would otherwise type: plugins, demo, mongod, schemathesis, test.
 //!
 //! One file per command. Progress goes to stderr, results to stdout, and an error is one line that says what to do.
 
@@ -7,6 +7,7 @@
 mod demo;
 mod mongod;
 mod plugins;
+mod schemathesis;
 mod target;
 mod test;
 mod workspace;
@@ -30,6 +31,8 @@ enum Command {
     Demo,
     /// Fetches the MongoDB server that tests run, and says where it is.
     Mongod,
+    /// Asks a host thousands of requests made from the description of its admin interface.
+    Schemathesis(schemathesis::Arguments),
     /// Everything CI runs.
     Test(test::Arguments),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Plugins(arguments) => plugins::run(&arguments),
         Command::Demo => demo::run(),
         Command::Mongod => mongod::run(),
+        Command::Schemathesis(arguments) => schemathesis::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
     };
     match result {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::workspace::cargo;
-use crate::{mongod, plugins};
+use crate::{mongod, plugins, schemathesis};
 
 /// Options of the test run.
 #[derive(Debug, Args)]
@@ -52,6 +52,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     })?;
     part("tests", &mut || {
         cargo_part(&["test", "--workspace", "--no-fail-fast"], &[])
+    })?;
+    // After the tests, which have built the host.
+    part("admin interface by its description", &mut || {
+        Ok(match schemathesis::against_built(&schemathesis::Arguments::default()) {
+            Ok(()) => End::Passed,
+            Err(error) => End::Failed(format!("{error:#}")),
+        })
     })?;
     if !arguments.only_tests {
         part("lints", &mut || {

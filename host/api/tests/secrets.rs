@@ -50,11 +50,10 @@ async fn a_canary_reaches_no_log() {
     ] {
         assert_eq!(post(body).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
     }
-    let malformed = host
-        .admin(Method::POST, "/v1/vims")
-        .body("password: !canary canary\n")
-        .bearer_auth("canary");
-    assert_eq!(malformed.send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+    let malformed = || host.admin(Method::POST, "/v1/vims").body("password: !canary canary\n");
+    assert_eq!(malformed().send().await.unwrap().status(), StatusCode::BAD_REQUEST);
+    let stranger = malformed().bearer_auth("canary");
+    assert_eq!(stranger.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     let edit = json!({"credentials": {"password": "canary"}});
     assert_eq!(
         host.admin(Method::PATCH, &format!("/v1/vims/{VIM}"))

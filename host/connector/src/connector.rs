@@ -1,9 +1,11 @@
 //! The two traits the engine drives connectors through.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use serde::Serialize;
+use utoipa::ToSchema;
 use vimhost_model::{Origin, TargetId, VimAccount};
 
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
 use vimhost_model::VimId;
 
 /// Which interfaces of the contract a plugin exports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Capabilities {
     /// `infrastructure`
     pub infrastructure: bool,
@@ -27,16 +29,17 @@ pub struct Capabilities {
 }
 
 /// An origin that `check` proposes to grant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ProposedOrigin {
     /// The origin.
+    #[schema(value_type = String)]
     pub origin: Origin,
     /// What for.
     pub purpose: String,
 }
 
 /// Result of a check that passed.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct CheckReport {
     /// Product and version.
     pub vim_version: Option<String>,
@@ -176,7 +179,7 @@ fn no_stacks() -> Error {
 }
 
 /// Life of a plugin in the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "reason")]
 pub enum PluginState {
     /// A file was seen.
@@ -198,7 +201,7 @@ pub enum PluginState {
 }
 
 /// A plugin as the host knows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct PluginInfo {
     /// File it came from.
     pub file: String,
@@ -246,6 +249,23 @@ pub enum LoadError {
     },
 }
 
+/// Why a plugin was not taken up.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InstallError {
+    /// It is none, or cannot be used. What served before serves on.
+    #[error("the component cannot be used: {0}")]
+    Unusable(String),
+    /// There is no such file.
+    #[error("there is no file {0}")]
+    Missing(String),
+    /// The file could not be read or written.
+    #[error("the plugin directory cannot be used: {0}")]
+    Host(String),
+    /// This host has no plugin directory.
+    #[error("this host takes up no plugins while it runs")]
+    NotOffered,
+}
+
 /// Makes connectors for accounts.
 #[async_trait]
 pub trait Connectors: Send + Sync {
@@ -258,6 +278,28 @@ pub trait Connectors: Send + Sync {
     /// Forgets what is kept for an account: connections, cache, handles. For edited and deleted accounts.
     async fn close(&self, target: &TargetId);
 
+    /// Until when requests may be sent for an account: the end of the lease on it, set anew at each heartbeat. By account and not
+    /// by connector, so that it is in force before the first connector is opened and survives an edited account. Shortly before
+    /// that time requests are refused, and at that time those that wait for an answer are broken off; such calls fail with
+    /// [`ErrorKind::Timeout`]. None: no lease is in use.
+    fn set_send_deadline(&self, target: &TargetId, until: Option<Instant>);
+
     /// Every plugin the host knows, usable or not.
     fn plugins(&self) -> Vec<PluginInfo>;
+
+    /// Keeps a component under a name in the plugin directory and takes it up. Calls that run end on the one it replaces.
+    ///
+    /// # Errors
+    /// When it cannot be used; the one that serves then stays.
+    async fn install(&self, _name: &str, _component: Vec<u8>) -> Result<PluginInfo, InstallError> {
+        Err(InstallError::NotOffered)
+    }
+
+    /// Takes up what is in the plugin directory: the file of a name, or all that are new or changed.
+    ///
+    /// # Errors
+    /// When there is no such file, or it cannot be used.
+    async fn reload(&self, _name: Option<&str>) -> Result<Vec<PluginInfo>, InstallError> {
+        Err(InstallError::NotOffered)
+    }
 }

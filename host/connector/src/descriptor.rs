@@ -1,11 +1,12 @@
 //! Who a connector is and what it asks for (`connector.descriptor`).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ElementKind;
 
 /// Which origins a rule speaks of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OriginScope {
     /// The origin of the account's URL.
@@ -15,7 +16,7 @@ pub enum OriginScope {
 }
 
 /// Where in a request a credential stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// A header, after a prefix.
@@ -34,7 +35,7 @@ pub enum Place {
 }
 
 /// One place where one credential may be used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CredentialUse {
     /// HTTP method, `*` for any.
     pub method: String,
@@ -47,7 +48,7 @@ pub struct CredentialUse {
 }
 
 /// A credential an operator enters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CredentialSlot {
     /// Its name.
     pub name: String,
@@ -60,7 +61,7 @@ pub struct CredentialSlot {
 }
 
 /// A credential the VIM hands out in an answer's header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AnswerCredential {
     /// Its name.
     pub name: String,
@@ -75,7 +76,7 @@ pub struct AnswerCredential {
 }
 
 /// Network access a connector asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EgressWish {
     /// Whom.
     pub origins: OriginScope,
@@ -84,7 +85,7 @@ pub struct EgressWish {
 }
 
 /// Where the token of an element kind is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenPlace {
     /// Kind of element.
     pub kind: ElementKind,
@@ -96,7 +97,7 @@ pub struct TokenPlace {
 }
 
 /// Who a connector is and what it needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Descriptor {
     /// Plugin name.
     pub name: String,

@@ -18,7 +18,7 @@ pub use call::{
     Call, DeleteStep, Journal, JournalError, Pending, Step, is_of_any_operation, is_of_operation, operation_token,
 };
 pub use connector::{
-    Capabilities, CheckReport, Connector, Connectors, LoadError, PluginInfo, PluginState, ProposedOrigin,
+    Capabilities, CheckReport, Connector, Connectors, InstallError, LoadError, PluginInfo, PluginState, ProposedOrigin,
 };
 pub use descriptor::{
     AnswerCredential, CredentialSlot, CredentialUse, Descriptor, EgressWish, OriginScope, Place, TokenPlace,

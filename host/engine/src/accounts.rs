@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use vimhost_connector::{CheckReport, Connector, LoadError};
+use utoipa::ToSchema;
+use vimhost_connector::{CheckReport, Connector, LoadError, PluginInfo};
 use vimhost_model::{AccountState, Grants, Revision, Secret, TargetId, VimAccount};
 use vimhost_store::{StoredAccount, seal::KeyRing};
 
-use crate::{Engine, Error};
+use crate::{Engine, Error, settings};
 
 /// An account to be added.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAccount {
     /// Its id; made when absent.
@@ -35,6 +36,7 @@ pub struct NewAccount {
     pub tenant: Option<String>,
     /// Settings of the connector.
     #[serde(default)]
+    #[schema(value_type = Object)]
     pub config: Map<String, Value>,
     /// Secrets by credential slot.
     #[serde(default)]
@@ -51,7 +53,7 @@ pub struct NewAccount {
 }
 
 /// A change to an account; what is absent stays.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountEdit {
     /// Name.
@@ -71,6 +73,7 @@ pub struct AccountEdit {
     pub tenant: Option<String>,
     /// Settings of the connector.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub config: Option<Map<String, Value>>,
     /// Secrets to replace, by credential slot.
     #[serde(default)]
@@ -84,7 +87,7 @@ pub struct AccountEdit {
 }
 
 /// An account as it is shown: no secret, only which ones there are.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct AccountView {
     /// Its id.
     pub id: vimhost_model::AccountId,
@@ -103,6 +106,7 @@ pub struct AccountView {
     /// Project or tenant.
     pub tenant: Option<String>,
     /// Settings.
+    #[schema(value_type = Object)]
     pub config: Map<String, Value>,
     /// Names of the credentials that are kept.
     pub credentials: Vec<String>,
@@ -139,7 +143,7 @@ impl From<StoredAccount> for AccountView {
 }
 
 /// What a sealed credential is bound to: it cannot be opened as another account's or another slot's.
-fn seal_context(target: &TargetId, slot: &str) -> String {
+pub(crate) fn seal_context(target: &TargetId, slot: &str) -> String {
     format!("account:{target}:{slot}")
 }
 
@@ -153,6 +157,7 @@ impl Engine {
         if new.name.is_empty() || new.name.len() > 255 {
             return Err(Error::shape("name", "is not a text of 1 to 255 characters"));
         }
+        self.check_settings(&new.vim_type, &new.config)?;
         let mut grants = new.grants;
         if grants.approved_rules.is_none() {
             grants.approved_rules = self.rules_digest(&new.vim_type);
@@ -245,7 +250,10 @@ impl Engine {
         }
         account.user = edit.user.or(account.user);
         account.tenant = edit.tenant.or(account.tenant);
-        account.config = edit.config.unwrap_or(account.config);
+        if let Some(config) = edit.config {
+            self.check_settings(&account.vim_type, &config)?;
+            account.config = config;
+        }
         if let Some(grants) = edit.grants {
             let approved = account.grants.approved_rules.take();
             account.grants = grants;
@@ -270,12 +278,19 @@ impl Engine {
         self.account(target).await
     }
 
-    /// Removes an account. Refused while elements on it are known, since nobody could delete them any more.
+    /// Removes an account. Refused while elements on it are known, since nobody could delete them any more. `expected` is the revision
+    /// the client saw, none for any.
     ///
     /// # Errors
-    /// When there is none, or it is in use.
-    pub async fn remove_account(&self, target: &TargetId) -> Result<(), Error> {
+    /// When there is none, it was changed meanwhile, or it is in use.
+    pub async fn remove_account(&self, target: &TargetId, expected: Option<Revision>) -> Result<(), Error> {
         let account = self.stored_account(target).await?;
+        let revision = expected.unwrap_or(account.revision);
+        if revision != account.revision {
+            return Err(Error::PreconditionFailed {
+                what: format!("account '{}'", target.account),
+            });
+        }
         let held = self
             .store
             .holds_elements(target)
@@ -300,7 +315,7 @@ impl Engine {
             });
         }
         self.store
-            .delete_account(target, account.revision)
+            .delete_account(target, revision)
             .await
             .map_err(|error| Error::of_store("removing an account", error))?;
         self.forget_connector(target).await;
@@ -351,16 +366,24 @@ impl Engine {
     }
 
     fn rules_digest(&self, vim_type: &str) -> Option<String> {
-        self.connectors
-            .plugins()
-            .into_iter()
-            .find(|plugin| {
-                plugin
-                    .descriptor
-                    .as_ref()
-                    .is_some_and(|d| d.vim_types.iter().any(|served| served == vim_type))
-            })
-            .and_then(|plugin| plugin.rules_digest)
+        self.plugin_for(vim_type).and_then(|plugin| plugin.rules_digest)
+    }
+
+    fn plugin_for(&self, vim_type: &str) -> Option<PluginInfo> {
+        self.connectors.plugins().into_iter().find(|plugin| {
+            plugin
+                .descriptor
+                .as_ref()
+                .is_some_and(|d| d.vim_types.iter().any(|served| served == vim_type))
+        })
+    }
+
+    /// Checks settings against what the plugin of a type declares. Without a plugin there is nothing to check against.
+    fn check_settings(&self, vim_type: &str, config: &Map<String, Value>) -> Result<(), Error> {
+        match self.plugin_for(vim_type).and_then(|plugin| plugin.descriptor) {
+            Some(descriptor) => settings::check(&descriptor.name, &descriptor.config_schema, config),
+            None => Ok(()),
+        }
     }
 
     async fn forget_connector(&self, target: &TargetId) {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use tracing::Instrument as _;
-use vimhost_connector::{Connectors, PluginInfo};
+use vimhost_connector::{Connectors, InstallError, PluginInfo};
 use vimhost_model::{ActionId, ActionKind, Collection, HostId, NsrId, Record, RecordId, TargetId};
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
 
 use crate::plan::{self, Comparison, Plan};
-use crate::schedule::{Held, Scheduler};
+use crate::schedule::{Held, LeaseTerms, Scheduler};
 use crate::wanted::DeployRequest;
 use crate::{ActionReport, Clock, Error};
 
@@ -25,6 +25,8 @@ pub struct EngineConfig {
     pub calls_per_account: usize,
     /// How often idle elements are observed; none: never.
     pub idle_period: Option<std::time::Duration>,
+    /// How leases last where several hosts share the store; none where one has it.
+    pub leases: Option<LeaseTerms>,
 }
 
 /// Answer to an accepted request.
@@ -50,7 +52,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the engine: claims the accounts that have work and takes up what was not over.
+    /// Starts the engine: claims the accounts that no other host has and takes up what was not over.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -66,14 +68,16 @@ impl Engine {
             .await
             .map_err(|error| Error::of_store("reading whose installation this is", error))?;
         let schedule = Scheduler::start(config, store.clone(), connectors.clone(), keys.clone(), clock.clone()).await?;
-        Ok(Arc::new(Self {
+        let engine = Arc::new(Self {
             store,
             connectors,
             keys,
             clock,
             schedule,
             installation,
-        }))
+        });
+        engine.resume_rotation();
+        Ok(engine)
     }
 
     /// Lets running calls end, at most until `patience` is over, and gives the accounts up. What is not over is taken up by
@@ -86,6 +90,22 @@ impl Engine {
     #[must_use]
     pub fn plugins(&self) -> Vec<PluginInfo> {
         self.connectors.plugins()
+    }
+
+    /// Keeps a component in the plugin directory and takes it up.
+    ///
+    /// # Errors
+    /// When it cannot be used; the one that serves then stays.
+    pub async fn install_plugin(&self, name: &str, component: Vec<u8>) -> Result<PluginInfo, InstallError> {
+        self.connectors.install(name, component).await
+    }
+
+    /// Takes up the file of a name in the plugin directory, or all that are new or changed.
+    ///
+    /// # Errors
+    /// When there is no such file, or it cannot be used.
+    pub async fn reload_plugins(&self, name: Option<&str>) -> Result<Vec<PluginInfo>, InstallError> {
+        self.connectors.reload(name).await
     }
 
     /// Hints of what changes from now on.
@@ -304,10 +324,12 @@ impl Engine {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<vimhost_model::ActionHeader>, Error> {
-        self.store
-            .actions(nsr, after, limit)
-            .await
-            .map_err(|error| Error::of_store("listing actions", error))
+        match self.store.actions(nsr, after, limit).await {
+            Err(vimhost_store::Error::Missing { .. }) if after.is_some() => Err(Error::BadRequest {
+                reason: "the cursor is none of this listing".to_owned(),
+            }),
+            other => other.map_err(|error| Error::of_store("listing actions", error)),
+        }
     }
 
     /// Forgets a service's tasks (NG-RO `DELETE deploy`). What may still exist in a VIM stays known. True when there was anything.
@@ -319,6 +341,23 @@ impl Engine {
             .forget_service(nsr)
             .await
             .map_err(|error| Error::of_store("forgetting a service", error))
+    }
+
+    /// Which host drives which account.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn leases(&self) -> Result<Vec<vimhost_store::Lease>, Error> {
+        self.store
+            .leases()
+            .await
+            .map_err(|error| Error::of_store("listing leases", error))
+    }
+
+    /// This host in leases.
+    #[must_use]
+    pub fn host(&self) -> &HostId {
+        self.schedule.host()
     }
 
     /// Targets this host drives, for health and status.

@@ -12,7 +12,9 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod accounts;
+mod actions;
 mod clock;
 pub mod derive;
 mod engine;
@@ -22,13 +24,19 @@ pub mod machine;
 pub mod plan;
 mod report;
 pub mod retry;
+mod rotation;
 pub mod schedule;
 mod service;
+mod settings;
 pub mod wanted;
 
+pub use access::NewToken;
 pub use accounts::{AccountEdit, AccountView, NewAccount, check_secrets};
+pub use actions::{ActionFilter, Cancelled};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Accepted, Engine, EngineConfig};
 pub use error::Error;
 pub use report::{ActionReport, TaskReport};
+pub use rotation::{Rotation, SealKeyView};
+pub use schedule::LeaseTerms;
 pub use service::{SPEC_KEY, ServiceSpec, ServiceView};

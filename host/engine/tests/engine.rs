@@ -49,6 +49,7 @@ impl Lab {
             host: "here".parse().unwrap(),
             calls_per_account: 4,
             idle_period: None,
+            leases: None,
         };
         let engine = Engine::start(
             config,
@@ -154,7 +155,7 @@ async fn a_service_is_deployed_scaled_and_terminated_without_a_trace() {
     assert_eq!((report.tasks.len(), lab.vim.count("server")), (4, 1));
     let vdurs = vdurs(&engine).await;
     assert_eq!(vdurs.iter().filter(|vdur| vdur["status"] == "DELETED").count(), 4);
-    let busy = engine.remove_account(&"vim:x".parse().unwrap()).await;
+    let busy = engine.remove_account(&"vim:x".parse().unwrap(), None).await;
     assert!(matches!(busy, Err(Error::Conflict { .. })));
     done(&engine, engine.terminate(&nsr(), None).await.unwrap()).await;
     lab.vim.assert_empty();
@@ -167,7 +168,7 @@ async fn a_service_is_deployed_scaled_and_terminated_without_a_trace() {
     assert!(engine.forget(&nsr()).await.unwrap());
     assert!(!engine.forget(&nsr()).await.unwrap());
     engine.remove_service(&nsr()).await.unwrap();
-    engine.remove_account(&"vim:x".parse().unwrap()).await.unwrap();
+    engine.remove_account(&"vim:x".parse().unwrap(), None).await.unwrap();
     engine.stop(DEADLINE).await;
 }
 
@@ -282,7 +283,7 @@ async fn what_is_unknown_is_said_to_be_so() {
     let account = json!({"name": "y", "vim_type": "none", "url": "memory:"});
     let unserved = engine.add_account(serde_json::from_value(account).unwrap()).await;
     assert!(matches!(unserved, Err(Error::BadRequest { .. })));
-    engine.remove_account(&"vim:x".parse().unwrap()).await.unwrap();
+    engine.remove_account(&"vim:x".parse().unwrap(), None).await.unwrap();
     let request = engine.service_request(&nsr()).await.unwrap();
     assert!(matches!(
         engine.deploy(&nsr(), &request).await,

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{AccountId, Secret, TargetId};
 
@@ -85,11 +86,12 @@ impl<'de> Deserialize<'de> for Origin {
 pub type AddressRange = IpNet;
 
 /// What an account grants to its connector, beside the origin of its own URL.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grants {
     /// Origins it may reach.
     #[serde(default)]
+    #[schema(value_type = Vec<String>, example = json!(["https://nova.example:8774"]))]
     pub origins: Vec<Origin>,
     /// Any port of the host in the account's URL.
     #[serde(default)]
@@ -99,6 +101,7 @@ pub struct Grants {
     pub domain_suffixes: Vec<String>,
     /// Loopback and private addresses it may reach.
     #[serde(default)]
+    #[schema(value_type = Vec<String>, example = json!(["10.1.0.0/16"]))]
     pub addresses: Vec<AddressRange>,
     /// Digest of the credential and egress rules the operator has approved; a plugin that asks for others gets no credential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,7 +109,7 @@ pub struct Grants {
 }
 
 /// How an account stands (`_admin.operationalState`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", tag = "state", content = "detail")]
 pub enum AccountState {
     /// Not checked yet.

@@ -1,11 +1,12 @@
 //! Actions: what one request asked for. The header is what commits an action; its tasks live in resource documents.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{ActionId, NsrId, Timestamp};
 
 /// What kind of request made an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ActionKind {
     /// Bring a service to a wanted state; terminate is the empty one.
@@ -40,7 +41,7 @@ pub struct ActionHeader {
 }
 
 /// How an action stands, in the only three words LCM accepts (NG-RO REST §4.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ActionStatus {
     /// All tasks are over and none failed.

@@ -196,6 +196,10 @@ kinds! {
     AccountKind, AccountId, "account", 255;
     /// A running host.
     HostKind, HostId, "host", 255;
+    /// An entry of the audit log.
+    AuditKind, AuditId, "audit entry", 64;
+    /// A token of the admin interface.
+    TokenKind, TokenId, "token", 64;
     /// The id by which a VIM knows an element.
     VimKind, VimId, "VIM element", 1024;
 }

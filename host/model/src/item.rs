@@ -1,11 +1,12 @@
 //! Kinds of items a task can be about, with NG-RO's names (NG-RO engine §2.3).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ItemList;
 
 /// What a task is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum Item {
     /// A network.
     #[serde(rename = "net")]

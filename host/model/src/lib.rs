@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod account;
 mod action;
 mod id;
@@ -13,16 +14,19 @@ mod item;
 mod journal;
 mod record;
 mod resource;
+mod schema;
 mod secret;
 mod target;
 mod task;
 mod time;
 mod vim_state;
 
+pub use access::{AccessToken, AuditEntry, Role, TokenState, UnknownRole};
 pub use account::{AccountState, AddressRange, Grants, Origin, OriginError, VimAccount};
 pub use action::{ActionHeader, ActionKind, ActionStatus};
 pub use id::{
-    AccountId, ActionId, HostId, Id, IdError, ItemId, Kind, NsrId, RecordId, ResourceId, TaskId, VimId, VnfrId,
+    AccountId, ActionId, AuditId, HostId, Id, IdError, ItemId, Kind, NsrId, RecordId, ResourceId, TaskId, TokenId,
+    VimId, VnfrId,
 };
 pub use item::Item;
 pub use journal::{JournalEntry, JournalStatus};

@@ -17,6 +17,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{ActionId, Item, ItemRef, NsrId, ResourceId, TaskId, Timestamp};
 
@@ -48,7 +49,7 @@ impl TaskAction {
 }
 
 /// State of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum TaskStatus {
     /// To be done.
@@ -194,6 +195,9 @@ pub struct Task {
     /// A DELETE that the VIM has accepted: its element is observed, and the call made again when it is gone or has failed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub accepted: bool,
+    /// It is to be given up unless it has begun; whoever drives the resource decides at its next look.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cancel_asked: bool,
     /// What the connector's last `pending` left for the next call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connector_state: Option<Vec<u8>>,

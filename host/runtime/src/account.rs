@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 use vimhost_connector::{AnswerCredential, LoadError};
 use vimhost_model::{TargetId, VimAccount};
 
@@ -16,19 +17,21 @@ use crate::bindings::host::vim_types as wit;
 use crate::egress::Client;
 use crate::egress::needles::is_searchable;
 use crate::egress::policy::Policy;
+use crate::egress::resolve::Resolve;
 use crate::egress::vault::Vault;
 use crate::imports::cache::Cache;
 use crate::imports::log::Bucket;
 use crate::metrics::PluginMetrics;
-use crate::plugin::Plugin;
+use crate::plugin::{Identity, Plugin};
 
-/// Until when this host may send for an account; none: no lease is in use.
-pub(crate) type Fence = Arc<Mutex<Option<Instant>>>;
+/// Until when this host may send for an account; none: no lease is in use. Requests under way watch it: a heartbeat lets them
+/// wait longer, and a lease that is given up ends them.
+pub(crate) type Fence = watch::Sender<Option<Instant>>;
 
 /// The state of one account with one plugin.
 pub(crate) struct AccountState {
     key: Key,
-    told: wit::Account,
+    told: Arc<wit::Account>,
     policy: Arc<Policy>,
     vault: Arc<Vault>,
     client: Client,
@@ -41,12 +44,22 @@ pub(crate) struct AccountState {
 
 #[derive(PartialEq, Eq, Clone)]
 struct Key {
-    content: [u8; 32],
-    plugin: String,
+    content: Content,
+    plugin: Arc<Identity>,
 }
 
+/// A digest of everything an account says. Made once, not at each call: it costs as much as the call itself.
+pub(crate) type Content = [u8; 32];
+
 impl AccountState {
-    fn new(account: &VimAccount, plugin: &Plugin, key: Key, fence: Fence, limits: &Limits) -> Result<Self, LoadError> {
+    fn new(
+        account: &VimAccount,
+        plugin: &Plugin,
+        key: Key,
+        fence: Fence,
+        resolver: &Arc<dyn Resolve>,
+        limits: &Limits,
+    ) -> Result<Self, LoadError> {
         let unfit = |reason: String| LoadError::Account {
             plugin: plugin.identity.name.clone(),
             reason,
@@ -76,7 +89,7 @@ impl AccountState {
         let policy = Arc::new(Policy::new(account, &plugin.descriptor));
         Ok(Self {
             key,
-            told: wit::Account {
+            told: Arc::new(wit::Account {
                 id: account.id().to_string(),
                 name: account.name.clone(),
                 url: account.url.clone(),
@@ -84,8 +97,8 @@ impl AccountState {
                 user: account.user.clone(),
                 credentials,
                 config: serde_json::Value::Object(account.config.clone()).to_string(),
-            },
-            client: Client::new(account, &policy, limits).map_err(unfit)?,
+            }),
+            client: Client::new(account, &policy, resolver, limits).map_err(unfit)?,
             policy,
             vault: Arc::new(vault),
             cache: Mutex::new(Cache::new(limits)),
@@ -101,8 +114,8 @@ impl AccountState {
     }
 
     /// The account as a guest sees it.
-    pub(crate) fn told(&self) -> wit::Account {
-        self.told.clone()
+    pub(crate) fn told(&self) -> Arc<wit::Account> {
+        Arc::clone(&self.told)
     }
 
     pub(crate) fn policy(&self) -> &Policy {
@@ -133,8 +146,8 @@ impl AccountState {
         &self.metrics
     }
 
-    pub(crate) fn fence(&self) -> Option<Instant> {
-        *self.fence.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn fence(&self) -> watch::Receiver<Option<Instant>> {
+        self.fence.subscribe()
     }
 }
 
@@ -142,6 +155,7 @@ impl AccountState {
 pub(crate) struct Accounts {
     /// Makes digests of accounts, secrets included, worthless outside of this process.
     salt: [u8; 32],
+    resolver: Arc<dyn Resolve>,
     inner: Mutex<Inner>,
 }
 
@@ -152,9 +166,10 @@ struct Inner {
 }
 
 impl Accounts {
-    pub(crate) fn new() -> Result<Self, crate::Error> {
+    pub(crate) fn new(resolver: Arc<dyn Resolve>) -> Result<Self, crate::Error> {
         Ok(Self {
             salt: crate::random::bytes()?,
+            resolver,
             inner: Mutex::default(),
         })
     }
@@ -163,27 +178,29 @@ impl Accounts {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state of an account with a plugin, made when there is none.
+    /// The state of an account with a plugin, made when there is none. `content` is the account's [`digest`](Self::digest).
     ///
     /// # Errors
     /// When the account does not fit the plugin.
     pub(crate) fn state(
         &self,
         account: &VimAccount,
+        content: Content,
         plugin: &Plugin,
         limits: &Limits,
     ) -> Result<Arc<AccountState>, LoadError> {
-        check_fit(account, plugin)?;
         let key = Key {
-            content: self.digest(account),
-            plugin: plugin.identity.digest.clone(),
+            content,
+            plugin: Arc::clone(&plugin.identity),
         };
         let mut inner = self.inner();
         if let Some(state) = inner.states.get(&account.target).filter(|state| state.key == key) {
             return Ok(Arc::clone(state));
         }
-        let fence = Arc::clone(inner.fences.entry(account.target.clone()).or_default());
-        let state = Arc::new(AccountState::new(account, plugin, key, fence, limits)?);
+        // Only what fits is ever kept, and account and plugin are those it was checked for.
+        check_fit(account, plugin)?;
+        let fence = inner.fences.entry(account.target.clone()).or_default().clone();
+        let state = Arc::new(AccountState::new(account, plugin, key, fence, &self.resolver, limits)?);
         inner.states.insert(account.target.clone(), Arc::clone(&state));
         Ok(state)
     }
@@ -193,11 +210,12 @@ impl Accounts {
     }
 
     pub(crate) fn set_fence(&self, target: &TargetId, until: Option<Instant>) {
-        let fence = Arc::clone(self.inner().fences.entry(target.clone()).or_default());
-        *fence.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        let mut inner = self.inner();
+        inner.fences.entry(target.clone()).or_default().send_replace(until);
     }
 
-    fn digest(&self, account: &VimAccount) -> [u8; 32] {
+    /// What an account says, secrets included.
+    pub(crate) fn digest(&self, account: &VimAccount) -> Content {
         let VimAccount {
             target,
             name,

@@ -13,6 +13,7 @@ use vimhost_connector::{Call, Error, ErrorKind, Outcome};
 use wasmtime::component::Instance;
 use wasmtime::{Store, Trap};
 
+use crate::Limits;
 use crate::account::AccountState;
 use crate::bindings::host::vim_types as wit;
 use crate::context::{Ctx, Shared};
@@ -53,10 +54,11 @@ impl Invocation {
         core: &Arc<Core>,
         call: Option<Call>,
         work: Work<Result<A, wit::Error>>,
-        read: impl FnOnce(Reader<'_>, A) -> Result<R, Rubbish> + Send,
+        read: impl FnOnce(Reader<'_>, A) -> Result<R, Rubbish> + Send + 'static,
     ) -> Result<R, Error>
     where
         A: Send + 'static,
+        R: Send + 'static,
     {
         let function = self.function;
         let metrics = self.account.as_ref().map(|account| Arc::clone(account.metrics()));
@@ -95,11 +97,12 @@ impl Invocation {
         core: &Arc<Core>,
         call: Option<Call>,
         work: Work<Result<A, wit::Error>>,
-        read: impl FnOnce(Reader<'_>, A) -> Result<R, Rubbish> + Send,
+        read: impl FnOnce(Reader<'_>, A) -> Result<R, Rubbish> + Send + 'static,
         span: Span,
     ) -> Result<R, Error>
     where
         A: Send + 'static,
+        R: Send + 'static,
     {
         // The caller's own runtime, where its database driver lives.
         let caller = tokio::runtime::Handle::try_current().unwrap_or_else(|_| core.guests().clone());
@@ -107,50 +110,42 @@ impl Invocation {
         let own = Arc::clone(core);
         let running = core
             .guests()
-            .spawn(self.on_guest_thread(own, call, caller, work).instrument(span));
-        let ended = AbortOnDrop(running).await.map_err(|error| {
+            .spawn(self.on_guest_thread(own, call, caller, work, read).instrument(span));
+        AbortOnDrop(running).await.map_err(|error| {
             failed(
                 &identity,
                 function,
                 &format!("the host's own task broke off: {error}"),
                 Outcome::Unknown,
             )
-        })??;
-        let reader = Reader::new(&core.limits);
-        match ended.answer {
-            Ok(answer) => read(reader, answer).map_err(|rubbish| {
-                let outcome = outcome(&ended.shared);
-                failed(&identity, function, &format!("answered rubbish: {rubbish}"), outcome)
-            }),
-            Err(error) => {
-                let mut error = reader.error(&error);
-                error.message.push_str(&ended.shared.remarks());
-                // A guest with an HTTP library of its own may take a refused request for a VIM that cannot be reached, which would
-                // be tried for a quarter of an hour; only an operator can end this one.
-                if ended.shared.has_refused() && matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout) {
-                    error.kind = ErrorKind::NotGranted;
-                }
-                Err(error)
-            }
-        }
+        })?
     }
 
-    async fn on_guest_thread<A: Send + 'static>(
+    /// All of it, reading the answer included: that takes as long as the guest has made its answer large.
+    async fn on_guest_thread<A: Send + 'static, R>(
         self,
         core: Arc<Core>,
         call: Option<Call>,
         caller: tokio::runtime::Handle,
         work: Work<Result<A, wit::Error>>,
-    ) -> Result<Ended<A>, Error> {
+        read: impl FnOnce(Reader<'_>, A) -> Result<R, Rubbish> + Send,
+    ) -> Result<R, Error> {
         let limits = &core.limits;
-        let slot = tokio::time::timeout(limits.queue, core.slots.acquire()).await;
-        let Ok(Ok(_slot)) = slot else {
+        let slot = match core.slots.try_acquire() {
+            Ok(slot) => Some(slot),
+            Err(_) => tokio::time::timeout(limits.queue, core.slots.acquire())
+                .await
+                .ok()
+                .and_then(Result::ok),
+        };
+        let Some(_slot) = slot else {
             let reason = format!("no slot was free within {:?}", limits.queue);
             return Err(Error::new(
                 ErrorKind::Timeout,
                 format!("{}, {}: {reason}", self.identity, self.function),
             ));
         };
+        let begun = Instant::now();
         let shared = Arc::new(Shared::new(limits));
         let journal = call.map(|call| CallJournal::new(&call, caller, limits.journal_entries, &shared));
         let writing = journal.as_ref().map(CallJournal::writing);
@@ -180,15 +175,18 @@ impl Invocation {
             account.metrics().used(ctx.meter.used(), ctx.memory.used());
         }
         let compute_us = u64::try_from(ctx.meter.used().as_micros()).unwrap_or(u64::MAX);
-        tracing::trace!(plugin = %self.identity.name, call = self.function, compute_us, "call ended");
         let verdict = match result {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(reason(&error, ctx)),
-            Err(_) => Err(format!("wall time limit of {:?} exceeded", limits.wall)),
+            Ok(Err(error)) => Err((reason(&error, ctx), last_words(ctx))),
+            Err(_) => Err((
+                format!("wall time limit of {:?} exceeded", limits.wall),
+                last_words(ctx),
+            )),
         };
-        let words = last_words(ctx);
         // Ends requests in flight before the outcome is read, and frees the slot.
         drop(store);
+        let elapsed_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::trace!(plugin = %self.identity.name, call = self.function, compute_us, elapsed_us, "call ended");
         if let Some(writing) = writing {
             writing.settle().await;
         }
@@ -198,8 +196,10 @@ impl Invocation {
             return Err(error);
         }
         match verdict {
-            Ok(answer) => Ok(Ended { answer, shared }),
-            Err(reason) => {
+            Ok(Ok(answer)) => read(Reader::new(limits), answer)
+                .map_err(|rubbish| self.failed(&format!("answered rubbish: {rubbish}"), &shared)),
+            Ok(Err(error)) => Err(reported(&error, &shared, limits)),
+            Err((reason, words)) => {
                 let (plugin, digest) = (&*self.identity.name, &*self.identity.digest);
                 tracing::debug!(plugin, digest, call = self.function, reason, "plugin failed");
                 Err(self.failed(&format!("{reason}{}{words}", shared.remarks()), &shared))
@@ -212,10 +212,16 @@ impl Invocation {
     }
 }
 
-/// A call that the guest finished.
-struct Ended<A> {
-    answer: Result<A, wit::Error>,
-    shared: Arc<Shared>,
+/// What the guest said went wrong, and what the host knows of it.
+fn reported(error: &wit::Error, shared: &Shared, limits: &Limits) -> Error {
+    let mut error = Reader::new(limits).error(error);
+    error.message.push_str(&shared.remarks());
+    // A guest with an HTTP library of its own may take a refused request for a VIM that cannot be reached, which would be tried
+    // for a quarter of an hour; only an operator can end this one.
+    if shared.has_refused() && matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Timeout) {
+        error.kind = ErrorKind::NotGranted;
+    }
+    error
 }
 
 fn outcome(shared: &Shared) -> Outcome {

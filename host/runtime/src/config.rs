@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use crate::Limits;
+use crate::egress::resolve::{Resolve, SystemResolver};
 
 /// Authenticates compiled images: whoever can write the cache directory but does not know the key cannot make the host run
 /// machine code.
@@ -63,6 +65,8 @@ pub struct RuntimeConfig {
     pub slots: usize,
     /// How instances get their memory.
     pub allocation: Allocation,
+    /// Looks names up for requests of guests.
+    pub resolver: Arc<dyn Resolve>,
 }
 
 impl RuntimeConfig {
@@ -76,6 +80,7 @@ impl RuntimeConfig {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             slots: 128,
             allocation: Allocation::default(),
+            resolver: Arc::new(SystemResolver),
         }
     }
 }

@@ -10,6 +10,7 @@ use vimhost_connector::{
 };
 use vimhost_model::{VimAccount, VimId};
 
+use crate::account::Content;
 use crate::bindings::host::vim_types as wit;
 use crate::call::{Invocation, Work};
 use crate::convert::{self, Reader, Rubbish, infrastructure as put};
@@ -20,6 +21,7 @@ use crate::lend::{Lend as _, Text};
 pub(crate) struct AccountConnector {
     core: Arc<Core>,
     account: Arc<VimAccount>,
+    content: Content,
 }
 
 /// Calls `$function` of `$interface` on a fresh instance. The arguments are values that the call owns.
@@ -54,24 +56,26 @@ impl AccountConnector {
     /// # Errors
     /// When no usable plugin serves the account, or the account does not fit it.
     pub(crate) fn open(core: &Arc<Core>, account: &VimAccount) -> Result<Self, LoadError> {
-        core.bind(account)?;
+        let content = core.accounts.digest(account);
+        core.bind(account, content)?;
         Ok(Self {
             core: Arc::clone(core),
             account: Arc::new(account.clone()),
+            content,
         })
     }
 
-    async fn ask<A: Send + 'static, R>(
+    async fn ask<A: Send + 'static, R: Send + 'static>(
         &self,
         function: &'static str,
         interface: &'static str,
         call: Option<Call>,
-        work: impl FnOnce(wit::Account) -> Work<Result<A, wit::Error>> + Send,
-        read: impl FnOnce(Reader<'_>, A) -> Result<R, Rubbish> + Send,
+        work: impl FnOnce(Arc<wit::Account>) -> Work<Result<A, wit::Error>> + Send,
+        read: impl FnOnce(Reader<'_>, A) -> Result<R, Rubbish> + Send + 'static,
     ) -> Result<R, Error> {
         let (plugin, state) = self
             .core
-            .bind(&self.account)
+            .bind(&self.account, self.content)
             .map_err(|error| Error::new(ErrorKind::Plugin, error.to_string()))?;
         let capabilities = plugin.code.capabilities();
         let offered = match interface {
@@ -126,7 +130,7 @@ impl Connector for AccountConnector {
             |reader: Reader<'_>, answer| reader.check_report(answer)
         )?;
         // The guest cannot see what is granted; an operator wants to know what is missing.
-        if let Ok((_, state)) = self.core.bind(&self.account) {
+        if let Ok((_, state)) = self.core.bind(&self.account, self.content) {
             let missing = |proposed: &ProposedOrigin| state.policy().check_origin(&proposed.origin).is_err();
             report.origins.retain(missing);
         }
@@ -355,7 +359,8 @@ impl Connector for AccountConnector {
 
     async fn observe(&self, kind: ElementKind, asked: &[VimId], cursor: Option<Vec<u8>>) -> Result<Observed, Error> {
         let list = ids(asked);
-        let read = |reader: Reader<'_>, observed| reader.observed(observed, asked);
+        let asked = asked.to_vec();
+        let read = move |reader: Reader<'_>, observed| reader.observed(observed, &asked);
         if kind == ElementKind::ConnectivityService {
             return ask!(
                 self,
@@ -454,8 +459,8 @@ impl Connector for AccountConnector {
     }
 
     async fn list_owned(&self, kind: ElementKind, prefix: &str, cursor: Option<Vec<u8>>) -> Result<OwnedPage, Error> {
-        let (kind, owned_prefix) = (convert::wit_kind(kind), prefix.to_owned());
-        let read = |reader: Reader<'_>, page| reader.owned_page(page, prefix);
+        let (kind, owned_prefix, prefix) = (convert::wit_kind(kind), prefix.to_owned(), prefix.to_owned());
+        let read = move |reader: Reader<'_>, page| reader.owned_page(page, &prefix);
         ask!(
             self,
             None,
@@ -512,7 +517,8 @@ impl Connector for AccountConnector {
 
     async fn observe_stacks(&self, asked: &[StackRef], cursor: Option<Vec<u8>>) -> Result<ObservedStacks, Error> {
         let stacks: Vec<_> = asked.iter().map(convert::stack_ref).collect();
-        let read = |reader: Reader<'_>, observed| reader.observed_stacks(observed, asked);
+        let asked = asked.to_vec();
+        let read = move |reader: Reader<'_>, observed| reader.observed_stacks(observed, &asked);
         ask!(
             self,
             None,

@@ -8,7 +8,7 @@ use vimhost_model::VimAccount;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::account::{AccountState, Accounts};
+use crate::account::{AccountState, Accounts, Content};
 use crate::context::Ctx;
 use crate::engine::{self, Ticker};
 use crate::image::Images;
@@ -55,6 +55,7 @@ impl Core {
             workers,
             slots,
             allocation,
+            resolver,
         } = config;
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
         let (engine, allocation) = engine::build(allocation, &limits, slots)?;
@@ -74,7 +75,7 @@ impl Core {
             slots: Semaphore::new(slots),
             ticker: Ticker::start(engines)?,
             registry: Registry::default(),
-            accounts: Accounts::new()?,
+            accounts: Accounts::new(resolver)?,
             guests: Threads::start(workers)?,
             limits: Arc::new(limits),
         }))
@@ -89,9 +90,13 @@ impl Core {
     ///
     /// # Errors
     /// When no usable plugin serves its type, or the account does not fit.
-    pub(crate) fn bind(&self, account: &VimAccount) -> Result<(Arc<Plugin>, Arc<AccountState>), LoadError> {
+    pub(crate) fn bind(
+        &self,
+        account: &VimAccount,
+        content: Content,
+    ) -> Result<(Arc<Plugin>, Arc<AccountState>), LoadError> {
         let plugin = self.registry.serving(&account.vim_type)?;
-        let state = self.accounts.state(account, &plugin, &self.limits)?;
+        let state = self.accounts.state(account, content, &plugin, &self.limits)?;
         Ok((plugin, state))
     }
 }

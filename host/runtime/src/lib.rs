@@ -46,6 +46,7 @@ mod sink;
 mod text;
 
 pub use config::{Allocation, HostKey, RuntimeConfig};
+pub use egress::resolve::{Resolve, SystemResolver};
 pub use error::Error;
 pub use limits::{Limit, Limits, Value};
 pub use runtime::Runtime;

@@ -92,6 +92,7 @@ limits! {
     connect: Duration as Time = Duration::from_secs(10), "Look-up and connection of one request: three lost SYNs.";
     first_byte: Duration as Time = Duration::from_secs(60), "Wait for an answer's head: Nova and Neutron take up to half a minute under load.";
     between_bytes: Duration as Time = Duration::from_secs(20), "Wait for the next piece of a body.";
+    send_margin: Duration as Time = Duration::from_secs(1), "What must be left of the lease on an account when a request is sent: it has to reach the VIM, whole, before another host takes the account over. Less risks that both hosts are heard at the same time; more costs the end of each lease.";
     idle_connections: usize as Count = 16, "Kept-alive connections per account and origin.";
     journal_entries: usize as Count = 256, "Entries of one task: a server with a hundred ports and a hundred volumes.";
     cache_entries: usize as Count = 256, "Values a connector caches per account.";

@@ -46,12 +46,6 @@ impl Runtime {
         crate::load::load_bytes(&self.core, name, bytes).await
     }
 
-    /// Until when this host may send requests for an account: the end of its lease, set anew at each heartbeat. Requests are
-    /// refused from then on, and none waits for an answer beyond it. None: no lease is in use.
-    pub fn set_send_deadline(&self, target: &TargetId, until: Option<Instant>) {
-        self.core.accounts.set_fence(target, until);
-    }
-
     /// How instances get their memory in fact, after a fall-back.
     #[must_use]
     pub fn allocation(&self) -> Allocation {
@@ -80,6 +74,10 @@ impl Connectors for Runtime {
 
     async fn close(&self, target: &TargetId) {
         self.core.accounts.forget(target);
+    }
+
+    fn set_send_deadline(&self, target: &TargetId, until: Option<Instant>) {
+        self.core.accounts.set_fence(target, until);
     }
 
     fn plugins(&self) -> Vec<PluginInfo> {

@@ -2,11 +2,20 @@
 
 use std::fmt::Write as _;
 
+fn is_active(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether nothing in the text would be escaped.
+pub(crate) fn is_plain(text: &str) -> bool {
+    !text.chars().any(is_active)
+}
+
 /// The text with its control characters escaped, so that it cannot forge lines or colours.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if is_active(c) {
             // Writing to a String cannot fail.
             let _ = write!(out, "{}", c.escape_default());
         } else {

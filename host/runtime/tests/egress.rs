@@ -11,12 +11,12 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::vim::Vim;
 use support::{Host, PASSWORD, account};
-use vimhost_connector::{Connectors as _, Error};
+use vimhost_connector::{Connectors as _, Error, ErrorKind, Outcome};
 use vimhost_model::{Grants, VimAccount};
 use vimhost_runtime::Limits;
 
@@ -257,18 +257,71 @@ async fn an_answer_that_holds_a_secret_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_sent_beyond_the_accounts_lease() {
-    let (host, own) = (Host::new(Limits::default()).await, Vim::start().await);
+async fn nothing_is_sent_when_too_little_is_left_of_the_lease() {
+    let limits = Limits {
+        send_margin: Duration::from_secs(30),
+        ..Limits::default()
+    };
+    let (host, own) = (Host::new(limits).await, Vim::start().await);
     let vim = account(&own.url, json!({}));
-    host.runtime.set_send_deadline(&vim.target, Some(Instant::now()));
-    let message = refused(&host, &vim, json!({ "url": own.url })).await;
-    assert!(
-        message.contains("the time in which this host may send for the account is over"),
-        "{message}"
-    );
+    // Set before there is a connector.
+    for left in [0, 29] {
+        let until = Instant::now() + Duration::from_secs(left);
+        host.runtime.set_send_deadline(&vim.target, Some(until));
+        let error = perform(&host, &vim, json!([{ "url": own.url }])).await.unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("the time in which this host may send for the account is over"),
+            "{error}"
+        );
+        // Worth repeating, by whoever holds the account then.
+        assert_eq!((error.kind, error.outcome), (ErrorKind::Timeout, Outcome::Known));
+    }
     assert!(own.seen().is_empty());
-    host.runtime.set_send_deadline(&vim.target, None);
-    assert!(perform(&host, &vim, json!([{ "url": own.url }])).await.is_ok());
+    // Every connector of the account sees it, and an edited account is the same account.
+    let mut edited = vim.clone();
+    edited.name = "renamed".into();
+    assert!(perform(&host, &edited, json!([{ "url": own.url }])).await.is_err());
+    for until in [Some(Instant::now() + Duration::from_secs(600)), None] {
+        host.runtime.set_send_deadline(&vim.target, until);
+        assert!(perform(&host, &vim, json!([{ "url": own.url }])).await.is_ok());
+    }
+    assert_eq!(own.seen().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_under_way_ends_with_the_lease_and_a_heartbeat_prolongs_it() {
+    let (host, own) = (Host::new(Limits::default()).await, Vim::start().await);
+    let vim = account(
+        &own.url,
+        json!({ "requests": [{ "url": format!("{}/silent", own.url) }] }),
+    );
+    let lease = |millis| Some(Instant::now() + Duration::from_millis(millis));
+    host.runtime.set_send_deadline(&vim.target, lease(1_500));
+    let connector = host.open(&vim).await;
+    let begun = Instant::now();
+    let waiting = tokio::spawn(async move { connector.check().await });
+    while own.seen().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The heartbeat comes, and once the first lease is over the request still waits.
+    host.runtime.set_send_deadline(&vim.target, lease(60_000));
+    tokio::time::sleep(Duration::from_millis(1_600).saturating_sub(begun.elapsed())).await;
+    assert!(!waiting.is_finished());
+    // The account is given up.
+    host.runtime.set_send_deadline(&vim.target, lease(0));
+    let error = tokio::time::timeout(Duration::from_secs(10), waiting)
+        .await
+        .expect("it ends at once, not when the VIM's time is over")
+        .unwrap()
+        .unwrap_err();
+    assert!(error.message.contains("ended before an answer came"), "{error}");
+    assert_eq!(
+        (error.kind, error.outcome),
+        (ErrorKind::Timeout, Outcome::Unknown),
+        "the VIM has it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,8 @@ fn what(target: &str) -> String {
     format!("account {target}")
 }
 
-fn account(document: &Document) -> Outcome<StoredAccount> {
+/// An account as it is kept.
+pub(crate) fn account(document: &Document) -> Outcome<StoredAccount> {
     let mut account: StoredAccount = decode("an account", text_of(document, "doc"))?;
     account.revision = from_db(number_of(document, "rev"))?;
     Ok(account)

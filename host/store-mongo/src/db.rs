@@ -5,7 +5,7 @@
 //! statement is a compare-and-set that does not match a second time or does nothing, so that is done here.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
@@ -15,7 +15,7 @@ use mongodb::{Client, Collection, Database};
 use crate::fault::{Fault, Outcome};
 use crate::fuse::Fuse;
 use crate::shapes::Query;
-use crate::stats::{Counters, count};
+use crate::stats::{Counters, Metrics, count};
 
 /// Statements in one command. The server takes 100000; fewer keep a command short.
 const BATCH_STATEMENTS: usize = 500;
@@ -61,6 +61,7 @@ pub(crate) struct Db {
     deadline: Duration,
     counters: Arc<Counters>,
     fuse: Option<Arc<Fuse>>,
+    metrics: Metrics,
 }
 
 impl Db {
@@ -77,6 +78,7 @@ impl Db {
             deadline,
             counters,
             fuse,
+            metrics: Metrics::default(),
         }
     }
 
@@ -108,10 +110,13 @@ impl Db {
         } else {
             &self.counters.reads
         });
+        let begun = Instant::now();
         let answer = match tokio::time::timeout(self.deadline, command).await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(Fault::Lost(format!("no answer in {:?}", self.deadline))),
+            Ok(answer) => answer.map_err(Fault::from),
+            Err(_) => Err(Fault::Lost(format!("no answer in {:?}", self.deadline))),
         };
+        self.metrics.ended(writes, &answer, begun.elapsed());
+        let answer = answer?;
         if unheard {
             return Err(Fault::Lost("the fuse has blown".to_owned()));
         }
@@ -125,6 +130,17 @@ impl Db {
         if let Some(sort) = query.sort {
             find = find.sort(sort);
         }
+        self.call(false, find.into_future()).await
+    }
+
+    /// The document of a query that `skipped` ones come before.
+    pub(crate) async fn nth(&self, query: Query, skipped: u64) -> Outcome<Option<Document>> {
+        let collection = self.collection(query.collection);
+        let find = collection
+            .find_one(query.filter)
+            .projection(query.projection)
+            .sort(query.sort.unwrap_or_default())
+            .skip(skipped);
         self.call(false, find.into_future()).await
     }
 

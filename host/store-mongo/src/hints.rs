@@ -17,7 +17,7 @@ use crate::shapes::{ACCOUNTS, ACTIONS, DECISIONS, RESOURCES};
 /// Hints a slow listener may lag behind before it loses some.
 const KEPT: usize = 4096;
 
-/// Resources a commit tells other hosts of by name. They look at what is unsettled anyway; more would make the header long.
+/// Resources a commit tells other hosts of by name; of the others it tells the accounts. More would make the header long.
 const TOLD_RESOURCES: usize = 500;
 
 /// Between attempts to watch: doubled with each failure up to the second number.
@@ -55,6 +55,7 @@ pub(crate) fn of_commit<'a>(
 #[derive(Debug, Clone)]
 pub(crate) struct Hints {
     sender: broadcast::Sender<Change>,
+    others: broadcast::Sender<Change>,
     /// Names this process, so that it does not hear of its own writes twice.
     instance: String,
 }
@@ -63,12 +64,17 @@ impl Hints {
     pub(crate) fn new(instance: String) -> Self {
         Self {
             sender: broadcast::channel(KEPT).0,
+            others: broadcast::channel(KEPT).0,
             instance,
         }
     }
 
     pub(crate) fn listen(&self) -> broadcast::Receiver<Change> {
         self.sender.subscribe()
+    }
+
+    pub(crate) fn listen_to_others(&self) -> broadcast::Receiver<Change> {
+        self.others.subscribe()
     }
 
     pub(crate) fn tell(&self, hints: impl IntoIterator<Item = Change>) {
@@ -85,13 +91,25 @@ impl Hints {
     /// or the server would not tell that it was written.
     pub(crate) fn mark(&self, rev: i64, hints: &[Change]) -> String {
         let mut mark = format!("{}\t{rev}", self.instance);
-        for hint in hints.iter().take(TOLD_RESOURCES) {
+        let told = hints.iter().take(TOLD_RESOURCES);
+        // Of the others at least their accounts.
+        let mut work: Vec<Change> = Vec::new();
+        for hint in hints.iter().skip(TOLD_RESOURCES) {
+            if let Change::Resource(target, _) = hint {
+                let hint = Change::Work(target.clone());
+                if !work.contains(&hint) {
+                    work.push(hint);
+                }
+            }
+        }
+        for hint in told.chain(&work) {
             mark.push('\n');
             mark.push_str(&match hint {
                 Change::Action(nsr, action) => format!("action\t{nsr}\t{action}"),
                 Change::Resource(target, id) => format!("resource\t{target}\t{id}"),
                 Change::Account(target) => format!("account\t{target}"),
                 Change::Forgotten(nsr) => format!("forgotten\t{nsr}"),
+                Change::Work(target) => format!("work\t{target}"),
             });
         }
         mark
@@ -106,7 +124,12 @@ impl Hints {
                     let mut stream = stream.with_type::<Document>();
                     pause = BACKOFF.0;
                     while let Some(Ok(event)) = stream.next().await {
-                        self.tell(hints_of(&event));
+                        let hints = hints_of(&event);
+                        for hint in &hints {
+                            // Nobody listens where the engine is not running.
+                            let _heard = self.others.send(hint.clone());
+                        }
+                        self.tell(hints);
                     }
                 }
                 Err(error) => tracing::debug!(%error, "the changes of other hosts cannot be watched"),
@@ -155,6 +178,7 @@ fn hint_of(line: &str) -> Option<Change> {
     match words.as_slice() {
         ["action", nsr, action] => Some(Change::Action(nsr.parse().ok()?, action.parse().ok()?)),
         ["resource", target, id] => Some(Change::Resource(target.parse().ok()?, id.parse().ok()?)),
+        ["work", target] => Some(Change::Work(target.parse().ok()?)),
         _ => None,
     }
 }

@@ -73,13 +73,23 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) async fn renew(&self, claim: &Claim, until: Timestamp) -> Outcome<()> {
-        let query = shapes::lease_held(&claim.target.to_string(), to_db(claim.fence)?);
-        let renew = Statement::of(query, doc! {"$set": {"expires_at": until.0}});
-        if !self.db.update(renew).await? {
-            return Err(fenced(&claim.target).into());
-        }
-        Ok(())
+    pub(crate) async fn renew(&self, host: &HostId, until: Timestamp) -> Outcome<Vec<Claim>> {
+        self.db
+            .update_all(
+                shapes::leases_of_host(host.as_str()),
+                doc! {"$set": {"expires_at": until.0}},
+            )
+            .await?;
+        // What was extended is not taken between the two commands; what this host has claimed between them belongs to it as well.
+        let held = self.db.all(shapes::leases_of_host(host.as_str()), 0).await?;
+        held.iter()
+            .map(|document| {
+                Ok(Claim {
+                    target: parse("a lease", text_of(document, "_id"))?,
+                    fence: from_db(number_of(document, "fence"))?,
+                })
+            })
+            .collect()
     }
 
     pub(crate) async fn release(&self, claim: &Claim) -> Outcome<()> {

@@ -63,6 +63,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod accounts;
 mod bson;
 mod commit;
@@ -73,6 +74,7 @@ mod fields;
 mod forget;
 mod fuse;
 mod hints;
+mod inspect;
 mod journal;
 mod leases;
 mod open;
@@ -87,6 +89,7 @@ mod store;
 
 #[doc(hidden)]
 pub use fuse::Fuse;
+pub use inspect::{Inspection, inspect};
 pub use open::{OpenError, Options, Topology};
 pub use stats::Stats;
 pub use store::MongoStore;

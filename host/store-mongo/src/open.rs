@@ -19,7 +19,7 @@ use crate::stats::Counters;
 use crate::store::unique;
 
 /// The schema this program writes. A database that has seen a newer one is refused, never guessed at.
-const SCHEMA: i32 = 1;
+pub(crate) const SCHEMA: i32 = 1;
 
 /// The oldest server it was made for: delta oplog entries, dots in field names and every expression used are there. Tested with 6.0.5.
 const OLDEST: (i32, i32) = (6, 0);
@@ -121,6 +121,15 @@ pub enum OpenError {
         #[source]
         source: mongodb::error::Error,
     },
+    /// Something could not be read.
+    #[error("cannot read database {database}")]
+    Read {
+        /// The database.
+        database: String,
+        /// Why.
+        #[source]
+        source: Error,
+    },
     /// Something could not be read or written.
     #[error("cannot prepare database {database}")]
     Prepare {
@@ -141,13 +150,7 @@ pub(crate) struct Opened {
 }
 
 pub(crate) async fn open(options: &Options, counters: Arc<Counters>) -> Result<Opened, OpenError> {
-    let mut client = ClientOptions::parse(&options.uri).await.map_err(OpenError::Uri)?;
-    // A URI that names a number keeps it.
-    client.max_pool_size.get_or_insert(CONNECTIONS);
-    client.app_name.get_or_insert_with(|| "vimhost".to_owned());
-    client.server_selection_timeout = Some(options.server_selection);
-    client.connect_timeout = Some(options.server_selection);
-    let client = Client::with_options(client).map_err(OpenError::Uri)?;
+    let client = client_of(options).await?;
     let topology = topology(&client).await?;
     let database = client.database_with_options(&options.database, concerns(topology, options.deadline));
     indexes(&database).await?;
@@ -177,7 +180,18 @@ pub(crate) async fn open(options: &Options, counters: Arc<Counters>) -> Result<O
     })
 }
 
-async fn topology(client: &Client) -> Result<Topology, OpenError> {
+/// The driver's client; it connects when it is first used.
+pub(crate) async fn client_of(options: &Options) -> Result<Client, OpenError> {
+    let mut client = ClientOptions::parse(&options.uri).await.map_err(OpenError::Uri)?;
+    // A URI that names a number keeps it.
+    client.max_pool_size.get_or_insert(CONNECTIONS);
+    client.app_name.get_or_insert_with(|| "vimhost".to_owned());
+    client.server_selection_timeout = Some(options.server_selection);
+    client.connect_timeout = Some(options.server_selection);
+    Client::with_options(client).map_err(OpenError::Uri)
+}
+
+pub(crate) async fn topology(client: &Client) -> Result<Topology, OpenError> {
     let admin = client.database("admin");
     let hello = admin.run_command(doc! {"hello": 1}).await.map_err(OpenError::Reach)?;
     let build = admin

@@ -12,6 +12,8 @@ use mongodb::options::IndexOptions;
 pub(crate) const ACCOUNTS: &str = "vimhost_accounts";
 /// Headers of actions, by commit.
 pub(crate) const ACTIONS: &str = "vimhost_actions";
+/// The audit log, by entry.
+pub(crate) const AUDIT: &str = "vimhost_audit";
 /// What decides a write to several documents: one per service, and one per batch of records while it is made.
 pub(crate) const DECISIONS: &str = "vimhost_decisions";
 /// Key pairs, by service.
@@ -26,6 +28,8 @@ pub(crate) const RESOURCES: &str = "vimhost_resources";
 pub(crate) const REVISIONS: &str = "vimhost_revisions";
 /// Large texts, by digest.
 pub(crate) const TEXTS: &str = "vimhost_texts";
+/// Tokens of the admin interface, by id.
+pub(crate) const TOKENS: &str = "vimhost_tokens";
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -92,8 +96,26 @@ shapes! {
         "_id": target, "$or": [{"host": null}, {"host": host}, {"expires_at": {"$lt": now}}],
     });
     lease_held(target: &str, fence: i64) => Query::of(LEASES, doc! {"_id": target, "fence": fence, "host": {"$ne": null}});
+    leases_of_host(host: &str) => Query::of(LEASES, doc! {"host": host}).sorted(doc! {"_id": 1});
     /// A lease per account: all of them are few.
     all_leases() => Query::of(LEASES, doc! {"_id": {"$gt": ""}}).sorted(doc! {"_id": 1});
+
+    // --- access ---
+    token(id: &str) => Query::of(TOKENS, doc! {"_id": id});
+    token_not_revoked(id: &str) => Query::of(TOKENS, doc! {"_id": id, "revoked_at": null});
+    tokens_after(after: &str) => Query::of(TOKENS, doc! {"_id": {"$gt": after}}).sorted(doc! {"_id": 1});
+    audit_entry(id: &str) => Query::of(AUDIT, doc! {"_id": id});
+    audit_below(below: &str) => Query::of(AUDIT, doc! {"_id": {"$lt": below}}).sorted(doc! {"_id": -1});
+    audit_of_who(who: &str, below: &str) => Query::of(AUDIT, doc! {"who": who, "_id": {"$lt": below}})
+        .sorted(doc! {"_id": -1});
+    audit_of_operation(operation: &str, below: &str) => Query::of(AUDIT, doc! {"operation": operation, "_id": {"$lt": below}})
+        .sorted(doc! {"_id": -1});
+    audit_of_both(who: &str, operation: &str, below: &str) => Query::of(AUDIT, doc! {
+        "who": who, "operation": operation, "_id": {"$lt": below},
+    }).sorted(doc! {"_id": -1});
+    audit_ids_below(below: &str) => Query::of(AUDIT, doc! {"_id": {"$lt": below}}).sorted(doc! {"_id": -1})
+        .only(doc! {"_id": 1});
+    audit_up_to(id: &str) => Query::of(AUDIT, doc! {"_id": {"$lte": id}});
 
     // --- records ---
     record(collection: &'static str, id: &str) => Query::of(collection, doc! {"_id": id});
@@ -135,6 +157,8 @@ shapes! {
     text(digest: &str) => Query::of(TEXTS, doc! {"_id": digest});
     texts_of(nsr: &str) => Query::of(TEXTS, doc! {"services": nsr});
     texts_unused(digests: &[String]) => Query::of(TEXTS, doc! {"_id": {"$in": digests}, "services": []});
+    key_pair_sealed(nsr: &str, text: &str) => Query::of(KEY_PAIRS, doc! {"_id": nsr, "private_key": text});
+    key_pairs_after(after: &str) => Query::of(KEY_PAIRS, doc! {"_id": {"$gt": after}}).sorted(doc! {"_id": 1});
     key_pair(nsr: &str) => Query::of(KEY_PAIRS, doc! {"_id": nsr});
 
     // --- resources ---
@@ -239,9 +263,18 @@ pub(crate) fn indexes() -> Vec<(&'static str, Vec<IndexModel>)> {
                 index("pending", doc! {"pending.at": 1}, there("pending.at"), false),
             ],
         ),
+        (LEASES, vec![index("host", doc! {"host": 1, "_id": 1}, None, false)]),
         (
             DECISIONS,
             vec![index("outstanding", doc! {"todo": 1}, there("todo"), false)],
+        ),
+        (
+            AUDIT,
+            vec![
+                index("who", doc! {"who": 1, "_id": -1}, None, false),
+                index("operation", doc! {"operation": 1, "_id": -1}, None, false),
+                index("both", doc! {"who": 1, "operation": 1, "_id": -1}, None, false),
+            ],
         ),
         (TEXTS, vec![index("service", doc! {"services": 1}, None, false)]),
         // OSM's own collection: RO and LCM ask it by service too.

@@ -1,6 +1,11 @@
 //! Counters of the store, for metrics and benches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use vimhost_telemetry::metric::{self, Counter, Histogram};
+
+use crate::fault::{Fault, Outcome};
 
 /// What the store has done since it was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,4 +40,57 @@ impl Counters {
 /// Counts one more.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What is counted for everybody to see. The numbers above are this store's own, since a process may have several.
+pub(crate) struct Metrics {
+    read: Kind,
+    write: Kind,
+}
+
+struct Kind {
+    done: Counter,
+    refused: Counter,
+    lost: Counter,
+    duration: Histogram,
+}
+
+impl Kind {
+    fn of(name: &'static str) -> Self {
+        Self {
+            done: metric::STORE_COMMANDS.counter(&[name, "ok"]),
+            refused: metric::STORE_COMMANDS.counter(&[name, "refused"]),
+            lost: metric::STORE_COMMANDS.counter(&[name, "lost"]),
+            duration: metric::STORE_COMMAND_DURATION.histogram(&[name]),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            read: Kind::of("read"),
+            write: Kind::of("write"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// A command was answered, or nobody knows what became of it.
+    pub(crate) fn ended<T>(&self, writes: bool, answer: &Outcome<T>, took: Duration) {
+        let kind = if writes { &self.write } else { &self.read };
+        kind.duration.record(took);
+        let counter = match answer {
+            Ok(_) => &kind.done,
+            Err(fault) if Fault::is_lost(fault) => &kind.lost,
+            Err(_) => &kind.refused,
+        };
+        counter.increment(1);
+    }
 }

@@ -53,7 +53,7 @@ pub(crate) fn unique() -> String {
 /// The store on MongoDB. Dropping it ends its tasks; [`MongoStore::close`] also lets a standalone go.
 #[derive(Debug)]
 pub struct MongoStore {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     topology: Topology,
     counters: Arc<Counters>,
     tasks: Vec<AbortHandle>,
@@ -155,7 +155,7 @@ async fn hold(core: Arc<Core>) {
     }
 }
 
-fn pair_of(document: &Document) -> KeyPair {
+pub(crate) fn pair_of(document: &Document) -> KeyPair {
     KeyPair {
         public_key: text_of(document, "public_key").to_owned(),
         private_key: SealedText(text_of(document, "private_key").to_owned()),
@@ -212,8 +212,8 @@ impl Store for MongoStore {
         Ok(self.core.claim(target, host, now, until).await?)
     }
 
-    async fn renew_claim(&self, claim: &Claim, until: Timestamp) -> Result<(), Error> {
-        Ok(self.core.renew(claim, until).await?)
+    async fn renew_claims(&self, host: &HostId, until: Timestamp) -> Result<Vec<Claim>, Error> {
+        Ok(self.core.renew(host, until).await?)
     }
 
     async fn release_claim(&self, claim: &Claim) -> Result<(), Error> {
@@ -370,6 +370,10 @@ impl Store for MongoStore {
 
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.core.hints.listen()
+    }
+
+    fn changes_of_others(&self) -> broadcast::Receiver<Change> {
+        self.core.hints.listen_to_others()
     }
 
     async fn installation(&self) -> Result<String, Error> {

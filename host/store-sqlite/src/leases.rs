@@ -48,12 +48,15 @@ pub(crate) fn claim(
     })
 }
 
-pub(crate) fn renew(connection: &Connection, claim: &Claim, until: Timestamp) -> Outcome<()> {
-    let params = (claim.target.to_string(), to_sql(claim.fence)?, until.0);
-    if run(connection, sql::LEASE_RENEW, params)? == 0 {
-        return Err(fenced(&claim.target).into());
-    }
-    Ok(())
+pub(crate) fn renew(connection: &Connection, host: &HostId, until: Timestamp) -> Outcome<Vec<Claim>> {
+    run(connection, sql::LEASE_RENEW, (host.as_str(), until.0))?;
+    let held = list(connection)?.into_iter().filter(|lease| lease.host == *host);
+    Ok(held
+        .map(|lease| Claim {
+            target: lease.target,
+            fence: lease.fence,
+        })
+        .collect())
 }
 
 pub(crate) fn release(connection: &Connection, claim: &Claim) -> Outcome<()> {

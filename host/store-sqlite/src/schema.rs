@@ -16,7 +16,7 @@
 pub(crate) const APPLICATION_ID: i32 = 0x7669_6d68;
 
 /// One entry per schema version, oldest first. An entry that was released is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
 CREATE TABLE probe(id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
@@ -130,4 +130,18 @@ CREATE TABLE journal(
     begun_at INTEGER NOT NULL,
     PRIMARY KEY(resource, entry)
 ) STRICT, WITHOUT ROWID;
+";
+
+const VERSION_2: &str = "
+CREATE TABLE token(id TEXT PRIMARY KEY, doc TEXT NOT NULL, revoked_at INTEGER) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit(
+    id TEXT PRIMARY KEY,
+    who TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    doc TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_who ON audit(who, id);
+CREATE INDEX audit_operation ON audit(operation, id);
+CREATE INDEX audit_both ON audit(who, operation, id);
 ";

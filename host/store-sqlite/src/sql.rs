@@ -29,11 +29,25 @@ statements! {
     ACCOUNT_DELETE = "DELETE FROM account WHERE target = ?1";
     ACCOUNT_PAGE = "SELECT target, revision, doc FROM account WHERE target > ?1 ORDER BY target LIMIT ?2";
 
+    // --- access ---
+    TOKEN_GET = "SELECT doc, revoked_at FROM token WHERE id = ?1";
+    TOKEN_INSERT = "INSERT INTO token(id, doc) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    TOKEN_PAGE = "SELECT doc, revoked_at FROM token WHERE id > ?1 ORDER BY id LIMIT ?2";
+    TOKEN_REVOKE = "UPDATE token SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
+    AUDIT_PUT = "INSERT INTO audit(id, who, operation, doc) VALUES (?1, ?2, ?3, ?4)
+        ON CONFLICT(id) DO UPDATE SET doc = excluded.doc";
+    AUDIT_PAGE = "SELECT doc FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
+    AUDIT_PAGE_OF_WHO = "SELECT doc FROM audit WHERE who = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2";
+    AUDIT_PAGE_OF_OPERATION = "SELECT doc FROM audit WHERE operation = ?3 AND id < ?1 ORDER BY id DESC LIMIT ?2";
+    AUDIT_PAGE_OF_BOTH = "SELECT doc FROM audit WHERE who = ?3 AND operation = ?4 AND id < ?1 ORDER BY id DESC LIMIT ?2";
+    AUDIT_NTH = "SELECT id FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2";
+    AUDIT_TRIM = "DELETE FROM audit WHERE id <= ?1";
+
     // --- leases ---
     LEASE_GET = "SELECT host, fence, expires_at FROM lease WHERE target = ?1";
     LEASE_PUT = "INSERT INTO lease(target, host, fence, expires_at) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT(target) DO UPDATE SET host = excluded.host, fence = excluded.fence, expires_at = excluded.expires_at";
-    LEASE_RENEW = "UPDATE lease SET expires_at = ?3 WHERE target = ?1 AND fence = ?2 AND host IS NOT NULL";
+    LEASE_RENEW = "UPDATE lease SET expires_at = ?2 WHERE host = ?1";
     LEASE_RELEASE = "UPDATE lease SET host = NULL WHERE target = ?1 AND fence = ?2";
     LEASE_HELD = "SELECT 1 FROM lease WHERE target = ?1 AND fence = ?2 AND host IS NOT NULL";
     LEASE_ALL = "SELECT target, host, fence, expires_at FROM lease WHERE host IS NOT NULL ORDER BY target";
@@ -67,6 +81,8 @@ statements! {
     SERVICE_DELETE = "DELETE FROM service WHERE nsr = ?1";
     KEY_PAIR_GET = "SELECT public_key, private_key FROM key_pair WHERE nsr = ?1";
     KEY_PAIR_KEEP = "INSERT INTO key_pair(nsr, public_key, private_key) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    KEY_PAIR_PAGE = "SELECT nsr, public_key, private_key FROM key_pair WHERE nsr > ?1 ORDER BY nsr LIMIT ?2";
+    KEY_PAIR_RESEAL = "UPDATE key_pair SET private_key = ?3 WHERE nsr = ?1 AND private_key = ?2";
     KEY_PAIR_DELETE = "DELETE FROM key_pair WHERE nsr = ?1";
     ACTION_GET = "SELECT doc FROM action WHERE nsr = ?1 AND action = ?2";
     ACTION_INSERT = "INSERT INTO action(nsr, action, doc) VALUES (?1, ?2, ?3)";
@@ -145,6 +161,7 @@ mod tests {
     const SMALL_TABLES: &[(&str, &str)] = &[
         // A row per account.
         ("LEASE_ALL", "SCAN lease"),
+        ("LEASE_RENEW", "SCAN lease"),
     ];
 
     /// The steps of each statement's plan.

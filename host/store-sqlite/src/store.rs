@@ -31,13 +31,14 @@ use crate::{accounts, actions, forget, journal, leases, records, resources, sql}
 const HINTS: usize = 4096;
 
 /// What an operation without documents weighs in a batch: its row and its share of an index page.
-const SMALL: usize = 256;
+pub(crate) const SMALL: usize = 256;
 
 /// The embedded store. Dropping it finishes what is queued and lets the file go.
 pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     hints: broadcast::Sender<Change>,
+    others: broadcast::Sender<Change>,
     counters: Arc<Counters>,
     // Last, so that it is let go after both kinds of threads have ended.
     _lock: FileLock,
@@ -60,6 +61,7 @@ impl SqliteStore {
             readers,
             writer,
             hints,
+            others: broadcast::channel(1).0,
             counters,
             _lock: lock,
         })
@@ -71,7 +73,7 @@ impl SqliteStore {
         self.counters.read()
     }
 
-    async fn read<T, F>(&self, work: F) -> Result<T, Error>
+    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Outcome<T> + Send + 'static,
@@ -79,7 +81,7 @@ impl SqliteStore {
         self.readers.read(work).await
     }
 
-    async fn write<T, F>(&self, bytes: usize, work: F) -> Result<T, Error>
+    pub(crate) async fn write<T, F>(&self, bytes: usize, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Outcome<Done<T>> + Send + 'static,
@@ -138,10 +140,10 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn renew_claim(&self, claim: &Claim, until: Timestamp) -> Result<(), Error> {
-        let claim = claim.clone();
+    async fn renew_claims(&self, host: &HostId, until: Timestamp) -> Result<Vec<Claim>, Error> {
+        let host = host.clone();
         self.write(SMALL, move |connection| {
-            leases::renew(connection, &claim, until).map(Done::quietly)
+            leases::renew(connection, &host, until).map(Done::quietly)
         })
         .await
     }
@@ -404,6 +406,11 @@ impl Store for SqliteStore {
 
     fn changes(&self) -> broadcast::Receiver<Change> {
         self.hints.subscribe()
+    }
+
+    fn changes_of_others(&self) -> broadcast::Receiver<Change> {
+        // The file is locked: there are no others. The channel stays open, so that whoever listens waits.
+        self.others.subscribe()
     }
 
     async fn installation(&self) -> Result<String, Error> {

@@ -22,6 +22,7 @@ use async_trait::async_trait;
 
 use crate::Store;
 
+pub mod access;
 pub mod accounts;
 pub mod actions;
 pub mod concurrency;
@@ -70,6 +71,16 @@ macro_rules! store_contract_tests {
         $crate::contract::$module::$check(&mut subject).await;
     )+)+ };
     (@list $mode:ident $make:tt) => { $crate::store_contract_tests! { @$mode $make
+        access {
+            a_token_is_added_once_and_found_by_its_id,
+            a_token_is_revoked_for_good,
+            tokens_are_listed_a_page_at_a_time,
+            an_audit_entry_is_begun_and_ended,
+            audit_entries_are_listed_newest_first_by_who_and_what,
+            the_audit_log_is_trimmed_to_the_newest,
+            key_pairs_are_listed_and_sealed_anew,
+            a_resource_is_marked_at_its_revision_without_a_claim,
+        }
         accounts {
             an_account_is_replaced_only_at_the_revision_it_was_read_at,
             accounts_are_listed_by_target_a_page_at_a_time,
@@ -79,6 +90,7 @@ macro_rules! store_contract_tests {
             a_claim_is_granted_to_one_host,
             an_ended_claim_is_taken_over_under_a_higher_number,
             a_claim_that_was_given_up_is_free,
+            a_host_renews_all_its_claims_at_once,
             writes_under_an_old_claim_are_refused,
         }
         records {

@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod account;
 mod commit;
 pub mod contract;
@@ -23,6 +24,7 @@ mod fate;
 pub mod seal;
 mod store;
 
+pub use access::{Access, AuditFilter};
 pub use account::{SealedText, StoredAccount};
 pub use commit::{ActionCommit, Committed, ResourceUpdate, TextDigest};
 pub use error::Error;

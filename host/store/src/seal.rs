@@ -11,14 +11,17 @@
 //! The tag alone cannot tell a damaged text from one of another record. The mark can: a short hash of key and context, which
 //! tells nothing to whoever has no key. It serves the error message only; what protects is the tag.
 //!
-//! The key comes from a file, never from the store. To rotate, make a new key the current one of a [`KeyRing`] and keep the old
-//! one beside it; [`KeyRing::is_current`] says which texts to seal anew.
+//! The keys come from files, never from the store. [`KeyRing::rotate`] makes another key the one that seals and keeps the old one
+//! beside it; [`KeyRing::is_current`] says which texts to seal anew.
+
+mod files;
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -111,6 +114,12 @@ pub enum KeyError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// No such key, or not one that may be treated so.
+    #[error("there is no older seal key {key_id}")]
+    Unknown {
+        /// Its id.
+        key_id: String,
     },
     /// The operating system gives no random numbers.
     #[error("cannot make a seal key: {0}")]
@@ -246,8 +255,15 @@ impl SealKey {
 }
 
 /// The current key, and older ones that still open what they sealed.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct KeyRing {
+    keys: RwLock<Keys>,
+    /// The directory of their files.
+    home: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Keys {
     current: SealKey,
     older: Vec<SealKey>,
 }
@@ -257,40 +273,52 @@ impl KeyRing {
     #[must_use]
     pub fn new(current: SealKey) -> Self {
         Self {
-            current,
-            older: Vec::new(),
+            keys: RwLock::new(Keys {
+                current,
+                older: Vec::new(),
+            }),
+            home: None,
         }
+    }
+
+    /// A panic elsewhere leaves the keys whole: nothing in a critical section fails half-way.
+    fn read(&self) -> RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Keys> {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ring with an older key that still opens.
     #[must_use]
-    pub fn with_older(mut self, key: SealKey) -> Self {
-        self.older.push(key);
+    pub fn with_older(self, key: SealKey) -> Self {
+        self.write().older.push(key);
         self
-    }
-
-    /// A ring of key files: the current one and older ones.
-    ///
-    /// # Errors
-    /// As for [`SealKey::load`]; older files are never made.
-    pub fn load(current: &Path, older: &[PathBuf], if_missing: IfMissing) -> Result<Self, KeyError> {
-        let mut ring = Self::new(SealKey::load(current, if_missing)?);
-        for path in older {
-            ring = ring.with_older(SealKey::load(path, IfMissing::Refuse)?);
-        }
-        Ok(ring)
     }
 
     /// Id of the key that seals.
     #[must_use]
-    pub fn current_id(&self) -> &str {
-        self.current.id()
+    pub fn current_id(&self) -> String {
+        self.read().current.id.clone()
+    }
+
+    /// Ids of the keys that only open.
+    #[must_use]
+    pub fn older_ids(&self) -> Vec<String> {
+        self.read().older.iter().map(|key| key.id.clone()).collect()
+    }
+
+    /// Id of the key that a text was sealed with.
+    #[must_use]
+    pub fn key_of(sealed: &SealedText) -> Option<&str> {
+        split(&sealed.0).map(|(key_id, _)| key_id)
     }
 
     /// Whether a text was sealed with the current key. One that was not is to be opened and sealed anew.
     #[must_use]
     pub fn is_current(&self, sealed: &SealedText) -> bool {
-        split(&sealed.0).is_some_and(|(key_id, _)| key_id == self.current.id)
+        Self::key_of(sealed).is_some_and(|key_id| key_id == self.read().current.id)
     }
 
     /// Seals a secret for one place: only the same `context` opens it.
@@ -308,15 +336,16 @@ impl KeyRing {
             msg: secret.expose().as_bytes(),
             aad: context.as_bytes(),
         };
-        let ciphertext = self
+        let keys = self.read();
+        let ciphertext = keys
             .current
             .cipher()
             .encrypt(&XNonce::from(nonce), payload)
             .map_err(|error| failed(error.to_string()))?;
-        let sealed = [&self.current.mark(context), &nonce[..], &ciphertext].concat();
+        let sealed = [&keys.current.mark(context), &nonce[..], &ciphertext].concat();
         Ok(SealedText(format!(
             "{VERSION}.{}.{}",
-            self.current.id,
+            keys.current.id,
             URL_SAFE_NO_PAD.encode(sealed)
         )))
     }
@@ -331,8 +360,9 @@ impl KeyRing {
             reason,
         };
         let (key_id, body) = split(&sealed.0).ok_or_else(|| corrupt("it is not of the form 'v1.<key>.<text>'"))?;
-        let key = std::iter::once(&self.current)
-            .chain(&self.older)
+        let keys = self.read();
+        let key = std::iter::once(&keys.current)
+            .chain(&keys.older)
             .find(|key| key.id == key_id)
             .ok_or_else(|| SealError::UnknownKey {
                 key_id: key_id.to_owned(),
@@ -463,7 +493,7 @@ mod tests {
         assert_eq!(
             error,
             SealError::UnknownKey {
-                key_id: rotated.current_id().to_owned()
+                key_id: rotated.current_id()
             }
         );
     }
@@ -494,14 +524,14 @@ mod tests {
     fn a_key_file_that_others_may_read_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("seal.key");
-        let ring = KeyRing::load(&path, &[], IfMissing::Create).unwrap();
+        let key = SealKey::load(&path, IfMissing::Create).unwrap();
         for mode in [0o640, 0o604, 0o660, 0o644] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let error = KeyRing::load(&path, &[], IfMissing::Create).unwrap_err();
+            let error = SealKey::load(&path, IfMissing::Create).unwrap_err();
             assert!(error.to_string().contains("chmod 600"), "{error}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-        let again = KeyRing::load(&path, &[], IfMissing::Refuse).unwrap();
-        assert_eq!(again.current_id(), ring.current_id());
+        let again = SealKey::load(&path, IfMissing::Refuse).unwrap();
+        assert_eq!(again.id(), key.id());
     }
 }

@@ -96,11 +96,13 @@ pub enum Change {
     Account(TargetId),
     /// A service was forgotten.
     Forgotten(NsrId),
+    /// An action was committed that touches more resources of an account than are told one by one.
+    Work(TargetId),
 }
 
 /// What vimhost keeps.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: crate::Access + Send + Sync + 'static {
     // --- accounts -----------------------------------------------------------------------------------------------------
 
     /// Adds or replaces an account. `expected` is the revision it replaces, none for a new one.
@@ -142,11 +144,13 @@ pub trait Store: Send + Sync + 'static {
         until: Timestamp,
     ) -> Result<Claim, Error>;
 
-    /// Extends a claim.
+    /// Extends every claim of a host, and answers which they are: a claim that is not among them is over.
+    ///
+    /// One that ended without anybody having taken it is extended as well: nobody else has written under it.
     ///
     /// # Errors
-    /// [`Error::Fenced`] when the claim is over.
-    async fn renew_claim(&self, claim: &Claim, until: Timestamp) -> Result<(), Error>;
+    /// When the store cannot be written.
+    async fn renew_claims(&self, host: &HostId, until: Timestamp) -> Result<Vec<Claim>, Error>;
 
     /// Gives a claim up. Giving up what is over is no error.
     ///
@@ -358,8 +362,11 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read.
     async fn users_of(&self, id: &ResourceId) -> Result<Vec<ResourceId>, Error>;
 
-    /// Hints of what changes from now on.
+    /// Hints of what changes from now on, whoever changes it.
     fn changes(&self) -> tokio::sync::broadcast::Receiver<Change>;
+
+    /// Hints of what other hosts change from now on. Never any where one host has the store.
+    fn changes_of_others(&self) -> tokio::sync::broadcast::Receiver<Change>;
 
     /// The letters that begin every token of this installation, five of `a` to `z`: drawn when the store was made, never changed,
     /// so that two installations on one VIM can tell what is whose.

@@ -147,6 +147,10 @@ families! {
         "Writes, by outcome: ok, refused (decided on something older), or failed.";
     STORE_READS: Counter "vimhost_store_reads_total" []
         "Reads that were answered.";
+    STORE_COMMANDS: Counter "vimhost_store_commands_total" ["kind", "outcome"]
+        "Commands sent to a database server, by kind (read, write) and outcome (ok, refused, lost).";
+    STORE_COMMAND_DURATION: Seconds "vimhost_store_command_duration_seconds" ["kind"]
+        "Time of one command, the sync of a majority included.";
     HTTP_REQUESTS: Counter "vimhost_http_requests_total" ["dialect", "method", "route", "status_class"]
         "Requests that were answered, by template of their route.";
     HTTP_REQUEST_DURATION: Seconds "vimhost_http_request_duration_seconds" ["dialect", "method", "route"]

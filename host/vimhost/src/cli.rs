@@ -106,10 +106,121 @@ pub enum Command {
         /// One action of it.
         action: Option<String>,
     },
-    /// List the connectors the host knows.
+    /// Which host drives which account.
+    #[command(subcommand)]
+    Lease(LeaseCommand),
+    /// Cancel what has not begun of an action; what has begun goes on.
+    Cancel {
+        /// Name of the network service.
+        name: String,
+        /// The action.
+        action: String,
+    },
+    /// Tokens of the admin interface.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Keys that seal secrets at rest.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Who changed what: the audit log, newest first.
+    Audit(AuditOptions),
+    /// Connectors.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// List the connectors the host knows, as `plugin list` does.
     Plugins,
     /// Start a small VIM for tries and tests.
     MockVim(MockVimOptions),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LeaseCommand {
+    /// List them.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it. The first one ends the service of loopback without a token.
+    Add {
+        /// Who or what uses it.
+        name: String,
+        /// What its bearer may do: viewer, operator or admin.
+        #[arg(long, default_value = "viewer")]
+        role: vimhost_model::Role,
+        /// Days after which it is no longer taken; without it, it has no end.
+        #[arg(long, value_name = "N")]
+        days: Option<u64>,
+    },
+    /// List tokens, ended ones too.
+    List,
+    /// Revoke a token.
+    Rm {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// List the connectors the host knows.
+    List,
+    /// Show a connector: state, digest, what it asks for and where credentials go.
+    Show {
+        /// Its name, or that of its file without the ending.
+        name: String,
+    },
+    /// Upload a component into the host's plugin directory; it replaces the one of its name once it is verified.
+    Load {
+        /// The component (*.wasm).
+        file: PathBuf,
+        /// Name in the plugin directory; that of the file unless given.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Take up the file of a name in the plugin directory, or all that are new or changed.
+    Reload {
+        /// Name of the file without the ending.
+        name: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// List the keys of the host, and how many secrets are sealed with each.
+    List,
+    /// Make another key the one that seals, and seal every secret anew.
+    Rotate {
+        /// An older key of the host; a new one is made without it.
+        #[arg(long, value_name = "ID")]
+        to: Option<String>,
+    },
+    /// Make the first key in a directory, for hosts that are to share a database. Needs no host.
+    New {
+        /// Directory of the keys; must not hold one.
+        dir: PathBuf,
+    },
+    /// Remove an older key for good; refused while anything is sealed with it.
+    Rm {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AuditOptions {
+    /// Of this one only: a token's id, configured-…, or loopback.
+    #[arg(long)]
+    pub who: Option<String>,
+    /// Of this operation only (docs/admin-endpoints.md lists them).
+    #[arg(long)]
+    pub operation: Option<String>,
+    /// Not older than this (2030-01-31T12:00:00Z).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Most entries.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub limit: u16,
 }
 
 #[derive(Debug, Subcommand)]

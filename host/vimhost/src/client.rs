@@ -46,6 +46,16 @@ impl Client {
         self.json(Method::DELETE, path, None).await
     }
 
+    /// Sends bytes.
+    pub async fn upload(&self, path: &str, kind: &'static str, bytes: Vec<u8>) -> anyhow::Result<Value> {
+        let body = |request: reqwest::RequestBuilder| request.header("Content-Type", kind).body(bytes);
+        let response = self.send_with(Method::PUT, path, body).await?;
+        response
+            .json()
+            .await
+            .with_context(|| format!("the host's answer to {path} is not JSON"))
+    }
+
     /// All entries of a listing, page by page.
     pub async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
         let mut entries = Vec::new();
@@ -80,14 +90,24 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Response> {
+        self.send_with(method, path, |request| match &body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    }
+
+    async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> anyhow::Result<Response> {
         let mut request = self.http.request(method, format!("{}{path}", self.server));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.with_context(|| {
+        let response = body(request).send().await.with_context(|| {
             format!(
                 "cannot reach the host at {}; is `vimhost serve` running? Another one is named by --server",
                 self.server

@@ -5,15 +5,20 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod cli;
 mod client;
 mod doctor;
+mod identity;
 mod mock_vim;
 mod output;
+mod plugin;
+mod plugin_dir;
 mod progress;
 mod serve;
 mod service;
 mod settings;
+mod store;
 mod telemetry;
 mod vim;
 
@@ -21,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, PluginCommand};
 
 /// Documents are read and written as many small pieces on several threads, which is what the C library's allocator is slow at.
 #[global_allocator]
@@ -75,7 +80,13 @@ async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<bool> {
         Command::Terminate { name, wait } => service::terminate(&global, &name, wait).await?,
         Command::Remove { name } => service::remove(&global, &name).await?,
         Command::Status { name, action } => service::status(&global, name.as_deref(), action.as_deref()).await?,
-        Command::Plugins => service::plugins(&global).await?,
+        Command::Lease(cli::LeaseCommand::List) => service::leases(&global).await?,
+        Command::Cancel { name, action } => service::cancel(&global, &name, &action).await?,
+        Command::Token(command) => access::token(&global, command).await?,
+        Command::Key(command) => access::key(&global, command).await?,
+        Command::Audit(options) => access::audit(&global, options).await?,
+        Command::Plugins => plugin::run(&global, PluginCommand::List).await?,
+        Command::Plugin(command) => plugin::run(&global, command).await?,
     }
     Ok(true)
 }

@@ -12,20 +12,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vimhost_api::{RequestLimits, ServeOptions, SourceRanges, admin, ng_ro};
 use vimhost_engine::{Engine, EngineConfig, SystemClock};
-use vimhost_model::HostId;
 use vimhost_runtime::{HostKey, Runtime, RuntimeConfig};
-use vimhost_store::Store;
-use vimhost_store::seal::{IfMissing, KeyRing};
-use vimhost_store_sqlite::SqliteStore;
 
+use crate::plugin_dir::PluginDir;
 use crate::settings::{Effective, Resolved, Settings, Source};
+use crate::store;
 use crate::telemetry::{self, Metrics, Telemetry};
 
 /// How long calls in flight may take at a stop. What is not over then is taken up by the next start.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The host of an embedded store: one per file, so its name need not tell hosts apart, and a restart keeps its claims.
-const LOCAL_HOST: &str = "local";
 
 /// Runs the host.
 pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
@@ -47,22 +42,19 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
         Some(address) => Some(bind("metrics", address).await?),
         None => None,
     };
-    let database = data_dir.join("vimhost.db");
-    let new_database = !database.exists();
-    let store: Arc<dyn Store> = Arc::new(
-        SqliteStore::open(&database, vimhost_store_sqlite::Options::default())
-            .with_context(|| format!("cannot open the database {}", database.display()))?,
-    );
-    let keys = Arc::new(seal_keys(&data_dir, new_database)?);
+    let opened = store::open(&settings, &data_dir).await?;
+    let keys = Arc::new(opened.keys(settings.seal_keys.as_deref().unwrap_or(&data_dir))?);
     let runtime = Runtime::new(RuntimeConfig::new(data_dir.join("images"), image_key(&data_dir)?))
         .context("cannot start the plugin runtime")?;
     load_plugins(&runtime, &plugin_dir).await?;
     let config = EngineConfig {
-        host: HostId::new(LOCAL_HOST)?,
+        host: opened.host.clone(),
         calls_per_account: settings.calls_per_account.get(),
         idle_period: (settings.idle_period > 0).then(|| Duration::from_secs(settings.idle_period)),
+        leases: opened.leases,
     };
-    let engine = Engine::start(config, store, runtime, keys, Arc::new(SystemClock))
+    let connectors = Arc::new(PluginDir::new(runtime, plugin_dir));
+    let engine = Engine::start(config, opened.store.clone(), connectors, keys, Arc::new(SystemClock))
         .await
         .context("cannot start the engine")?;
     let shutdown = CancellationToken::new();
@@ -106,6 +98,7 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
         server.await.context("a listener ended badly")?;
     }
     engine.stop(PATIENCE).await;
+    opened.close().await;
     if let Some(traces) = traces {
         traces.stop().await;
     }
@@ -120,17 +113,6 @@ async fn bind(what: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpLi
             what.to_lowercase()
         )
     })
-}
-
-/// The keys that seal secrets. A missing key beside an existing database is never made anew: it would open nothing in it.
-fn seal_keys(data_dir: &Path, new_database: bool) -> anyhow::Result<KeyRing> {
-    let path = data_dir.join("seal.key");
-    let if_missing = if new_database {
-        IfMissing::Create
-    } else {
-        IfMissing::Refuse
-    };
-    KeyRing::load(&path, &[], if_missing).with_context(|| format!("cannot use the seal key {}", path.display()))
 }
 
 /// The key that authenticates compiled connectors. It protects a cache, so a lost one is simply made anew.

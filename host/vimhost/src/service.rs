@@ -207,21 +207,40 @@ fn action_text(action: &Value) -> String {
     )
 }
 
-/// Lists connectors.
-pub async fn plugins(global: &Global) -> anyhow::Result<()> {
-    let plugins = Client::new(global)?.get("/v1/plugins").await?;
-    print(global, &plugins, |plugins| {
-        let mut rows = vec![head(&["NAME", "VERSION", "STATE", "VIM TYPES", "FILE", "REASON"])];
-        let list = plugins.get("items").unwrap_or(plugins);
-        for plugin in list.as_array().into_iter().flatten() {
-            let descriptor = plugin.get("descriptor").cloned().unwrap_or(Value::Null);
+/// Cancels what has not begun of an action.
+pub async fn cancel(global: &Global, name: &str, action: &str) -> anyhow::Result<()> {
+    let path = format!(
+        "/v1/network-services/{}/actions/{}/cancel",
+        encode(name),
+        encode(action)
+    );
+    let told = Client::new(global)?.post(&path, serde_json::json!({})).await?;
+    print(global, &told, |told| {
+        let mut rows = vec![head(&["TASK", "NOW"])];
+        for (key, now) in [
+            ("cancelled", "cancelled"),
+            ("going_on", "begun, goes on"),
+            ("undecided", "a call is under way and decides"),
+        ] {
+            for task in told.get(key).and_then(Value::as_array).into_iter().flatten() {
+                rows.push(vec![task.as_str().unwrap_or_default().to_owned(), now.to_owned()]);
+            }
+        }
+        table(&rows)
+    })
+}
+
+/// Which host drives which account.
+pub async fn leases(global: &Global) -> anyhow::Result<()> {
+    let leases = Client::new(global)?.get("/v1/leases").await?;
+    print(global, &leases, |leases| {
+        let mut rows = vec![head(&["ACCOUNT", "HOST", "FENCE", "ENDS"])];
+        for lease in leases.get("items").unwrap_or(leases).as_array().into_iter().flatten() {
             rows.push(vec![
-                text(&descriptor, "name"),
-                text(&descriptor, "version"),
-                text(plugin, "state"),
-                text(&descriptor, "vim_types"),
-                text(plugin, "file"),
-                text(plugin, "reason"),
+                text(lease, "target"),
+                text(lease, "host"),
+                text(lease, "fence"),
+                text(lease, "expires_at"),
             ]);
         }
         table(&rows)

@@ -33,6 +33,11 @@ fn every_option_of_every_command_says_what_it_does() {
         &["serve"][..],
         &["vim", "add"],
         &["vim", "allow"],
+        &["token", "add"],
+        &["audit"],
+        &["key", "rotate"],
+        &["plugin", "load"],
+        &["cancel"],
         &["deploy"],
         &["mock-vim"],
     ] {

@@ -25,7 +25,9 @@ pub(crate) fn images(vim: &Vim<'_>, filter: &Filter) -> Result<Vec<Found>, Error
 pub(crate) fn flavour(vim: &Vim<'_>, data: &FlavourData) -> Result<Option<Found>, Error> {
     let extended = extended(data)?;
     let fits = |element: &Element| {
-        element.number("vcpus") == Some(u64::from(data.vcpus))
+        // What was made for a service goes with it, so it is none that another one can count on.
+        element.text("token").is_none_or(str::is_empty)
+            && element.number("vcpus") == Some(u64::from(data.vcpus))
             && element.number("ram") == Some(data.ram)
             && element.number("disk") == Some(data.disk)
             && element.number("ephemeral") == Some(data.ephemeral)

@@ -194,8 +194,16 @@ fn a_flavour_is_found_when_it_is_exactly_as_asked() {
             .unwrap()
             .map(|found| found.id)
     };
-    assert_eq!(found(&data), None);
-    let made = done(Mock::create_flavour(&lab.account, &lab.kit.call("f1"), data.clone()).unwrap()).id;
+    let create = |token: &str| {
+        let call = Call {
+            token: token.to_owned(),
+            ..Call::default()
+        };
+        done(Mock::create_flavour(&lab.account, &call, data.clone()).unwrap()).id
+    };
+    create("made-for-a-service");
+    assert_eq!(found(&data), None, "it goes with its service");
+    let made = create("");
     assert_eq!(
         found(&FlavourData {
             name: Some("whatever".into()),
@@ -213,7 +221,7 @@ fn a_flavour_is_found_when_it_is_exactly_as_asked() {
     assert_eq!(
         found(&FlavourData {
             extended: Some(r#"{"mempage-size": "LARGE"}"#.into()),
-            ..data
+            ..data.clone()
         }),
         None
     );

@@ -1,29 +1,33 @@
-//! VIM accounts and plugins.
+//! VIM accounts.
 
 use axum::Extension;
 use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
-use vimhost_connector::{CheckReport, PluginInfo};
+use utoipa::ToSchema;
+use vimhost_connector::CheckReport;
 use vimhost_engine::{AccountEdit, AccountView, NewAccount};
-use vimhost_model::{AccountId, TargetId};
+use vimhost_model::{AccountId, Role, TargetId};
 
 use super::Admin;
-use super::auth::Role;
-use super::input::{IfMatch, Named, Paging, Typed};
+use super::input::{IfMatch, IfMatchParams, Named, Paging, PagingParams, Typed};
 use super::output::{Answer, Listing};
 use super::view::account_for;
 use crate::failure::Failure;
 use crate::path::encoded;
 
 /// A check that passed.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Checked {
+    /// `ENABLED`
     state: &'static str,
     #[serde(flatten)]
     report: CheckReport,
 }
 
+/// List VIM accounts
+#[utoipa::path(get, path = "/v1/vims", operation_id = "listAccounts", tag = "accounts", params(PagingParams),
+    responses((status = OK, description = "A page of accounts, without secrets", body = Listing<AccountView>)))]
 pub(super) async fn list(
     State(admin): State<Admin>,
     Extension(role): Extension<Role>,
@@ -33,6 +37,13 @@ pub(super) async fn list(
     Ok(Answer::ok(Listing::of(page, |account| account_for(role, account))))
 }
 
+/// Add a VIM account
+///
+/// Nothing is contacted; a check says whether it works.
+#[utoipa::path(post, path = "/v1/vims", operation_id = "addAccount", tag = "accounts",
+    request_body(content((NewAccount = "application/json"), (NewAccount = "application/yaml"))),
+    responses((status = CREATED, description = "The account", body = AccountView, headers(
+        ("Location" = String, description = "Where it is"), ("ETag" = String, description = "Its revision")))))]
 pub(super) async fn add(
     State(admin): State<Admin>,
     Typed(new): Typed<NewAccount>,
@@ -45,6 +56,11 @@ pub(super) async fn add(
         .with_revision(revision))
 }
 
+/// Show a VIM account
+#[utoipa::path(get, path = "/v1/vims/{id}", operation_id = "showAccount", tag = "accounts",
+    params(("id" = AccountId, Path, description = "Id of the account")),
+    responses((status = OK, description = "The account, without secrets", body = AccountView, headers(
+        ("ETag" = String, description = "Its revision")))))]
 pub(super) async fn show(
     State(admin): State<Admin>,
     Extension(role): Extension<Role>,
@@ -55,6 +71,14 @@ pub(super) async fn show(
     Ok(Answer::ok(account_for(role, account)).with_revision(revision))
 }
 
+/// Change a VIM account: its settings, secrets and grants
+///
+/// What is absent stays.
+#[utoipa::path(patch, path = "/v1/vims/{id}", operation_id = "editAccount", tag = "accounts",
+    params(("id" = AccountId, Path, description = "Id of the account"), IfMatchParams),
+    request_body(content((AccountEdit = "application/json"), (AccountEdit = "application/yaml"))),
+    responses((status = OK, description = "The account as it is then", body = AccountView, headers(
+        ("ETag" = String, description = "Its revision")))))]
 pub(super) async fn edit(
     State(admin): State<Admin>,
     Named(id): Named<AccountId>,
@@ -72,28 +96,38 @@ pub(super) async fn edit(
     Ok(Answer::ok(account).with_revision(revision))
 }
 
+/// Remove a VIM account
+///
+/// Refused while it has elements or tasks that are not over.
+#[utoipa::path(delete, path = "/v1/vims/{id}", operation_id = "removeAccount", tag = "accounts",
+    params(("id" = AccountId, Path, description = "Id of the account"), IfMatchParams),
+    responses((status = NO_CONTENT, description = "It is removed")))]
 pub(super) async fn remove(
     State(admin): State<Admin>,
     Named(id): Named<AccountId>,
     condition: IfMatch,
 ) -> Result<StatusCode, Failure> {
     let target = TargetId::vim(id);
-    condition.check("the account", Some(admin.engine.account(&target).await?.revision))?;
-    admin.engine.remove_account(&target).await?;
+    let present = admin.engine.account(&target).await?.revision;
+    condition.check("the account", Some(present))?;
+    // The revision goes along, so that a change between the two is met too.
+    admin
+        .engine
+        .remove_account(&target, condition.expected(Some(present)))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Check a VIM account: plugin, network, login
+///
+/// The result is kept with the account. It proposes the origins to grant.
+#[utoipa::path(post, path = "/v1/vims/{id}/check", operation_id = "checkAccount", tag = "accounts",
+    params(("id" = AccountId, Path, description = "Id of the account")),
+    responses((status = OK, description = "It works", body = Checked)))]
 pub(super) async fn check(State(admin): State<Admin>, Named(id): Named<AccountId>) -> Result<Answer<Checked>, Failure> {
     let report = admin.engine.check_account(&TargetId::vim(id)).await?;
     Ok(Answer::ok(Checked {
         state: "ENABLED",
         report,
     }))
-}
-
-pub(super) async fn plugins(State(admin): State<Admin>) -> Answer<Listing<PluginInfo>> {
-    Answer::ok(Listing {
-        items: admin.engine.plugins(),
-        next: None,
-    })
 }

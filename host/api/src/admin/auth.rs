@@ -1,28 +1,34 @@
-//! Who may do what.
+//! Who asks.
 //!
-//! With tokens configured, every request below `/v1` carries one as bearer token; only its SHA-256 is known here. Without any, only
-//! loopback is served, and not on behalf of a web page: a page a person looks at could otherwise drive the cloud through the
-//! person's own machine, hence also the check of `Host`, which a rebound name does not pass.
+//! Every request below `/v1` carries a bearer token: one of the store, or one whose SHA-256 the configuration has. While there is
+//! neither, only loopback is served, and not on behalf of a web page: a page a person looks at could otherwise drive the cloud
+//! through the person's own machine, hence also the check of `Host`, which a rebound name does not pass. The first token that is
+//! made closes that door for good: ended tokens stay known, so that the end of the last one does not open it again.
+//!
+//! What the bearer may do is decided where the endpoint is known: [`super::table`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
+use vimhost_engine::Engine;
+use vimhost_model::{Role, UnknownRole};
 
 use crate::failure::Failure;
 use crate::source;
 
-/// What a token's bearer may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// Look; values of keys that name a secret are masked.
-    Viewer,
+/// Who asks, as the audit log names it, and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Principal {
+    pub who: String,
+    pub role: Role,
 }
 
 /// A token as it is configured: its digest and its role.
@@ -39,8 +45,8 @@ pub enum TokenDigestError {
     #[error("a token's digest is its SHA-256 in 64 hexadecimal digits")]
     Digest,
     /// No such role.
-    #[error("'{0}' is no role; roles are admin and viewer")]
-    Role(String),
+    #[error(transparent)]
+    Role(#[from] UnknownRole),
 }
 
 impl TokenDigest {
@@ -49,11 +55,7 @@ impl TokenDigest {
     /// # Errors
     /// When either is none.
     pub fn new(digest: &str, role: &str) -> Result<Self, TokenDigestError> {
-        let role = match role {
-            "admin" => Role::Admin,
-            "viewer" => Role::Viewer,
-            other => return Err(TokenDigestError::Role(other.chars().take(64).collect())),
-        };
+        let role = role.parse()?;
         let mut bytes = [0; 32];
         if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(TokenDigestError::Digest);
@@ -73,6 +75,12 @@ impl TokenDigest {
             role,
         }
     }
+
+    /// Its name in the audit log: what the digest in the configuration begins with.
+    fn name(&self) -> String {
+        let head = self.digest.iter().take(4).map(|byte| format!("{byte:02x}"));
+        format!("configured-{}", head.collect::<String>())
+    }
 }
 
 impl std::fmt::Debug for TokenDigest {
@@ -86,39 +94,81 @@ impl std::fmt::Debug for TokenDigest {
 
 /// The tokens.
 pub(super) struct Gate {
-    tokens: Vec<TokenDigest>,
+    configured: Vec<TokenDigest>,
+    engine: Arc<Engine>,
+    /// A token was seen in the store; none ever leaves it.
+    stored: AtomicBool,
 }
 
 impl Gate {
-    pub(super) fn new(tokens: Vec<TokenDigest>) -> Self {
-        Self { tokens }
+    pub(super) fn new(configured: Vec<TokenDigest>, engine: Arc<Engine>) -> Self {
+        Self {
+            configured,
+            engine,
+            stored: AtomicBool::new(false),
+        }
     }
 
-    fn role(&self, request: &Request) -> Result<Role, Failure> {
-        if self.tokens.is_empty() {
-            return without_tokens(request);
+    async fn principal(&self, request: &Parts) -> Result<Principal, Failure> {
+        let Some(token) = bearer(&request.headers) else {
+            return if self.asks_for_tokens().await? {
+                Err(unauthorised("a bearer token is needed"))
+            } else {
+                without_tokens(request)
+            };
+        };
+        if let Some(known) = self.configured_for(token) {
+            return Ok(Principal {
+                who: known.name(),
+                role: known.role,
+            });
         }
-        let token = bearer(request.headers()).ok_or_else(|| unauthorised("a bearer token is needed"))?;
+        let kept = self.engine.bearer(token).await?;
+        let kept =
+            kept.ok_or_else(|| unauthorised("the bearer token is not known, was revoked, or is past its time"))?;
+        Ok(Principal {
+            who: kept.id.to_string(),
+            role: kept.role,
+        })
+    }
+
+    fn configured_for(&self, token: &str) -> Option<&TokenDigest> {
         let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         // Every digest is compared to its end, so the time tells nothing about how near a guess came.
-        let role = self.tokens.iter().fold(None, |found, known| {
-            let differs = known.digest.iter().zip(digest).fold(0, |sum, (a, b)| sum | (a ^ b)) != 0;
-            if differs { found } else { Some(known.role) }
-        });
-        role.ok_or_else(|| unauthorised("the bearer token is not known"))
+        self.configured.iter().fold(None, |found, known| {
+            if bool::from(known.digest.ct_eq(&digest)) {
+                Some(known)
+            } else {
+                found
+            }
+        })
+    }
+
+    async fn asks_for_tokens(&self) -> Result<bool, Failure> {
+        if !self.configured.is_empty() || self.stored.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let stored = self.engine.has_tokens().await?;
+        self.stored.fetch_or(stored, Ordering::Relaxed);
+        Ok(stored)
     }
 }
 
-fn without_tokens(request: &Request) -> Result<Role, Failure> {
-    if !source::peer(request.extensions()).is_some_and(|peer| peer.is_loopback()) {
-        return Err(unauthorised("no tokens are configured, so only loopback is served"));
-    }
-    if source::from_a_page(request.headers()) || !names_loopback(request.headers()) {
-        return Err(Failure::forbidden(
-            "no tokens are configured, so requests of web pages are not served",
+fn without_tokens(request: &Parts) -> Result<Principal, Failure> {
+    if !source::peer(&request.extensions).is_some_and(|peer| peer.is_loopback()) {
+        return Err(unauthorised(
+            "there are no tokens, so only loopback is served; `vimhost token add` on this host makes one",
         ));
     }
-    Ok(Role::Admin)
+    if source::from_a_page(&request.headers) || !names_loopback(&request.headers) {
+        return Err(Failure::forbidden(
+            "there are no tokens, so requests of web pages are not served",
+        ));
+    }
+    Ok(Principal {
+        who: "loopback".to_owned(),
+        role: Role::Admin,
+    })
 }
 
 /// Whether `Host` is loopback by address or by its one well-known name.
@@ -146,17 +196,17 @@ fn unauthorised(detail: &str) -> Failure {
     )
 }
 
-/// The middleware: puts the role into the request, or refuses.
-pub(super) async fn authorise(
+/// The middleware: puts the principal and its role into the request, or refuses.
+pub(super) async fn authenticate(
     State(gate): State<Arc<Gate>>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
-    let role = gate.role(&request)?;
-    if role == Role::Viewer && !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(Failure::forbidden("the token's role 'viewer' may only look"));
-    }
-    request.extensions_mut().insert(role);
+    let (parts, body) = request.into_parts();
+    let principal = gate.principal(&parts).await?;
+    let mut request = Request::from_parts(parts, body);
+    request.extensions_mut().insert(principal.role);
+    request.extensions_mut().insert(principal);
     Ok(next.run(request).await)
 }
 
@@ -178,7 +228,11 @@ mod tests {
         );
         assert_eq!(
             TokenDigest::new(digest, "root"),
-            Err(TokenDigestError::Role("root".to_owned()))
+            Err(TokenDigestError::Role("root".parse::<Role>().unwrap_err()))
+        );
+        assert_eq!(
+            TokenDigest::of_token("test", Role::Viewer).name(),
+            "configured-9f86d081"
         );
         assert!(!format!("{:?}", TokenDigest::new(digest, "admin").unwrap()).contains("9f"));
     }

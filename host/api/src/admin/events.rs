@@ -115,6 +115,14 @@ struct Watcher {
     _place: OwnedSemaphorePermit,
 }
 
+/// Watch an action by server-sent events
+///
+/// The first event is `state`, then one `change` for each change; the stream ends when nothing is outstanding. Who comes back with
+/// `Last-Event-ID` is told what it missed, or 204 when there is nothing more to tell.
+#[utoipa::path(get, path = "/v1/network-services/{name}/actions/{action}/events", operation_id = "watchAction", tag = "actions",
+    params(("name" = NsrId, Path, description = "Name of the service"), ("action" = ActionId, Path, description = "Id of the action"), ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that was seen")),
+    responses((status = OK, description = "The stream", body = String, content_type = "text/event-stream"),
+        (status = NO_CONTENT, description = "The action is over and the last event was seen")))]
 pub(super) async fn watch(
     State(admin): State<Admin>,
     Named((nsr, action)): Named<(NsrId, ActionId)>,
@@ -218,7 +226,7 @@ impl Watcher {
         match change {
             Change::Action(nsr, action) => *nsr == self.nsr && *action == self.action,
             Change::Forgotten(nsr) => *nsr == self.nsr,
-            Change::Resource(..) | Change::Account(_) => false,
+            Change::Resource(..) | Change::Account(_) | Change::Work(_) => false,
         }
     }
 }

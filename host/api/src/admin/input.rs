@@ -6,6 +6,7 @@ use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::IntoParams;
 use vimhost_model::{ActionId, Revision};
 
 use super::Admin;
@@ -18,8 +19,8 @@ const PAGE: usize = 100;
 /// Entries of a page at most: an action's header is some hundred bytes.
 const MAX_PAGE: usize = 1000;
 
-/// Bytes of a cursor: it holds ids at most.
-const MAX_CURSOR: usize = 4096;
+/// Bytes of a cursor: it holds an id at most, and encoded it has to fit the head of a request.
+const MAX_CURSOR: usize = 1200;
 
 /// Ids of the path.
 pub(super) struct Named<T>(pub T);
@@ -72,18 +73,35 @@ pub(super) struct Paging {
     pub limit: usize,
 }
 
-#[derive(Deserialize)]
-struct RawPaging {
+/// Which page of a listing, as it is asked for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PagingParams {
+    /// `next` of the page before; the first page without it.
+    #[param(max_length = 1200)]
     cursor: Option<String>,
+    /// Entries of the page, at most 1000.
+    #[param(minimum = 1, default = 100)]
     limit: Option<usize>,
+}
+
+/// Other parameters of the query.
+pub(super) struct Queried<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Queried<T> {
+    type Rejection = Failure;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(rejection) => Err(Failure::bad_request(rejection.body_text())),
+        }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Paging {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let Query(raw) = Query::<RawPaging>::from_request_parts(parts, state)
-            .await
-            .map_err(|rejection| Failure::bad_request(rejection.body_text()))?;
+        let Queried(raw) = Queried::<PagingParams>::from_request_parts(parts, state).await?;
         if raw.limit == Some(0) || raw.cursor.as_ref().is_some_and(|cursor| cursor.len() > MAX_CURSOR) {
             return Err(Failure::bad_request(
                 "'limit' is at least 1, and 'cursor' is one of this interface's own",
@@ -94,6 +112,26 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
             limit: raw.limit.unwrap_or(PAGE).min(MAX_PAGE),
         })
     }
+}
+
+/// `If-Match` as it is described.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read as [`IfMatch`]; this describes it")]
+pub(super) struct IfMatchParams {
+    /// The `ETag` of what was read, or `*`: it has to exist. Refused with 412 when it was changed since.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+}
+
+/// `Idempotency-Key` as it is described.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read as [`IdempotencyKey`]; this describes it")]
+pub(super) struct IdempotencyParams {
+    /// Becomes the id of the action: the same request again under the same key answers the same action.
+    #[param(rename = "Idempotency-Key", max_length = 255)]
+    idempotency_key: Option<String>,
 }
 
 /// What the client decided on (`If-Match`).

@@ -4,25 +4,34 @@
 //! their revision as `ETag`, and changes honour `If-Match`. A request for work answers 202 with the place to look, and takes
 //! an `Idempotency-Key`, which becomes the id of the action.
 //!
-//! `auth` says who may do what: bearer tokens with a role, or nobody but loopback where none are configured.
+//! `auth` says who asks: bearer tokens, or nobody but loopback while there are none. `table` lists the endpoints, each with the least
+//! role that may ask for it; routes, the description (`openapi`) and the audit log (`audit`) follow from it.
 
 mod accounts;
 mod actions;
+mod audit;
 mod auth;
 mod events;
 mod health;
 mod input;
+mod keys;
+mod leases;
+mod openapi;
 mod output;
+mod plugins;
 mod problem;
 mod records;
 mod services;
+mod table;
+mod tokens;
 mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::get;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use vimhost_engine::Engine;
@@ -30,19 +39,25 @@ use vimhost_engine::Engine;
 use crate::RequestLimits;
 use crate::exchange::{self, Exchange};
 
-pub use auth::{Role, TokenDigest, TokenDigestError};
+pub use auth::{TokenDigest, TokenDigestError};
+pub use openapi::{endpoint_list, json as description};
+pub use vimhost_model::Role;
 
 /// Settings of the interface.
 #[derive(Clone)]
 pub struct Options {
     /// Bounds of a request.
     pub limits: RequestLimits,
-    /// Who may use it. Empty: loopback only, without a token, as administrator.
+    /// Who may use it, beside the tokens in the store. While there are neither: loopback only, without a token, as administrator.
     pub tokens: Vec<TokenDigest>,
     /// Streams of events at a time; one more is answered with 503.
     pub watchers: usize,
     /// Writes the metrics of `/metrics`; without it there are none.
     pub metrics: Option<RenderMetrics>,
+    /// How many entries of the audit log are kept, and up to a thousand more until the next look.
+    pub audit_entries: usize,
+    /// Largest component that is taken by upload.
+    pub component_bytes: usize,
     /// Ends the streams of events, which would otherwise hold a shutdown up.
     pub shutdown: CancellationToken,
 }
@@ -54,6 +69,9 @@ impl Default for Options {
             tokens: Vec::new(),
             watchers: 256,
             metrics: None,
+            audit_entries: 100_000,
+            // A connector in Rust has one or two megabytes, one in Python some forty.
+            component_bytes: 64 << 20,
             shutdown: CancellationToken::new(),
         }
     }
@@ -64,6 +82,10 @@ struct Shared {
     engine: Arc<Engine>,
     limits: RequestLimits,
     watchers: Arc<Semaphore>,
+    audit_entries: usize,
+    component_bytes: usize,
+    /// Requests that changed something since the start.
+    changes: AtomicU64,
     shutdown: CancellationToken,
     metrics: Option<RenderMetrics>,
 }
@@ -73,6 +95,19 @@ pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 type Admin = Arc<Shared>;
 
+fn share(engine: Arc<Engine>, options: Options) -> Admin {
+    Arc::new(Shared {
+        engine,
+        limits: options.limits,
+        watchers: Arc::new(Semaphore::new(options.watchers)),
+        audit_entries: options.audit_entries,
+        component_bytes: options.component_bytes,
+        changes: AtomicU64::new(0),
+        shutdown: options.shutdown,
+        metrics: options.metrics,
+    })
+}
+
 /// The interface as a router. It needs the peer's address ([`crate::serve()`] gives it).
 pub fn router(engine: Arc<Engine>, options: Options) -> Router {
     let exchange = Exchange {
@@ -80,44 +115,12 @@ pub fn router(engine: Arc<Engine>, options: Options) -> Router {
         limits: options.limits,
         write_refusal: problem::write,
     };
-    let gate = Arc::new(auth::Gate::new(options.tokens));
-    let shared: Admin = Arc::new(Shared {
-        engine,
-        limits: options.limits,
-        watchers: Arc::new(Semaphore::new(options.watchers)),
-        shutdown: options.shutdown,
-        metrics: options.metrics,
-    });
-    let v1 = Router::new()
-        .route("/v1/vims", get(accounts::list).post(accounts::add))
-        .route(
-            "/v1/vims/{id}",
-            get(accounts::show).patch(accounts::edit).delete(accounts::remove),
-        )
-        .route("/v1/vims/{id}/check", post(accounts::check))
-        .route("/v1/plugins", get(accounts::plugins))
-        .route(
-            "/v1/records/{collection}/{id}",
-            get(records::show).put(records::put).delete(records::remove),
-        )
-        .route("/v1/network-services", get(services::list))
-        .route(
-            "/v1/network-services/{name}",
-            get(services::show).put(services::put).delete(services::remove),
-        )
-        .route("/v1/network-services/{name}/plan", post(services::plan))
-        .route("/v1/network-services/{name}/deploy", post(services::deploy))
-        .route("/v1/network-services/{name}/terminate", post(services::terminate))
-        .route("/v1/network-services/{name}/actions", get(actions::of_service))
-        .route("/v1/network-services/{name}/actions/{action}", get(actions::show))
-        .route(
-            "/v1/network-services/{name}/actions/{action}/events",
-            get(events::watch),
-        )
-        .route("/v1/actions", get(actions::list))
+    let gate = Arc::new(auth::Gate::new(options.tokens.clone(), engine.clone()));
+    let shared = share(engine, options);
+    let v1 = table::router(&shared)
         .route("/metrics", get(health::metrics))
         .fallback(problem::no_such_path)
-        .layer(from_fn_with_state(gate, auth::authorise))
+        .layer(from_fn_with_state(gate, auth::authenticate))
         .with_state(shared.clone());
     Router::new()
         .route("/livez", get(health::live))
@@ -135,13 +138,7 @@ pub fn probes(engine: Arc<Engine>, options: Options) -> Router {
         limits: options.limits,
         write_refusal: problem::write,
     };
-    let shared: Admin = Arc::new(Shared {
-        engine,
-        limits: options.limits,
-        watchers: Arc::new(Semaphore::new(0)),
-        shutdown: options.shutdown,
-        metrics: options.metrics,
-    });
+    let shared = share(engine, options);
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

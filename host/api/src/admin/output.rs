@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 use vimhost_model::Revision;
 use vimhost_store::Page;
 
@@ -67,7 +68,7 @@ impl<T: Serialize> IntoResponse for Answer<T> {
 }
 
 /// One page of a listing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Listing<T> {
     pub items: Vec<T>,
     /// For `?cursor=` of the next request; null on the last page.

@@ -6,36 +6,50 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::exchange::RequestId;
 use crate::failure::Failure;
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// A refusal (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
     /// `urn:vimhost:problem:<code>`: stable, for programs.
     #[serde(rename = "type")]
     kind: String,
+    /// The status in words.
     title: &'a str,
+    /// The HTTP status.
     status: u16,
+    /// What is wrong, for people.
     detail: &'a str,
+    /// Number of the request in the log.
     request_id: &'a str,
+    /// Where the body is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<WrongField<'a>>,
 }
 
-#[derive(Serialize)]
+/// A place in the body that is wrong.
+#[derive(Serialize, ToSchema)]
 struct WrongField<'a> {
     /// JSON pointer into the body; empty for the whole.
     pointer: String,
+    /// Why.
     detail: &'a str,
 }
 
-/// Writes a refusal. A wrong shape is 400 here and 422 in NG-RO's dialect, which has that number from its own schema check.
-pub(super) fn write(failure: &Failure, _asked: &HeaderMap, id: &RequestId) -> Response {
-    let status = match failure.status {
+/// The status a client sees. A wrong shape is 400 here and 422 in NG-RO's dialect, which has that number from its own schema check.
+pub(super) fn shown_status(status: StatusCode) -> StatusCode {
+    match status {
         StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
         other => other,
-    };
+    }
+}
+
+/// Writes a refusal.
+pub(super) fn write(failure: &Failure, _asked: &HeaderMap, id: &RequestId) -> Response {
+    let status = shown_status(failure.status);
     let problem = Problem {
         kind: format!("urn:vimhost:problem:{}", failure.code),
         title: status.canonical_reason().unwrap_or("Error"),

@@ -6,21 +6,22 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value;
-use vimhost_model::{Collection, Record, RecordId, Revision};
+use utoipa::ToSchema;
+use vimhost_model::{Collection, Record, RecordId, Revision, Role};
 
 use super::Admin;
-use super::auth::Role;
-use super::input::{Document, IfMatch, Named};
+use super::input::{Document, IfMatch, IfMatchParams, Named};
 use super::output::Answer;
 use crate::failure::Failure;
 use crate::mask::mask;
 use crate::path::encoded;
 
 /// What was written.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Written {
     collection: &'static str,
     id: RecordId,
+    #[schema(value_type = u64)]
     revision: Revision,
 }
 
@@ -35,6 +36,11 @@ async fn present(admin: &Admin, collection: Collection, id: &RecordId) -> Result
     Ok(admin.engine.record(collection, id).await?)
 }
 
+/// Show a record
+#[utoipa::path(get, path = "/v1/records/{collection}/{id}", operation_id = "showRecord", tag = "records",
+    params(("collection" = String, Path, description = "nsrs, vnfrs or vnfds"), ("id" = RecordId, Path, description = "`_id` of the record")),
+    responses((status = OK, description = "The record as it is kept", body = Object, headers(
+        ("ETag" = String, description = "Its revision")))))]
 pub(super) async fn show(
     State(admin): State<Admin>,
     Extension(role): Extension<Role>,
@@ -48,6 +54,14 @@ pub(super) async fn show(
     Ok(Answer::ok(record.document).with_revision(record.revision))
 }
 
+/// Put a record in its place, for the program that owns it
+#[utoipa::path(put, path = "/v1/records/{collection}/{id}", operation_id = "putRecord", tag = "records",
+    params(("collection" = String, Path, description = "nsrs, vnfrs or vnfds"), ("id" = RecordId, Path, description = "`_id` of the record"),
+        IfMatchParams),
+    request_body(content((Object = "application/json"), (Object = "application/yaml"))),
+    responses((status = OK, description = "It was replaced", body = Written, headers(("ETag" = String, description = "Its revision"))),
+        (status = CREATED, description = "It is new", body = Written, headers(("ETag" = String, description = "Its revision"),
+            ("Location" = String, description = "Where it is")))))]
 pub(super) async fn put(
     State(admin): State<Admin>,
     Named((name, id)): Named<Place>,
@@ -79,6 +93,11 @@ pub(super) async fn put(
         .with_revision(revision))
 }
 
+/// Remove a record, for the program that owns it
+#[utoipa::path(delete, path = "/v1/records/{collection}/{id}", operation_id = "removeRecord", tag = "records",
+    params(("collection" = String, Path, description = "nsrs, vnfrs or vnfds"), ("id" = RecordId, Path, description = "`_id` of the record"),
+        IfMatchParams),
+    responses((status = NO_CONTENT, description = "It is removed")))]
 pub(super) async fn remove(
     State(admin): State<Admin>,
     Named((name, id)): Named<Place>,

@@ -5,21 +5,26 @@ use axum::extract::State;
 use http::StatusCode;
 use serde_json::Value;
 use vimhost_engine::{Accepted, ServiceSpec};
-use vimhost_model::{ActionId, NsrId};
+use vimhost_model::{ActionId, NsrId, Role};
 
 use super::Admin;
-use super::auth::Role;
-use super::input::{Document, IdempotencyKey, Named, Paging, typed};
+use super::input::{Document, IdempotencyKey, IdempotencyParams, Named, Paging, PagingParams, typed};
 use super::output::{Answer, Listing};
 use super::view::{AcceptedView, PlanView, ServiceEntry, ServiceShown};
 use crate::failure::Failure;
 use crate::path::encoded;
 
+/// List network services
+#[utoipa::path(get, path = "/v1/network-services", operation_id = "listServices", tag = "network services", params(PagingParams),
+    responses((status = OK, description = "A page of services", body = Listing<ServiceEntry>)))]
 pub(super) async fn list(State(admin): State<Admin>, paging: Paging) -> Result<Answer<Listing<ServiceEntry>>, Failure> {
     let page = admin.engine.services(paging.after.as_deref(), paging.limit).await?;
     Ok(Answer::ok(Listing::of(page, |(id, name)| ServiceEntry { id, name })))
 }
 
+/// Show a network service with its records
+#[utoipa::path(get, path = "/v1/network-services/{name}", operation_id = "showService", tag = "network services", params(("name" = NsrId, Path, description = "Name of the service")),
+    responses((status = OK, description = "The service", body = ServiceShown, headers(("ETag" = String, description = "Its revision")))))]
 pub(super) async fn show(
     State(admin): State<Admin>,
     Extension(role): Extension<Role>,
@@ -30,6 +35,12 @@ pub(super) async fn show(
     Ok(Answer::ok(ServiceShown::of(service, role)).with_revision(revision))
 }
 
+/// Keep the document of a network service; deploys nothing
+#[utoipa::path(put, path = "/v1/network-services/{name}", operation_id = "putService", tag = "network services", params(("name" = NsrId, Path, description = "Name of the service")),
+    request_body(content((ServiceSpec = "application/json"), (ServiceSpec = "application/yaml"))),
+    responses((status = OK, description = "It was replaced", body = ServiceShown, headers(("ETag" = String, description = "Its revision"))),
+        (status = CREATED, description = "It is new", body = ServiceShown, headers(("ETag" = String, description = "Its revision"),
+            ("Location" = String, description = "Where it is")))))]
 pub(super) async fn put(
     State(admin): State<Admin>,
     Extension(role): Extension<Role>,
@@ -56,17 +67,28 @@ pub(super) async fn put(
     Ok(answer.at(format!("/v1/network-services/{}", encoded(nsr.as_str()))))
 }
 
+/// Forget a terminated network service
+#[utoipa::path(delete, path = "/v1/network-services/{name}", operation_id = "removeService", tag = "network services", params(("name" = NsrId, Path, description = "Name of the service")),
+    responses((status = NO_CONTENT, description = "It is forgotten")))]
 pub(super) async fn remove(State(admin): State<Admin>, Named(nsr): Named<NsrId>) -> Result<StatusCode, Failure> {
     admin.engine.remove_service(&nsr).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Plan: what a deploy would do; touches nothing
+#[utoipa::path(post, path = "/v1/network-services/{name}/plan", operation_id = "planService", tag = "network services", params(("name" = NsrId, Path, description = "Name of the service")),
+    responses((status = OK, description = "The plan", body = PlanView)))]
 pub(super) async fn plan(State(admin): State<Admin>, Named(nsr): Named<NsrId>) -> Result<Answer<PlanView>, Failure> {
     let request = admin.engine.service_request(&nsr).await?;
     let plan = admin.engine.plan(&nsr, &request).await?;
     Ok(Answer::ok(PlanView::of(&nsr, plan)))
 }
 
+/// Bring a network service to what its document says
+#[utoipa::path(post, path = "/v1/network-services/{name}/deploy", operation_id = "deployService", tag = "network services",
+    params(("name" = NsrId, Path, description = "Name of the service"), IdempotencyParams),
+    responses((status = ACCEPTED, description = "It is on disk and will be carried out", body = AcceptedView, headers(
+        ("Location" = String, description = "The action")))))]
 pub(super) async fn deploy(
     State(admin): State<Admin>,
     Named(nsr): Named<NsrId>,
@@ -78,6 +100,11 @@ pub(super) async fn deploy(
     Ok(accepted(admin.engine.deploy(&nsr, &request).await?))
 }
 
+/// Delete everything of a network service from the VIMs
+#[utoipa::path(post, path = "/v1/network-services/{name}/terminate", operation_id = "terminateService", tag = "network services",
+    params(("name" = NsrId, Path, description = "Name of the service"), IdempotencyParams),
+    responses((status = ACCEPTED, description = "It is on disk and will be carried out", body = AcceptedView, headers(
+        ("Location" = String, description = "The action")))))]
 pub(super) async fn terminate(
     State(admin): State<Admin>,
     Named(nsr): Named<NsrId>,

@@ -2,29 +2,32 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use vimhost_engine::plan::{Change, Plan};
 use vimhost_engine::{AccountView, ActionReport, ServiceView, TaskReport};
-use vimhost_model::{ActionHeader, ActionId, ActionKind, ActionStatus, NsrId, TargetId, TaskStatus};
+use vimhost_model::{ActionHeader, ActionId, ActionKind, ActionStatus, NsrId, Role, TargetId, TaskStatus};
 
-use super::auth::Role;
 use crate::mask::mask;
 use crate::time::rfc3339;
 
 /// A service in a listing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ServiceEntry {
     pub id: NsrId,
     pub name: String,
 }
 
 /// A service.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Service)]
 pub(super) struct ServiceShown {
     id: NsrId,
     name: String,
     /// The document; null for a service that was not made here.
     spec: Value,
+    /// The NS record.
     nsr: Value,
+    /// The VNF records.
     vnfrs: Vec<Value>,
     revision: u64,
 }
@@ -63,7 +66,8 @@ impl ServiceShown {
 }
 
 /// An accepted request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Accepted)]
 pub(super) struct AcceptedView {
     pub nsr_id: NsrId,
     pub action_id: ActionId,
@@ -72,7 +76,8 @@ pub(super) struct AcceptedView {
 }
 
 /// What a deploy would do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Plan)]
 pub(super) struct PlanView {
     nsr_id: NsrId,
     /// How many tasks a deploy would make.
@@ -91,17 +96,22 @@ impl PlanView {
 }
 
 /// An action in a listing.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ActionEntry {
     id: ActionId,
     nsr_id: NsrId,
     kind: ActionKind,
+    /// How many tasks it has.
     tasks: u32,
+    #[schema(format = DateTime)]
     created_at: String,
+    /// How it stands, where the listing was asked for a state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<ActionStatus>,
 }
 
 impl ActionEntry {
-    pub(super) fn of(header: ActionHeader) -> Self {
+    pub(super) fn of(header: ActionHeader, status: Option<ActionStatus>) -> Self {
         let created_at = rfc3339(header.created_at);
         Self {
             id: header.id,
@@ -109,16 +119,19 @@ impl ActionEntry {
             kind: header.kind,
             tasks: header.tasks,
             created_at,
+            status,
         }
     }
 }
 
 /// An action with its tasks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Action)]
 pub(super) struct ActionView {
     id: ActionId,
     nsr_id: NsrId,
     kind: ActionKind,
+    #[schema(format = DateTime)]
     created_at: String,
     status: ActionStatus,
     done: usize,
@@ -145,7 +158,8 @@ impl ActionView {
 }
 
 /// A task with what is known of its element. Its parameters are NG-RO's business.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[schema(as = Task)]
 pub(super) struct TaskView {
     pub id: String,
     action: &'static str,

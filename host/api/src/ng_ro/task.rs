@@ -69,6 +69,7 @@ mod tests {
         TaskReport {
             task: Task {
                 accepted: false,
+                cancel_asked: false,
                 id: "op-1:3".parse().unwrap(),
                 action_id: "op-1".parse().unwrap(),
                 nsr_id: "n".parse().unwrap(),

@@ -53,6 +53,7 @@ impl Host {
             host: "test".parse().unwrap(),
             calls_per_account: 4,
             idle_period: None,
+            leases: None,
         };
         let keys = Arc::new(KeyRing::new(SealKey::from_bytes([7; 32])));
         let engine = Engine::start(config, Arc::new(store), vim.clone(), keys, Arc::new(SystemClock))
@@ -72,6 +73,11 @@ impl Host {
             served: vec![admin_served, ro_served],
             _directory: directory,
         }
+    }
+
+    /// Where the store is.
+    pub fn directory(&self) -> &std::path::Path {
+        self._directory.path()
     }
 
     /// A request to the admin interface.

@@ -26,6 +26,8 @@ struct State {
     refuse: AtomicBool,
     elements: Mutex<BTreeMap<String, Element>>,
     made: AtomicUsize,
+    /// Calls that are held back.
+    held: AtomicUsize,
 }
 
 impl Default for StubVim {
@@ -36,6 +38,7 @@ impl Default for StubVim {
             refuse: AtomicBool::new(false),
             elements: Mutex::default(),
             made: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
         }))
     }
 }
@@ -55,6 +58,11 @@ impl StubVim {
     /// From here on a server is made only when [`StubVim::let_one_server_go`] was called for it.
     pub fn hold_servers(&self) {
         self.0.hold_servers.store(true, Ordering::SeqCst);
+    }
+
+    /// How many calls are held back now.
+    pub fn held(&self) -> usize {
+        self.0.held.load(Ordering::SeqCst)
     }
 
     pub fn let_one_server_go(&self) {
@@ -103,6 +111,9 @@ impl Connectors for StubVim {
     }
 
     async fn close(&self, _target: &TargetId) {}
+
+    // It sends nothing.
+    fn set_send_deadline(&self, _target: &TargetId, _until: Option<std::time::Instant>) {}
 
     fn plugins(&self) -> Vec<PluginInfo> {
         let slot = CredentialSlot {
@@ -168,7 +179,9 @@ impl Connector for StubConnector {
         let created = match request {
             CreateRequest::Server(server) => {
                 if self.0.hold_servers.load(Ordering::SeqCst) {
+                    self.0.held.fetch_add(1, Ordering::SeqCst);
                     self.0.permits.acquire().await.unwrap().forget();
+                    self.0.held.fetch_sub(1, Ordering::SeqCst);
                 }
                 let networks = server
                     .interfaces

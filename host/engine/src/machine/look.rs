@@ -8,6 +8,9 @@ use vimhost_model::{IllegalMove, Item, ResourceId, Task, TaskAction, TaskStatus,
 use super::standing::{Creation, Deletion};
 use super::{Effect, Machine, Request, record, request};
 
+/// Why a task that was cancelled has failed. NG-RO has no state of its own for it, and its clients know only these.
+pub(crate) const CANCELLED: &str = "cancelled by request";
+
 /// What a task's dependencies allow.
 enum Ready {
     /// All there; ids by reference.
@@ -21,10 +24,38 @@ enum Ready {
 impl Machine<'_> {
     /// Decides what is next: at most one call, or what is waited for.
     pub(super) fn look(&mut self) -> Result<(), IllegalMove> {
+        self.give_up_what_is_cancelled()?;
         let _floor = self.look_at_deletions()? || self.look_at_creations()? || self.look_at_commands()?;
         // Whoever has the floor: an element that is to be observed is, after a restart too.
         if self.resource.observe_at.is_some() {
             self.effects.push(Effect::Observe);
+        }
+        Ok(())
+    }
+
+    /// Gives up the tasks that somebody has cancelled and that have not begun; the others go on. A look comes between two calls, so
+    /// none is under way now. What has an element or a journal has begun, and so has a deletion or a command that was tried.
+    fn give_up_what_is_cancelled(&mut self) -> Result<(), IllegalMove> {
+        for index in 0..self.resource.tasks.len() {
+            let Some(task) = self.resource.tasks.get_mut(index).filter(|task| task.cancel_asked) else {
+                continue;
+            };
+            task.cancel_asked = false;
+            let begun = match task.action {
+                TaskAction::Create => self.resource.vim.vim_id.is_none() && !self.resource.journal.is_empty(),
+                TaskAction::Update | TaskAction::Delete | TaskAction::Exec => task.accepted || task.attempt > 0,
+            };
+            if task.status != TaskStatus::Scheduled || begun {
+                continue;
+            }
+            if self.resource.vim.vim_id.is_none() {
+                self.fail(index, CANCELLED.to_owned())?;
+            } else if let Some(task) = self.resource.tasks.get_mut(index) {
+                // The element is as it was, for whoever else holds it too.
+                task.move_to(TaskStatus::Failed)?;
+                task.message = Some(CANCELLED.to_owned());
+                task.not_before = None;
+            }
         }
         Ok(())
     }

@@ -41,6 +41,7 @@ use vimhost_connector::{
 };
 use vimhost_model::{IllegalMove, RecordChange, Resource, ResourceId, TaskId, Timestamp, VimId};
 
+pub(crate) use look::CANCELLED;
 pub use standing::{Creation, Standing};
 
 /// What happened.
@@ -65,6 +66,19 @@ pub enum Answer {
     Deleted(Result<DeleteStep, CallError>),
     /// To a command.
     Operated(Result<Step<Operated>, CallError>),
+}
+
+impl Answer {
+    /// Whether the call failed.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        match self {
+            Self::Found(found) => found.is_err(),
+            Self::Created(made) => made.is_err(),
+            Self::Deleted(gone) => gone.is_err(),
+            Self::Operated(operated) => operated.is_err(),
+        }
+    }
 }
 
 /// What the poller saw of an element.

@@ -434,6 +434,7 @@ impl<'f> Builder<'f> {
             attempt: 0,
             not_before: None,
             accepted: false,
+            cancel_asked: false,
             connector_state: None,
         }
     }

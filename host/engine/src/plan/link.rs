@@ -72,6 +72,7 @@ impl Builder<'_> {
             }
         }
         let (new_resources, updates) = self.documents(drafts);
+        let (update_targets, updates) = updates.into_iter().unzip();
         Ok(Plan {
             changes: self.changes,
             nsr_id: self.facts.nsr_id.clone(),
@@ -80,6 +81,7 @@ impl Builder<'_> {
             now: self.facts.now,
             new_resources,
             updates,
+            update_targets,
             record_changes: self.record_changes,
             texts,
         })
@@ -145,9 +147,9 @@ impl Builder<'_> {
         }
     }
 
-    fn documents(&self, drafts: Vec<Draft>) -> (Vec<Resource>, Vec<ResourceUpdate>) {
+    fn documents(&self, drafts: Vec<Draft>) -> (Vec<Resource>, Vec<(TargetId, ResourceUpdate)>) {
         let mut new: Vec<Resource> = Vec::new();
-        let mut updates: Vec<ResourceUpdate> = Vec::new();
+        let mut updates: Vec<(TargetId, ResourceUpdate)> = Vec::new();
         let mut places: HashMap<ResourceId, usize> = HashMap::new();
         for draft in drafts {
             let uses: Vec<ResourceId> = draft
@@ -183,7 +185,7 @@ impl Builder<'_> {
                 }
                 Place::Existing(id) => {
                     let index = *places.entry(id.clone()).or_insert(updates.len());
-                    if let Some(update) = updates.get_mut(index) {
+                    if let Some((_, update)) = updates.get_mut(index) {
                         update.tasks.push(draft.task);
                         update.uses.extend(uses);
                         continue;
@@ -194,12 +196,13 @@ impl Builder<'_> {
                         .copied()
                         .or_else(|| self.facts.shared.iter().find(|resource| resource.id == id))
                         .map_or(0, |resource| resource.revision);
-                    updates.push(ResourceUpdate {
+                    let update = ResourceUpdate {
                         resource: id,
                         expected,
                         tasks: vec![draft.task],
                         uses,
-                    });
+                    };
+                    updates.push((draft.target, update));
                 }
             }
         }

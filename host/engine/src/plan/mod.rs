@@ -24,9 +24,10 @@ mod texts;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use vimhost_model::{
     ActionHeader, ActionId, ActionKind, Item, ItemRef, NsrId, Record, RecordChange, Resource, ResourceId, Revision,
-    TargetId, Timestamp,
+    TargetId, Task, Timestamp,
 };
 use vimhost_store::{ActionCommit, ResourceUpdate};
 
@@ -47,7 +48,7 @@ pub enum Comparison {
 }
 
 /// How a changed element can be brought to what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Remedy {
     /// By an operation on it.
@@ -57,7 +58,7 @@ pub enum Remedy {
 }
 
 /// What happens to one item on one target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "change")]
 pub enum Verb {
     /// It is made, or found.
@@ -76,10 +77,11 @@ pub enum Verb {
 }
 
 /// One line of a plan.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Change {
     /// The item in the records.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub item: ItemRef,
     /// What it is.
     pub kind: Item,
@@ -133,6 +135,8 @@ pub struct Plan {
     pub(crate) now: Timestamp,
     pub(crate) new_resources: Vec<Resource>,
     pub(crate) updates: Vec<ResourceUpdate>,
+    /// The account of each update.
+    pub(crate) update_targets: Vec<TargetId>,
     pub(crate) record_changes: Vec<RecordChange>,
     pub(crate) texts: Vec<(String, String)>,
 }
@@ -167,12 +171,11 @@ impl Plan {
         }
     }
 
-    /// The resources it gives tasks to, with their targets where they are new.
-    pub(crate) fn resources(&self) -> Vec<ResourceId> {
-        self.new_resources
-            .iter()
-            .map(|resource| resource.id.clone())
-            .chain(self.updates.iter().map(|update| update.resource.clone()))
-            .collect()
+    /// The resources it gives tasks to, with their accounts and the tasks.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = (&TargetId, &ResourceId, &[Task])> {
+        let new = self.new_resources.iter();
+        let updates = self.update_targets.iter().zip(&self.updates);
+        new.map(|resource| (&resource.target, &resource.id, resource.tasks.as_slice()))
+            .chain(updates.map(|(target, update)| (target, &update.resource, update.tasks.as_slice())))
     }
 }

@@ -1,16 +1,22 @@
-//! One account as the scheduler drives it: its claim, its connector, its bound on calls in flight, what is to be observed.
+//! One account as the scheduler drives it: the right to do so, its connector, its bound on calls in flight, what is to be observed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use vimhost_connector::{Connector, Connectors, ElementKind, Error as CallError, ErrorKind};
-use vimhost_model::{HostId, ResourceId, TargetId, Timestamp, VimId};
+use vimhost_model::{ResourceId, TargetId, Timestamp, VimId};
 use vimhost_store::{Claim, Store, seal::KeyRing};
 
-use super::{FOREVER, lock};
+use super::lock;
 use crate::accounts;
+
+/// What must be left of a lease when a call begins: with less the runtime would refuse its first request.
+const CALL_MARGIN: Duration = Duration::from_millis(1500);
 
 /// A connector and the account's configuration, as they were when it was opened.
 #[derive(Clone)]
@@ -42,10 +48,64 @@ struct Wishes {
     of: HashMap<ResourceId, Due>,
 }
 
+/// The right to drive an account, from the claim until it is lost or given up.
+pub(super) struct Hold {
+    pub(super) claim: Claim,
+    pub(super) since: Instant,
+    /// Ends what runs under it.
+    pub(super) over: CancellationToken,
+    /// Until when calls may be made; none: for ever. Past when the lease could not be extended in time: it may yet be.
+    good_until: watch::Sender<Option<Instant>>,
+    /// How often it was extended late.
+    lapses: AtomicU64,
+}
+
+impl Hold {
+    pub(super) fn new(claim: Claim, good_until: Option<Instant>, over: CancellationToken) -> Self {
+        Self {
+            claim,
+            since: Instant::now(),
+            over,
+            good_until: watch::Sender::new(good_until),
+            lapses: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn extend(&self, good_until: Option<Instant>) {
+        if !is_good(*self.good_until.borrow()) {
+            self.lapses.fetch_add(1, Ordering::SeqCst);
+        }
+        self.good_until.send_replace(good_until);
+    }
+
+    /// Waits until calls may be made. False when the hold is over.
+    pub(super) async fn good(&self) -> bool {
+        let mut good_until = self.good_until.subscribe();
+        tokio::select! {
+            biased;
+            () = self.over.cancelled() => false,
+            good = good_until.wait_for(|until| is_good(*until)) => good.is_ok(),
+        }
+    }
+
+    /// Grows when there was a time in which requests were refused. Odd while there is one.
+    pub(super) fn lapses(&self) -> u64 {
+        let now = u64::from(!is_good(*self.good_until.borrow()));
+        self.lapses.load(Ordering::SeqCst).saturating_mul(2).saturating_add(now)
+    }
+}
+
+fn is_good(until: Option<Instant>) -> bool {
+    until.is_none_or(|until| until.saturating_duration_since(Instant::now()) > CALL_MARGIN)
+}
+
 pub(super) struct Account {
     pub(super) target: TargetId,
     pub(super) calls: Semaphore,
-    claim: Mutex<Option<Claim>>,
+    most_calls: u32,
+    hold: Mutex<Option<Arc<Hold>>>,
+    /// One claims.
+    pub(super) gaining: tokio::sync::Mutex<()>,
     opened: Mutex<Slot>,
     opening: tokio::sync::Mutex<()>,
     due: Mutex<Wishes>,
@@ -54,10 +114,13 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn new(target: TargetId, calls: usize) -> Self {
+        let most_calls = u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
         Self {
             target,
             calls: Semaphore::new(calls.max(1)),
-            claim: Mutex::default(),
+            most_calls,
+            hold: Mutex::default(),
+            gaining: tokio::sync::Mutex::default(),
             opened: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             due: Mutex::default(),
@@ -65,33 +128,36 @@ impl Account {
         }
     }
 
-    /// The claim under which this host writes.
-    pub(super) async fn claim(
-        &self,
-        store: &dyn Store,
-        host: &HostId,
-        now: Timestamp,
-    ) -> Result<Claim, vimhost_store::Error> {
-        if let Some(claim) = lock(&self.claim).clone() {
-            return Ok(claim);
-        }
-        let claim = store.claim_account(&self.target, host, now, FOREVER).await?;
-        *lock(&self.claim) = Some(claim.clone());
-        Ok(claim)
+    /// This host's right to drive the account, if it has it.
+    pub(super) fn hold(&self) -> Option<Arc<Hold>> {
+        lock(&self.hold).clone()
     }
 
-    /// The claim is over: it is asked for anew before the next write.
-    pub(super) fn lost_claim(&self) {
-        *lock(&self.claim) = None;
+    pub(super) fn set_hold(&self, hold: Option<Arc<Hold>>) {
+        *lock(&self.hold) = hold;
     }
 
-    pub(super) async fn release(&self, store: &dyn Store) {
-        let claim = lock(&self.claim).take();
-        if let Some(claim) = claim
-            && let Err(error) = store.release_claim(&claim).await
-        {
-            tracing::warn!(target_id = %self.target, error = %error, "account not given up; its lease ends by itself");
+    /// Ends a hold and everything that runs under it. False when it was over.
+    pub(super) fn end_hold(&self, hold: &Arc<Hold>) -> bool {
+        let mut held = lock(&self.hold);
+        if !held.as_ref().is_some_and(|held| Arc::ptr_eq(held, hold)) {
+            return false;
         }
+        *held = None;
+        drop(held);
+        hold.over.cancel();
+        *lock(&self.due) = Wishes::default();
+        true
+    }
+
+    /// Waits until no call is in flight, and lets none begin while the answer is kept.
+    pub(super) async fn all_calls(&self) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        self.calls.acquire_many(self.most_calls).await.ok()
+    }
+
+    /// Whether no call is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.calls.try_acquire_many(self.most_calls).is_ok()
     }
 
     /// The account's connector.

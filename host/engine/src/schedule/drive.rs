@@ -8,14 +8,14 @@ use serde_json::Map;
 use tracing::{Instrument as _, Span};
 use vimhost_connector::{ElementKind, Error as CallError};
 use vimhost_model::{JournalEntry, Resource, ResourceId, Task, TaskAction, TaskId};
-use vimhost_store::{Claim, Error as StoreError};
+use vimhost_store::Error as StoreError;
 
-use super::account::{Account, Due, Opened};
+use super::account::{Account, Due, Hold, Opened};
 use super::{Scheduler, call, lock};
 use crate::machine::{self, Effect, Event, Outcome, Request, Standing, Surroundings};
 
 /// How long a write waits before it is tried again when the store is away; doubled up to [`STORE_PAUSE_CAP`].
-const STORE_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const STORE_PAUSE: Duration = Duration::from_millis(50);
 const STORE_PAUSE_CAP: Duration = Duration::from_secs(2);
 
 /// Why the work on a resource ends here.
@@ -24,6 +24,8 @@ enum Over {
     Idle,
     /// The document is gone: its service was forgotten.
     Gone,
+    /// Another host drives the account, or nobody yet.
+    Elsewhere,
     /// The host stops.
     Stopping,
 }
@@ -66,9 +68,12 @@ impl Scheduler {
             let mut over = Over::Idle;
             for event in events.into_iter().flatten().chain(std::iter::once(Event::Look)) {
                 over = self.step(&id, event, &mut known).await;
-                if matches!(over, Over::Gone | Over::Stopping) {
+                if matches!(over, Over::Gone | Over::Elsewhere | Over::Stopping) {
                     break;
                 }
+            }
+            if matches!(over, Over::Elsewhere) {
+                known = None;
             }
             let mut state = lock(&self.state);
             let again = state
@@ -85,6 +90,8 @@ impl Scheduler {
                     }
                 } else if let Some(known) = known.filter(|known| !stale && is_unsettled(known))
                     && state.kept.len() < MOST_KEPT
+                    // Asked while the map is locked: who loses the account clears it afterwards.
+                    && self.holds(&known.target)
                 {
                     state.kept.insert(id, known);
                 }
@@ -118,20 +125,29 @@ impl Scheduler {
                 },
             };
             let account = self.account(&resource.target);
+            let Some(hold) = account.hold() else {
+                self.want(&account.target);
+                return Over::Elsewhere;
+            };
             // Without a connector there is no configuration; the call that needs it will say why.
             let opened = account.open(&*self.store, &*self.connectors, &self.keys).await;
             let outcome = match self.decide(opened.as_ref().ok(), resource.clone(), event.clone()).await {
                 Ok(outcome) => outcome,
                 Err(over) => return over,
             };
-            let Some((claim, after)) = (match self.write_down(&account, &resource, &outcome).await {
+            let Some(after) = (match self.write_down(&account, &hold, &resource, &outcome).await {
                 Ok(written) => written,
                 Err(over) => return over,
             }) else {
                 // Somebody wrote meanwhile: the same event, on what is there now.
                 continue;
             };
-            match self.act(&account, opened, &claim, &after, outcome.effects).await {
+            match self.act(&account, opened, &hold, &after, outcome.effects).await {
+                // What was answered to a host that has lost the account is for the next one to find out.
+                _ if hold.over.is_cancelled() && !self.stopping.is_cancelled() => {
+                    self.want(&account.target);
+                    return Over::Elsewhere;
+                }
                 Some(Next { event: Event::Look, .. }) if self.stopping.is_cancelled() => return Over::Stopping,
                 Some(next) => {
                     event = next.event;
@@ -263,28 +279,22 @@ impl Scheduler {
     /// Writes an outcome down. None when it was decided on something that is no longer so.
     async fn write_down(
         self: &Arc<Self>,
-        account: &Account,
+        account: &Arc<Account>,
+        hold: &Arc<Hold>,
         before: &Resource,
         outcome: &Outcome,
-    ) -> Result<Option<(Claim, Resource)>, Over> {
+    ) -> Result<Option<Resource>, Over> {
         let mut pause = STORE_PAUSE;
         let dropped = dropped_entries(before, &outcome.resource);
+        let mut after = outcome.resource.clone();
+        if !outcome.changed && outcome.records.is_empty() {
+            return Ok(Some(after));
+        }
         loop {
-            let claim = match account.claim(&*self.store, &self.config.host, self.clock.now()).await {
-                Ok(claim) => claim,
-                Err(error) => {
-                    self.store_failed("claiming an account", &error, &mut pause).await?;
-                    continue;
-                }
-            };
-            let mut after = outcome.resource.clone();
-            if !outcome.changed && outcome.records.is_empty() {
-                return Ok(Some((claim, after)));
-            }
             let passed = self.gates.pass(before).await;
             let saved = self
                 .store
-                .save_resource(&claim, &after, &outcome.records, &dropped)
+                .save_resource(&hold.claim, &after, &outcome.records, &dropped)
                 .await;
             drop(passed);
             match saved {
@@ -295,16 +305,14 @@ impl Scheduler {
                     if Standing::of(before) != standing {
                         self.moved(&after, standing);
                     }
-                    return Ok(Some((claim, after)));
+                    return Ok(Some(after));
                 }
                 Err(StoreError::Conflict { .. }) => return Ok(None),
                 Err(StoreError::Missing { .. }) => return Err(Over::Gone),
                 Err(StoreError::Fenced { .. }) => {
-                    self.lost_claim(account);
-                    let error = StoreError::Fenced {
-                        target: account.target.to_string(),
-                    };
-                    self.store_failed("writing a resource", &error, &mut pause).await?;
+                    self.lose(account, hold);
+                    self.want(&account.target);
+                    return Err(Over::Elsewhere);
                 }
                 Err(error) => self.store_failed("writing a resource", &error, &mut pause).await?,
             }
@@ -316,7 +324,7 @@ impl Scheduler {
         self: &Arc<Self>,
         account: &Arc<Account>,
         opened: Result<Opened, CallError>,
-        claim: &Claim,
+        hold: &Hold,
         resource: &Resource,
         effects: Vec<Effect>,
     ) -> Option<Next> {
@@ -331,7 +339,7 @@ impl Scheduler {
                 Effect::Observe => Self::observe(account, resource),
                 Effect::Call(task, request) => {
                     if let Some(opened) = opened.take() {
-                        next = self.call(account, opened, claim, resource, task, *request).await;
+                        next = self.call(account, opened, hold, resource, task, *request).await;
                     }
                 }
             }
@@ -339,12 +347,13 @@ impl Scheduler {
         next
     }
 
-    /// Makes a call, with the connector whose configuration the request was made from. None when the host stops first.
+    /// Makes a call, with the connector whose configuration the request was made from. None when the host stops first or loses the
+    /// account.
     async fn call(
         self: &Arc<Self>,
         account: &Account,
         opened: Result<Opened, CallError>,
-        claim: &Claim,
+        hold: &Hold,
         resource: &Resource,
         task: TaskId,
         request: Request,
@@ -358,12 +367,25 @@ impl Scheduler {
             () = self.stopping.cancelled() => return None,
             permit = account.calls.acquire() => permit,
         };
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => return None,
+            good = hold.good() => if !good { return None },
+        }
+        // Somebody may have cancelled the task, or planned anew, while it waited for its turn.
+        if lock(&self.state).take_change(&resource.id) {
+            return Some(Next {
+                event: Event::Look,
+                journal: Journal::Unknown,
+            });
+        }
+        let lapses = hold.lapses();
         let step = resource.tasks.iter().find(|other| other.id == task);
         let span = step.map_or_else(Span::none, |task| self.open_actions.step_span(task));
         let made = call::make(
             &self.store,
             &self.clock,
-            claim,
+            &hold.claim,
             &*opened.connector,
             resource,
             &task,
@@ -372,6 +394,13 @@ impl Scheduler {
         .instrument(span)
         .await;
         drop(permit);
+        if made.answer.is_error() && hold.lapses() != lapses {
+            // Its requests may have been refused for want of a lease, which says nothing about the VIM: once more.
+            return Some(Next {
+                event: Event::Look,
+                journal: Journal::Unknown,
+            });
+        }
         Some(Next {
             event: Event::Answered(task, made.answer),
             journal: made.journal.map_or(Journal::Unknown, Journal::Now),

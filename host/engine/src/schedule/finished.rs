@@ -6,7 +6,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::Instant;
 
 use tracing::Span;
-use vimhost_model::{ActionId, NsrId, Resource, Task, TaskStatus};
+use vimhost_model::{ActionId, NsrId, Resource, TargetId, Task, TaskId, TaskStatus};
 use vimhost_telemetry::metric::{self, Gauge};
 use vimhost_telemetry::trace;
 
@@ -14,10 +14,18 @@ use super::lock;
 use crate::plan::Plan;
 
 #[derive(Default)]
-pub(super) struct OpenActions(Mutex<HashMap<(NsrId, ActionId), Open>>);
+pub(super) struct OpenActions(Mutex<All>);
+
+#[derive(Default)]
+struct All {
+    actions: HashMap<(NsrId, ActionId), Open>,
+    /// Open tasks of them all.
+    tasks: usize,
+}
 
 struct Open {
-    tasks: usize,
+    /// With the account of each.
+    tasks: HashMap<TaskId, TargetId>,
     failed: usize,
     since: Instant,
     span: Span,
@@ -27,38 +35,39 @@ static OPEN_ACTIONS: LazyLock<Gauge> = LazyLock::new(|| metric::ACTION_OPEN.gaug
 static OPEN_TASKS: LazyLock<Gauge> = LazyLock::new(|| metric::TASK_OPEN.gauge(&[]));
 
 impl OpenActions {
-    /// An action begins.
-    pub(super) fn accepted(&self, plan: &Plan) {
+    /// An action begins. Only what this host does is counted.
+    pub(super) fn accepted(&self, plan: &Plan, holds: impl Fn(&TargetId) -> bool) {
         metric::ACTION_ACCEPTED.counter(&[]).increment(1);
-        if plan.task_count() > 0 {
-            let open = Open {
-                tasks: plan.task_count(),
-                failed: 0,
-                since: Instant::now(),
-                span: span(&plan.nsr_id, &plan.action_id),
-            };
-            trace::belongs_to(&open.span, &Span::current());
-            let mut actions = lock(&self.0);
-            actions.insert((plan.nsr_id.clone(), plan.action_id.clone()), open);
-            show(&actions);
+        for (target, _, tasks) in plan.resources() {
+            if holds(target) {
+                self.open(target, tasks, &Span::current());
+            }
         }
     }
 
-    /// A resource is taken up after a restart.
+    /// A resource is taken up after a restart, or from another host.
     pub(super) fn found(&self, resource: &Resource) {
-        let mut actions = lock(&self.0);
-        for task in resource.tasks.iter().filter(|task| task.status.is_open()) {
-            actions
-                .entry((task.nsr_id.clone(), task.action_id.clone()))
-                .or_insert_with(|| Open {
-                    tasks: 0,
+        self.open(&resource.target, &resource.tasks, &Span::none());
+    }
+
+    fn open(&self, target: &TargetId, tasks: &[Task], cause: &Span) {
+        let mut all = lock(&self.0);
+        for task in tasks.iter().filter(|task| task.status.is_open()) {
+            let key = (task.nsr_id.clone(), task.action_id.clone());
+            let open = all.actions.entry(key).or_insert_with_key(|(nsr, action)| {
+                let span = span(nsr, action);
+                trace::belongs_to(&span, cause);
+                Open {
+                    tasks: HashMap::new(),
                     failed: 0,
                     since: Instant::now(),
-                    span: span(&task.nsr_id, &task.action_id),
-                })
-                .tasks += 1;
+                    span,
+                }
+            });
+            let known = open.tasks.insert(task.id.clone(), target.clone()).is_some();
+            all.tasks += usize::from(!known);
         }
-        show(&actions);
+        show(&all);
     }
 
     /// The span of one step of a task, in that of its action.
@@ -67,7 +76,7 @@ impl OpenActions {
             return Span::none();
         }
         let key = (task.nsr_id.clone(), task.action_id.clone());
-        let action = lock(&self.0).get(&key).map(|open| open.span.clone());
+        let action = lock(&self.0).actions.get(&key).map(|open| open.span.clone());
         tracing::debug_span!(
             parent: action.as_ref().and_then(Span::id),
             "task_step",
@@ -76,6 +85,19 @@ impl OpenActions {
             item = %task.item,
             attempt = task.attempt,
         )
+    }
+
+    /// An account is another host's now.
+    pub(super) fn lost(&self, target: &TargetId) {
+        let mut all = lock(&self.0);
+        let mut left = 0;
+        all.actions.retain(|_, open| {
+            open.tasks.retain(|_, of| of != target);
+            left += open.tasks.len();
+            !open.tasks.is_empty()
+        });
+        all.tasks = left;
+        show(&all);
     }
 
     /// A resource moved.
@@ -92,27 +114,36 @@ impl OpenActions {
                 );
             }
             let key = (new.nsr_id.clone(), new.action_id.clone());
-            let mut actions = lock(&self.0);
-            let Some(open) = actions.get_mut(&key) else { continue };
-            open.tasks = open.tasks.saturating_sub(1);
+            let mut all = lock(&self.0);
+            let Some(open) = all.actions.get_mut(&key) else {
+                continue;
+            };
+            if open.tasks.remove(&new.id).is_none() {
+                continue;
+            }
             open.failed += usize::from(failed);
             count(new, open);
-            if open.tasks == 0 {
-                let outcome = if open.failed == 0 { "done" } else { "failed" };
-                metric::ACTION_ENDED.counter(&[outcome]).increment(1);
-                metric::ACTION_DURATION
-                    .histogram(&[outcome])
-                    .record(open.since.elapsed());
-                if open.failed > 0 {
-                    open.span.record("otel.status_code", "ERROR");
-                }
-                let elapsed_ms = u64::try_from(open.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                tracing::info!(nsr_id = %key.0, action_id = %key.1, failed = open.failed, elapsed_ms, "action finished");
-                actions.remove(&key);
+            if open.tasks.is_empty() {
+                end(&key, open);
+                all.actions.remove(&key);
             }
-            show(&actions);
+            all.tasks = all.tasks.saturating_sub(1);
+            show(&all);
         }
     }
+}
+
+/// Says how an action ended.
+fn end((nsr, action): &(NsrId, ActionId), open: &Open) {
+    let (elapsed, failed) = (open.since.elapsed(), open.failed);
+    let outcome = if failed == 0 { "done" } else { "failed" };
+    metric::ACTION_ENDED.counter(&[outcome]).increment(1);
+    metric::ACTION_DURATION.histogram(&[outcome]).record(elapsed);
+    if failed > 0 {
+        open.span.record("otel.status_code", "ERROR");
+    }
+    let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(nsr_id = %nsr, action_id = %action, failed, elapsed_ms, "action finished");
 }
 
 /// The span of an action: a root of its own, since the action outlives the request that asked for it.
@@ -120,9 +151,9 @@ fn span(nsr: &NsrId, action: &ActionId) -> Span {
     tracing::debug_span!(parent: None, "lcm_op", nsr_id = %nsr, action_id = %action, otel.status_code = tracing::field::Empty)
 }
 
-fn show(actions: &HashMap<(NsrId, ActionId), Open>) {
-    OPEN_ACTIONS.set(as_number(actions.len()));
-    OPEN_TASKS.set(as_number(actions.values().map(|open| open.tasks).sum()));
+fn show(all: &All) {
+    OPEN_ACTIONS.set(as_number(all.actions.len()));
+    OPEN_TASKS.set(as_number(all.tasks));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]

@@ -9,20 +9,24 @@
 //! * A call goes out only after the state that asks for it is on disk, and its answer is applied before anything else happens to
 //!   the resource.
 //! * Whoever waits for another element has registered before it looks at it, so that no wake-up falls between.
-//! * A host that dies at any point loses nothing: the start takes up every resource that is not settled.
+//! * Nothing is decided, called or observed for an account that this host does not hold (`keeper`).
+//! * A host that dies at any point loses nothing: whoever claims its accounts next takes up every resource that is not settled.
 
 mod account;
 mod call;
 mod drive;
 mod finished;
 mod gate;
+mod keeper;
+mod lease;
 mod poller;
 mod state;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vimhost_connector::Connectors;
@@ -36,12 +40,14 @@ use account::Account;
 use finished::OpenActions;
 use gate::Gates;
 pub(crate) use gate::Held;
+pub use lease::LeaseTerms;
+use lease::Sights;
 use state::{Live, State};
 
 /// How many unsettled resources are read at once at start.
 const PAGE: usize = 500;
 
-/// A claim without an end: the store itself keeps a second host away.
+/// The end of a claim where the store itself keeps a second host away.
 const FOREVER: Timestamp = Timestamp(i64::MAX / 2);
 
 /// Runs tasks.
@@ -55,12 +61,22 @@ pub struct Scheduler {
     accounts: Mutex<HashMap<TargetId, Arc<Account>>>,
     open_actions: OpenActions,
     gates: Gates,
+    sights: Mutex<Sights>,
+    /// Accounts that somebody has work for.
+    wanted: Mutex<HashSet<TargetId>>,
+    asked: Notify,
+    /// Accounts claimed at the same time.
+    gains: Semaphore,
+    last_lease_end: Mutex<Timestamp>,
     tasks: TaskTracker,
+    /// Nothing new begins.
     stopping: CancellationToken,
+    /// Every account was given up.
+    released: CancellationToken,
 }
 
 impl Scheduler {
-    /// Claims the accounts that have work and takes up what is not settled.
+    /// Claims the accounts that are free and takes up what is not settled.
     pub(crate) async fn start(
         config: EngineConfig,
         store: Arc<dyn Store>,
@@ -78,73 +94,22 @@ impl Scheduler {
             accounts: Mutex::default(),
             open_actions: OpenActions::default(),
             gates: Gates::default(),
+            sights: Mutex::default(),
+            wanted: Mutex::default(),
+            asked: Notify::new(),
+            gains: Semaphore::new(keeper::CLAIMS_AT_ONCE),
+            last_lease_end: Mutex::new(Timestamp(0)),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
+            released: CancellationToken::new(),
         });
+        // Before anything is read, so that nothing falls between.
+        let others = scheduler.store.changes_of_others();
         scheduler.recover().await?;
+        // Not among the tasks: leases are extended while those come to an end.
+        tokio::spawn(scheduler.clone().keep());
+        tokio::spawn(scheduler.clone().hear_others(others));
         Ok(scheduler)
-    }
-
-    async fn recover(self: &Arc<Self>) -> Result<(), Error> {
-        let doing = "taking up unsettled resources";
-        let targets = self
-            .store
-            .targets_with_work()
-            .await
-            .map_err(|error| Error::of_store(doing, error))?;
-        let mut taken = Vec::new();
-        for target in &targets {
-            let mut after: Option<String> = None;
-            loop {
-                let page = self
-                    .store
-                    .unsettled(target, after.as_deref(), PAGE)
-                    .await
-                    .map_err(|error| Error::of_store(doing, error))?;
-                for resource in page.entries {
-                    self.open_actions.found(&resource);
-                    taken.push(resource.id);
-                }
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        if !taken.is_empty() {
-            tracing::info!(
-                accounts = targets.len(),
-                resources = taken.len(),
-                "recovery: unsettled resources taken up"
-            );
-        }
-        for id in &taken {
-            self.wake(id);
-        }
-        self.watch_accounts().await;
-        Ok(())
-    }
-
-    /// Observes the idle elements of every account from the start, not only of those that get work.
-    async fn watch_accounts(self: &Arc<Self>) {
-        let mut after: Option<String> = None;
-        loop {
-            match self.store.accounts(after.as_deref(), PAGE).await {
-                Ok(page) => {
-                    for account in page.entries {
-                        self.account(&account.target);
-                    }
-                    after = page.next;
-                    if after.is_none() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(error = %error, "idle elements are observed only where there is work: accounts cannot be listed");
-                    return;
-                }
-            }
-        }
     }
 
     /// Holds back what is written about a service while it is planned and the plan is committed; planning it twice at once too.
@@ -154,29 +119,47 @@ impl Scheduler {
 
     /// Nobody knows whether the plan was committed: if it was, its tasks run.
     pub(crate) fn perhaps_accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
-        for id in plan.resources() {
-            self.changed(&id);
-        }
+        self.begin(plan);
     }
 
     /// A committed action has given these resources tasks.
     pub(crate) fn accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
-        self.open_actions.accepted(plan);
-        for id in plan.resources() {
-            self.changed(&id);
+        self.open_actions.accepted(plan, |target| self.holds(target));
+        self.begin(plan);
+    }
+
+    /// Looks at what has new tasks. On an account of another host that host does.
+    fn begin(self: &Arc<Self>, plan: &crate::plan::Plan) {
+        for (target, id, _) in plan.resources() {
+            if self.holds(target) {
+                self.changed(id);
+            } else {
+                self.want_if_free(target);
+            }
         }
     }
 
-    /// An account was edited or removed: its connector is opened anew at the next call.
-    pub(crate) fn account_changed(&self, target: &TargetId) {
-        if let Some(account) = lock(&self.accounts).get(target) {
-            account.forget_connector();
-        }
+    /// This host in leases.
+    pub(crate) fn host(&self) -> &vimhost_model::HostId {
+        &self.config.host
+    }
+
+    /// Whether other hosts may have the same store.
+    pub(crate) fn shares_the_store(&self) -> bool {
+        self.config.leases.is_some()
+    }
+
+    /// Somebody has marked a task of a resource.
+    pub(crate) fn marked(self: &Arc<Self>, id: &ResourceId) {
+        self.changed(id);
     }
 
     /// Targets this host drives.
     pub(crate) fn driven(&self) -> Vec<TargetId> {
-        let mut targets: Vec<TargetId> = lock(&self.accounts).keys().cloned().collect();
+        let accounts = lock(&self.accounts);
+        let held = accounts.values().filter(|account| account.hold().is_some());
+        let mut targets: Vec<TargetId> = held.map(|account| account.target.clone()).collect();
+        drop(accounts);
         targets.sort();
         targets
     }
@@ -191,26 +174,14 @@ impl Scheduler {
                 "stopped with calls in flight; they are resolved at the next start"
             );
         }
-        let accounts: Vec<Arc<Account>> = lock(&self.accounts).values().cloned().collect();
-        for account in accounts {
-            account.release(&*self.store).await;
-        }
+        self.release_all().await;
+        self.released.cancel();
     }
 
-    /// The account's driver; made at the first call.
-    fn account(self: &Arc<Self>, target: &TargetId) -> Arc<Account> {
-        let mut accounts = lock(&self.accounts);
-        if let Some(account) = accounts.get(target) {
-            return account.clone();
-        }
-        let account = Arc::new(Account::new(target.clone(), self.config.calls_per_account));
-        accounts.insert(target.clone(), account.clone());
-        drop(accounts);
-        self.tasks.spawn(self.clone().poll(account.clone()));
-        if let Some(period) = self.config.idle_period {
-            self.tasks.spawn(self.clone().observe_idle(account.clone(), period));
-        }
-        account
+    /// The account as this host knows it; made when it is asked for first.
+    fn account(&self, target: &TargetId) -> Arc<Account> {
+        let new = || Arc::new(Account::new(target.clone(), self.config.calls_per_account));
+        lock(&self.accounts).entry(target.clone()).or_insert_with(new).clone()
     }
 
     /// Somebody else has changed a resource: it is read anew.
@@ -255,12 +226,6 @@ impl Scheduler {
         for waiter in woken {
             self.wake(&waiter);
         }
-    }
-
-    /// Another host may drive the account now: nothing that is in memory counts any more.
-    fn lost_claim(&self, account: &Account) {
-        account.lost_claim();
-        lock(&self.state).forget_account(&account.target);
     }
 
     /// Looks at a resource again at a time. An earlier look that is due already will ask anew for what comes after it.

@@ -9,7 +9,7 @@ use vimhost_model::{Item, ResourceId, VimId};
 use vimhost_telemetry::metric;
 
 use super::Scheduler;
-use super::account::{Account, Due};
+use super::account::{Account, Due, Hold};
 use crate::machine::{Event, Sight};
 
 /// What falls due within this time is observed with what is due: fewer, larger requests.
@@ -30,16 +30,19 @@ const FULL_LOOK_EVERY: u32 = 30;
 const MAX_PAGES: usize = 1000;
 
 impl Scheduler {
-    /// Observes what is due, for as long as the host runs.
-    pub(super) async fn poll(self: Arc<Self>, account: Arc<Account>) {
+    /// Observes what is due, for as long as the host holds the account.
+    pub(super) async fn poll(self: Arc<Self>, account: Arc<Account>, hold: Arc<Hold>) {
         let mut failed_pause = FAILED_PAUSE;
         loop {
             let pause = account.next_due().map(|at| at.since(self.clock.now()));
             tokio::select! {
-                () = self.stopping.cancelled() => return,
+                () = hold.over.cancelled() => return,
                 // What falls due earlier changes the time to wait.
                 () = account.due_changed.notified() => {}
                 () = sleep_or_forever(pause) => {}
+            }
+            if !hold.good().await {
+                return;
             }
             let due = account.take_due(self.clock.now().plus(TOGETHER));
             if due.is_empty() {
@@ -127,12 +130,15 @@ impl Scheduler {
     }
 
     /// Observes the idle elements of an account, one batched incremental call a kind and period.
-    pub(super) async fn observe_idle(self: Arc<Self>, account: Arc<Account>, period: Duration) {
+    pub(super) async fn observe_idle(self: Arc<Self>, account: Arc<Account>, hold: Arc<Hold>, period: Duration) {
         let mut views: HashMap<ElementKind, View> = HashMap::new();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(period) => {}
-                () = self.stopping.cancelled() => return,
+                () = hold.over.cancelled() => return,
+            }
+            if !hold.good().await {
+                return;
             }
             for item in [Item::Net, Item::Vdu, Item::SdnNet] {
                 let Some(kind) = ElementKind::of_item(item) else {

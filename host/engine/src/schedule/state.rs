@@ -123,6 +123,30 @@ impl State {
         }
     }
 
+    /// Who waits for a resource; they go on waiting.
+    pub(super) fn waiters_of(&self, on: &ResourceId) -> Vec<ResourceId> {
+        let waiters = self.waiters.get(on).into_iter().flat_map(HashMap::keys);
+        waiters.cloned().collect()
+    }
+
+    /// Everybody who waits for another resource.
+    pub(super) fn all_waiters(&self) -> Vec<ResourceId> {
+        self.awaited.keys().cloned().collect()
+    }
+
+    /// Whether a document is kept in memory as it is stored.
+    pub(super) fn has(&self, stored: &Resource) -> bool {
+        let kept = |kept: &Resource| kept.revision == stored.revision;
+        self.kept.get(&stored.id).is_some_and(kept)
+    }
+
+    /// Whether somebody else has changed the document since this was asked or the round began; told once.
+    pub(super) fn take_change(&mut self, id: &ResourceId) -> bool {
+        self.live
+            .get_mut(id)
+            .is_some_and(|live| std::mem::take(&mut live.stale))
+    }
+
     /// Another host may drive the account.
     pub(super) fn forget_account(&mut self, target: &TargetId) {
         self.kept.retain(|_, resource| resource.target != *target);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 use vimhost_model::{AccountId, ItemList, NsrId, RecordId, TargetId};
 
 use crate::Error;
@@ -13,7 +14,7 @@ use crate::wanted::{Wanted, WantedVnf, items};
 const MAX_COUNT: u32 = 1000;
 
 /// A network service as a person writes it. `docs/network-service.md` explains it.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceSpec {
     /// Name, which is also the id: 1 to 63 lower-case letters, digits and dashes.
@@ -35,7 +36,7 @@ pub struct ServiceSpec {
 }
 
 /// A network.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Default)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Default, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NetworkSpec {
     /// Use the VIM's network of this name instead of making one.
@@ -62,7 +63,7 @@ pub struct NetworkSpec {
 }
 
 /// A flavour.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct FlavourSpec {
     /// Virtual CPUs.
@@ -77,7 +78,7 @@ pub struct FlavourSpec {
 }
 
 /// A placement group.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct GroupSpec {
     /// `affinity` or `anti-affinity`.
@@ -85,7 +86,7 @@ pub struct GroupSpec {
 }
 
 /// Policy of a placement group.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GroupPolicy {
     /// Together on one host.
@@ -95,7 +96,7 @@ pub enum GroupPolicy {
 }
 
 /// VMs of one kind.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct VmSpec {
     /// How many.
@@ -119,6 +120,7 @@ pub struct VmSpec {
     pub user_data: Option<String>,
     /// Variables of the template.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     pub variables: Map<String, Value>,
     /// Public SSH keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -133,7 +135,7 @@ fn one() -> u32 {
 }
 
 /// One interface.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InterfaceSpec {
     /// Name of a network of this document.
@@ -153,7 +155,7 @@ pub struct InterfaceSpec {
 }
 
 /// One volume.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct VolumeSpec {
     /// Name within the VM.

@@ -16,7 +16,7 @@ use vimhost_model::{JournalStatus, VimId};
 
 use crate::Limits;
 use crate::bindings::host::vim_types as wit;
-use crate::text::safe;
+use crate::text::{escaped, is_plain, safe};
 
 pub(crate) use descriptor::rules_digest;
 pub(crate) use request::{connectivity_request, infrastructure, operations, wit_kind};
@@ -52,8 +52,10 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
+    /// A text that people see, on terminals and in logs: it cannot move a cursor or turn a line around.
     fn text(self, text: String, what: &str) -> Result<String, Rubbish> {
-        self.bounded(text, self.limits.answer_text, what)
+        let text = self.bounded(text, self.limits.answer_text, what)?;
+        Ok(if is_plain(&text) { text } else { escaped(&text) })
     }
 
     fn maybe_text(self, text: Option<String>, what: &str) -> Result<Option<String>, Rubbish> {

@@ -3,7 +3,6 @@
 //! TLS is wrapped around it with the name, so the certificate is verified against the name while the address was chosen here.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,6 +14,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::policy::Policy;
+use super::resolve::Resolve;
 
 tokio::task_local! {
     /// The time a request leaves for connecting. A local of the task, because the client shares one dialler among all requests
@@ -43,12 +43,17 @@ pub(super) enum DialError {
 #[derive(Clone)]
 pub(super) struct Dial {
     policy: Arc<Policy>,
+    resolver: Arc<dyn Resolve>,
     limit: Duration,
 }
 
 impl Dial {
-    pub(super) fn new(policy: Arc<Policy>, limit: Duration) -> Self {
-        Self { policy, limit }
+    pub(super) fn new(policy: Arc<Policy>, resolver: Arc<dyn Resolve>, limit: Duration) -> Self {
+        Self {
+            policy,
+            resolver,
+            limit,
+        }
     }
 }
 
@@ -62,7 +67,7 @@ impl Service<Uri> for Dial {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let policy = Arc::clone(&self.policy);
+        let (policy, resolver) = (Arc::clone(&self.policy), Arc::clone(&self.resolver));
         let limit = CONNECT_LIMIT
             .try_with(|limit| *limit)
             .unwrap_or(self.limit)
@@ -72,7 +77,7 @@ impl Service<Uri> for Dial {
             let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
             let tls = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
             let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-            tokio::time::timeout(limit, connect(&policy, host, port))
+            tokio::time::timeout(limit, connect(&policy, &*resolver, host, port))
                 .await
                 .unwrap_or_else(|_| {
                     Err(DialError::Slow {
@@ -84,14 +89,16 @@ impl Service<Uri> for Dial {
     }
 }
 
-async fn connect(policy: &Policy, host: &str, port: u16) -> Result<TokioIo<TcpStream>, DialError> {
-    let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| DialError::Unknown {
-            host: host.to_owned(),
-            reason: error.to_string(),
-        })?
-        .collect();
+async fn connect(
+    policy: &Policy,
+    resolver: &dyn Resolve,
+    host: &str,
+    port: u16,
+) -> Result<TokioIo<TcpStream>, DialError> {
+    let addresses = resolver.resolve(host, port).await.map_err(|error| DialError::Unknown {
+        host: host.to_owned(),
+        reason: error.to_string(),
+    })?;
     let mut failure = DialError::Unknown {
         host: host.to_owned(),
         reason: "it has no address".into(),

@@ -12,9 +12,11 @@ mod failure;
 mod fill;
 pub(crate) mod needles;
 pub(crate) mod policy;
+pub(crate) mod resolve;
 mod tls;
 pub(crate) mod vault;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,19 +30,20 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tracing::{Instrument as _, Span};
-use vimhost_connector::AnswerCredential;
+use vimhost_connector::{AnswerCredential, ErrorKind};
 use vimhost_model::{Origin, VimAccount};
 use vimhost_telemetry::trace;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::Limits;
 use crate::account::AccountState;
-use crate::context::Shared;
+use crate::context::{Breach, Shared};
 use crate::text::safe;
 use body::Guarded;
 use dial::{CONNECT_LIMIT, Dial};
 use fill::Target;
 use policy::Policy;
+use resolve::Resolve;
 
 /// How long an unused connection is kept: common servers close theirs after 60 to 75 seconds.
 const IDLE: Duration = Duration::from_secs(55);
@@ -54,14 +57,19 @@ pub(crate) struct Client(Pool<HttpsConnector<Dial>, Full<Bytes>>);
 impl Client {
     /// # Errors
     /// When the account's TLS settings cannot be used.
-    pub(crate) fn new(account: &VimAccount, policy: &Arc<Policy>, limits: &Limits) -> Result<Self, String> {
+    pub(crate) fn new(
+        account: &VimAccount,
+        policy: &Arc<Policy>,
+        resolver: &Arc<dyn Resolve>,
+        limits: &Limits,
+    ) -> Result<Self, String> {
         let tls = tls::config(account.ca_certificates.as_deref(), account.insecure_tls)?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Dial::new(Arc::clone(policy), limits.connect));
+            .wrap_connector(Dial::new(Arc::clone(policy), Arc::clone(resolver), limits.connect));
         let pool = Pool::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -157,7 +165,7 @@ impl Egress {
             policy: account.policy(),
         };
 
-        let answer = self.exchange(account, request, &options, &what).await?;
+        let answer = self.exchange(account, request, &options, &what, refused).await?;
         let (mut head, incoming) = answer.into_parts();
         self.check_answer(account, target, &mut head, &incoming)
             .map_err(refused)?;
@@ -182,11 +190,7 @@ impl Egress {
                 breach.message
             )));
         }
-        if self.remaining(account).is_zero() {
-            return Err(Refusal::denied(
-                "the time in which this host may send for the account is over",
-            ));
-        }
+        self.check_lease(*account.fence().borrow())?;
         if self.shared.count_request() > self.limits.requests {
             let limit = self.limits.requests;
             return Err(Refusal(
@@ -210,13 +214,28 @@ impl Egress {
         Ok(origin)
     }
 
-    /// Time in which requests may still be made: inside of the call's and of the account's lease.
-    fn remaining(&self, account: &AccountState) -> Duration {
-        let now = Instant::now();
-        let call = self.shared.deadline.saturating_duration_since(now);
-        account
-            .fence()
-            .map_or(call, |until| until.saturating_duration_since(now).min(call))
+    /// How long a request may still be sent, where a lease on the account says so.
+    ///
+    /// # Errors
+    /// When too little of it is left. The whole call fails then, as one that is worth repeating: nobody has done anything wrong,
+    /// and whoever holds the account next goes on.
+    fn check_lease(&self, until: Option<Instant>) -> Result<Option<Duration>, Refusal> {
+        let Some(until) = until else { return Ok(None) };
+        let left = until
+            .saturating_duration_since(Instant::now())
+            .saturating_sub(self.limits.send_margin);
+        if left.is_zero() {
+            return Err(self.lease_over("the time in which this host may send for the account is over"));
+        }
+        Ok(Some(left))
+    }
+
+    fn lease_over(&self, reason: &str) -> Refusal {
+        self.shared.break_off(Breach {
+            kind: ErrorKind::Timeout,
+            message: reason.to_owned(),
+        });
+        Refusal::denied(reason)
     }
 
     /// The request as it is sent: to the origin that was checked, body whole, secrets in.
@@ -272,15 +291,40 @@ impl Egress {
         request: Request<Full<Bytes>>,
         options: &RequestOptions,
         what: &str,
+        refused: impl Fn(Refusal) -> Error,
     ) -> Result<Response<Incoming>, Error> {
-        let connect = smaller(self.limits.connect, options.connect_timeout);
-        let remaining = self.remaining(account);
-        let wait = smaller(self.limits.first_byte, options.first_byte_timeout).min(remaining);
+        let mut fence = account.fence();
+        let mut until = *fence.borrow_and_update();
+        let mut connect = smaller(self.limits.connect, options.connect_timeout);
+        if let Some(left) = self.check_lease(until).map_err(&refused)? {
+            connect = connect.min(left);
+        }
+        let call = self.shared.deadline.saturating_duration_since(Instant::now());
+        let wait = smaller(self.limits.first_byte, options.first_byte_timeout).min(call);
+        let mut patience = pin!(tokio::time::sleep(wait));
         self.shared.sent();
         let begun = Instant::now();
-        let sending = CONNECT_LIMIT.scope(connect, account.client().0.request(request));
-        match tokio::time::timeout(wait, sending).await {
-            Ok(Ok(answer)) => {
+        let mut sending = pin!(CONNECT_LIMIT.scope(connect, account.client().0.request(request)));
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut sending => break result,
+                () = &mut patience => {
+                    account.metrics().requested(None, begun.elapsed());
+                    self.shared.failed(format!("{what}: no answer within {wait:?}"));
+                    return Err(Error::ConnectionReadTimeout);
+                }
+                () = at(until) => {
+                    account.metrics().requested(None, begun.elapsed());
+                    return Err(refused(self.lease_over(
+                        "the time in which this host may send for the account ended before an answer came",
+                    )));
+                }
+                Ok(()) = fence.changed() => until = *fence.borrow_and_update(),
+            }
+        };
+        match result {
+            Ok(answer) => {
                 self.shared.settled();
                 let status = answer.status().as_u16();
                 account.metrics().requested(Some(status), begun.elapsed());
@@ -293,7 +337,7 @@ impl Egress {
                 );
                 Ok(answer)
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 account.metrics().requested(None, begun.elapsed());
                 if failure::was_never_sent(&error) {
                     self.shared.settled();
@@ -306,11 +350,6 @@ impl Egress {
                     self.shared.failed(format!("{what}: {text}"));
                 }
                 Err(code)
-            }
-            Err(_) => {
-                account.metrics().requested(None, begun.elapsed());
-                self.shared.failed(format!("{what}: no answer within {wait:?}"));
-                Err(Error::ConnectionReadTimeout)
             }
         }
     }
@@ -379,6 +418,14 @@ fn mark_failed(span: &Span, code: &Error) {
     let name = format!("{code:?}");
     let end = name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len());
     span.record("error.type", name.get(..end).unwrap_or_default());
+}
+
+/// Ends at that time, or never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn smaller(host: Duration, guest: Option<Duration>) -> Duration {

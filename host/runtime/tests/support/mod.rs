@@ -1,6 +1,7 @@
 //! What the tests of the runtime share: the guest, a runtime, accounts, a VIM that echoes, a journal in memory.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod hostile;
 pub mod vim;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ fn built() -> PathBuf {
     let sources = [
         "tests/guests/misbehave/src/lib.rs",
         "tests/guests/misbehave/src/http.rs",
+        "tests/guests/misbehave/src/rubbish.rs",
     ]
     .into_iter()
     .map(|file| root.join(file))

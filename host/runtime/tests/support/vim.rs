@@ -108,6 +108,26 @@ async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer
             answer.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
             answer
         }
+        "/huge" => {
+            let mut answer = pieced(hundred_megabytes());
+            answer.headers_mut().insert("content-length", (1600 << 16).into());
+            answer
+        }
+        "/huge-pieces" => pieced(hundred_megabytes()),
+        "/drip" => {
+            let frames = futures_util::stream::unfold((), |()| async {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                Some((Ok(Frame::data(Bytes::from_static(b"."))), ()))
+            });
+            Response::new(StreamBody::new(frames).boxed_unsync())
+        }
+        "/redirect" => {
+            let mut answer = whole(String::new());
+            *answer.status_mut() = http::StatusCode::FOUND;
+            let to = head.uri.query().unwrap().parse().unwrap();
+            answer.headers_mut().insert("location", to);
+            answer
+        }
         "/silent" => std::future::pending().await,
         "/stalled" => {
             let frames = futures_util::stream::unfold(true, |first| async move {
@@ -120,6 +140,11 @@ async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer
         }
         _ => whole("{}".into()),
     })
+}
+
+/// One piece many times over, so that the server needs no more than one.
+fn hundred_megabytes() -> Vec<Bytes> {
+    vec![Bytes::from(vec![b'x'; 64 << 10]); 1600]
 }
 
 fn pieced(pieces: Vec<Bytes>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {

@@ -25,7 +25,10 @@ pub async fn a_claim_is_granted_to_one_host(subject: &mut dyn Subject) {
     assert!(is_fenced(
         &store.claim_account(&account, &two, minutes(1), minutes(9)).await
     ));
-    store.renew_claim(&claim, minutes(4)).await.unwrap();
+    assert_eq!(
+        store.renew_claims(&one, minutes(4)).await.unwrap(),
+        std::slice::from_ref(&claim)
+    );
     assert!(is_fenced(
         &store.claim_account(&account, &two, minutes(3), minutes(9)).await
     ));
@@ -49,13 +52,13 @@ pub async fn an_ended_claim_is_taken_over_under_a_higher_number(subject: &mut dy
         .await
         .unwrap();
     assert!(new.fence > old.fence);
-    assert!(is_fenced(&store.renew_claim(&old, minutes(9)).await));
+    assert_eq!(store.renew_claims(&one, minutes(9)).await.unwrap(), []);
     assert!(is_fenced(
         &store.claim_account(&account, &one, minutes(2), minutes(9)).await
     ));
     // Giving up what is over changes nothing.
     store.release_claim(&old).await.unwrap();
-    store.renew_claim(&new, minutes(4)).await.unwrap();
+    assert_eq!(store.renew_claims(&two, minutes(4)).await.unwrap(), [new]);
     assert_eq!(store.leases().await.unwrap()[0].host, two);
 }
 
@@ -70,12 +73,43 @@ pub async fn a_claim_that_was_given_up_is_free(subject: &mut dyn Subject) {
     store.release_claim(&old).await.unwrap();
     store.release_claim(&old).await.unwrap();
     assert_eq!(store.leases().await.unwrap(), []);
-    assert!(is_fenced(&store.renew_claim(&old, minutes(9)).await));
+    assert_eq!(store.renew_claims(&id("one"), minutes(9)).await.unwrap(), []);
     let new = store
         .claim_account(&account, &id("two"), NOW, minutes(9))
         .await
         .unwrap();
     assert!(new.fence > old.fence);
+}
+
+/// One renewal extends all claims of a host, late ones too while nobody has taken them, and no other host's.
+pub async fn a_host_renews_all_its_claims_at_once(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (one, two): (HostId, HostId) = (id("one"), id("two"));
+    let mut own = Vec::new();
+    for account in ["a", "b", "c"] {
+        own.push(
+            store
+                .claim_account(&target(account), &one, NOW, minutes(1))
+                .await
+                .unwrap(),
+        );
+    }
+    store.claim_account(&target("d"), &two, NOW, minutes(1)).await.unwrap();
+    let taken = store
+        .claim_account(&target("b"), &two, minutes(2), minutes(3))
+        .await
+        .unwrap();
+    own.remove(1);
+    assert_eq!(store.renew_claims(&one, minutes(9)).await.unwrap(), own);
+    let ends: Vec<_> = store
+        .leases()
+        .await
+        .unwrap()
+        .iter()
+        .map(|lease| lease.expires_at)
+        .collect();
+    assert_eq!(ends, [minutes(9), minutes(3), minutes(9), minutes(1)]);
+    assert_eq!(store.leases().await.unwrap()[1].fence, taken.fence);
 }
 
 /// Saves and journal writes carry the claim's number.

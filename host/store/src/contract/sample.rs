@@ -75,6 +75,7 @@ pub fn task(nsr: &str, action: &str, n: u32, what: TaskAction, item: Item) -> Ta
     let nsr_id: NsrId = id(nsr);
     Task {
         accepted: false,
+        cancel_asked: false,
         id: id(&format!("{action}:{n}")),
         action_id: id(action),
         target_record: item_ref(&nsr_id, item, &format!("item-{n}")),

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Access, access, statvfs};
 use vimhost_engine::check_secrets;
+use vimhost_store::StoredAccount;
 use vimhost_store::seal::{IfMissing, KeyRing};
+use vimhost_store_mongo::Topology;
 use vimhost_store_sqlite::{Inspection, inspect};
 
 use super::Check;
@@ -20,25 +22,32 @@ const ENOUGH_SPACE: u64 = 1 << 30;
 /// A file from the future, by more than clocks of one machine differ.
 const SKEW: Duration = Duration::from_secs(300);
 
-pub(super) fn checks(dir: &Path) -> Vec<Check> {
+/// The data directory; false when there is none yet, so nothing is in it.
+fn data_dir(dir: &Path) -> (Vec<Check>, bool) {
     let data = match std::fs::metadata(dir) {
         Ok(data) => data,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return vec![Check::ok(
+            let check = Check::ok(
                 "data directory",
                 format!("{} is made at the first start", dir.display()),
-            )];
+            );
+            return (vec![check], false);
         }
         Err(error) => {
             let remedy = "run this as the user that runs the host";
-            return vec![Check::fail(
-                "data directory",
-                format!("{}: {error}", dir.display()),
-                remedy,
-            )];
+            let check = Check::fail("data directory", format!("{}: {error}", dir.display()), remedy);
+            return (vec![check], false);
         }
     };
-    let mut checks = vec![directory(dir, &data), space(dir)];
+    (vec![directory(dir, &data), space(dir)], true)
+}
+
+/// The data directory and the database in it; the seal keys are in `keys`.
+pub(super) fn checks(dir: &Path, keys: &Path) -> Vec<Check> {
+    let (mut checks, there) = data_dir(dir);
+    if !there {
+        return checks;
+    }
     let database = dir.join("vimhost.db");
     if !database.exists() {
         checks.push(Check::ok("database", "is made at the first start"));
@@ -48,12 +57,40 @@ pub(super) fn checks(dir: &Path) -> Vec<Check> {
     match inspect(&database) {
         Ok(seen) => {
             checks.push(whole(&database, &seen));
-            checks.push(seal_key(&dir.join("seal.key"), &seen));
+            checks.push(seal_key(keys, &seen.accounts));
         }
         Err(error) => checks.push(Check::fail(
             "database",
             error_text(&error),
             "run this as the user that runs the host; a file that is damaged is put back from a backup",
+        )),
+    }
+    checks
+}
+
+/// The data directory, and a database on a server.
+pub(super) async fn checks_with_mongo(dir: &Path, keys: &Path, options: &vimhost_store_mongo::Options) -> Vec<Check> {
+    let (mut checks, _) = data_dir(dir);
+    let name = "database";
+    match vimhost_store_mongo::inspect(options).await {
+        Ok(seen) => {
+            let kind = match seen.topology {
+                Topology::ReplicaSet => "a replica set, which several hosts may share",
+                Topology::Standalone => "a standalone server, which one host may use",
+            };
+            let state = seen.schema.map_or_else(
+                || "empty until the first start".to_owned(),
+                |schema| format!("schema {schema}"),
+            );
+            checks.push(Check::ok(name, format!("{} on {kind}, {state}", options.database)));
+            if seen.topology == Topology::ReplicaSet || seen.schema.is_some() {
+                checks.push(seal_key(keys, &seen.accounts));
+            }
+        }
+        Err(error) => checks.push(Check::fail(
+            name,
+            error_text(&error),
+            "see that the server runs and --mongodb-uri names it, with its user where it asks for one",
         )),
     }
     checks
@@ -133,19 +170,20 @@ fn whole(database: &Path, seen: &Inspection) -> Check {
     Check::ok(name, format!("whole, schema {} of {}", seen.schema, seen.known))
 }
 
-fn seal_key(path: &Path, seen: &Inspection) -> Check {
+fn seal_key(dir: &Path, accounts: &[StoredAccount]) -> Check {
     let name = "seal key";
-    let ring = match KeyRing::load(path, &[], IfMissing::Refuse) {
+    let ring = match KeyRing::of_dir(dir, IfMissing::Refuse) {
         Ok(ring) => ring,
         Err(error) => {
             let remedy = format!(
-                "put the key of this database back at {} with mode 600; without it no stored credential opens",
-                path.display()
+                "put the key of this database back at {} with mode 600; without it no stored credential opens. A database that never \
+                 had one gets it by `vimhost key new`",
+                dir.join("seal.key").display()
             );
             return Check::fail(name, error_text(&error), remedy);
         }
     };
-    let closed = seen.accounts.iter().find_map(|account| {
+    let closed = accounts.iter().find_map(|account| {
         let error = check_secrets(account, &ring).err()?;
         Some((account.target.to_string(), error))
     });
@@ -155,10 +193,7 @@ fn seal_key(path: &Path, seen: &Inspection) -> Check {
             format!("does not open the credentials of {target}: {error}"),
             "put the key back they were sealed with, or enter the credentials anew",
         ),
-        None => Check::ok(
-            name,
-            format!("opens the credentials of {} accounts", seen.accounts.len()),
-        ),
+        None => Check::ok(name, format!("opens the credentials of {} accounts", accounts.len())),
     }
 }
 
@@ -178,7 +213,7 @@ mod tests {
     use vimhost_store_sqlite::{Options, SqliteStore};
 
     fn verdicts(dir: &Path) -> Vec<(&'static str, Verdict)> {
-        checks(dir)
+        checks(dir, dir)
             .into_iter()
             .map(|check| (check.name, check.verdict))
             .collect()
@@ -191,7 +226,7 @@ mod tests {
     /// A data directory with a database of one account whose secret is sealed.
     async fn installation(dir: &Path) {
         set_mode(dir, 0o700);
-        let ring = KeyRing::load(&dir.join("seal.key"), &[], IfMissing::Create).unwrap();
+        let ring = KeyRing::of_dir(dir, IfMissing::Create).unwrap();
         let store = SqliteStore::open(dir.join("vimhost.db"), Options::default()).unwrap();
         let mut account = vimhost_store::contract::sample::account("lab");
         account.credentials.clear();
@@ -205,20 +240,24 @@ mod tests {
     async fn a_good_installation_has_no_complaint_and_each_fault_has_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
-        assert_eq!(checks(&dir.join("new"))[0].verdict, Verdict::Ok);
+        assert_eq!(checks(&dir.join("new"), dir)[0].verdict, Verdict::Ok);
         installation(dir).await;
         let good = verdicts(dir);
         assert!(
             good.iter()
                 .all(|(name, verdict)| *verdict == Verdict::Ok || *name == "disk space"),
             "{:#?}",
-            checks(dir)
+            checks(dir, dir)
         );
         let names: Vec<_> = good.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["data directory", "disk space", "database", "seal key"]);
 
         let found = |name: &'static str, verdict| {
-            assert!(verdicts(dir).contains(&(name, verdict)), "{name}: {:#?}", checks(dir));
+            assert!(
+                verdicts(dir).contains(&(name, verdict)),
+                "{name}: {:#?}",
+                checks(dir, dir)
+            );
         };
         set_mode(dir, 0o755);
         found("data directory", Verdict::Warn);

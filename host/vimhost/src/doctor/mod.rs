@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::cli::Global;
 use crate::output::{print, table};
 use crate::settings::{Given, findings};
+use crate::store;
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -93,8 +94,8 @@ fn text(checks: &[Check]) -> String {
 }
 
 async fn examine(given: &Given, matches: &ArgMatches) -> Vec<Check> {
-    let settings = match given.resolve(matches) {
-        Ok(resolved) => resolved.settings,
+    let resolved = match given.resolve(matches) {
+        Ok(resolved) => resolved,
         Err(problems) => {
             let mut checks: Vec<Check> = problems
                 .iter()
@@ -111,7 +112,8 @@ async fn examine(given: &Given, matches: &ArgMatches) -> Vec<Check> {
             return checks;
         }
     };
-    let mut checks: Vec<Check> = findings(&settings)
+    let settings = &resolved.settings;
+    let mut checks: Vec<Check> = findings(&resolved)
         .into_iter()
         .map(|finding| {
             let remedy = format!("set {} otherwise; docs/configuration.md", finding.key);
@@ -127,7 +129,14 @@ async fn examine(given: &Given, matches: &ArgMatches) -> Vec<Check> {
     }
     let data_dir = settings.data_dir();
     match &data_dir {
-        Ok(dir) => checks.extend(files::checks(dir)),
+        Ok(dir) => {
+            let keys = settings.seal_keys.as_deref().unwrap_or(dir);
+            match store::mongo_options(settings) {
+                Ok(Some(options)) => checks.extend(files::checks_with_mongo(dir, keys, &options).await),
+                Ok(None) => checks.extend(files::checks(dir, keys)),
+                Err(error) => checks.push(Check::fail("settings", format!("{error:#}"), "give --host-name")),
+            }
+        }
         Err(error) => checks.push(Check::fail("data directory", format!("{error:#}"), "give --data-dir")),
     }
     match settings.plugin_dir() {
@@ -135,6 +144,6 @@ async fn examine(given: &Given, matches: &ArgMatches) -> Vec<Check> {
         Err(error) => checks.push(Check::fail("plugins", format!("{error:#}"), "give --plugin-dir")),
     }
     checks.extend(machine::checks());
-    checks.extend(listeners::checks(&settings).await);
+    checks.extend(listeners::checks(settings).await);
     checks
 }

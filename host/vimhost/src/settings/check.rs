@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::{Given, Resolved, Settings, TABLE};
+use super::{Effective, Given, Resolved, Source, TABLE};
 use crate::cli::Global;
 use crate::output::{head, print, table};
 
@@ -38,7 +38,7 @@ fn warns(key: &'static str, text: String) -> Finding {
 /// Shows and checks the settings. False when something is wrong.
 pub fn run(global: &Global, given: &Given, matches: &ArgMatches) -> anyhow::Result<bool> {
     let (rows, problems) = match given.resolve(matches) {
-        Ok(resolved) => (shown(&resolved), findings(&resolved.settings)),
+        Ok(resolved) => (shown(&resolved), findings(&resolved)),
         Err(problems) => {
             let lines = problems.iter().map(|problem| fails("", problem.to_string()));
             (vec![], lines.collect())
@@ -104,17 +104,23 @@ fn shown(resolved: &Resolved) -> Vec<[Value; 3]> {
             let found = match row.key {
                 "data-dir" => resolved.settings.data_dir().ok(),
                 "plugin-dir" => resolved.settings.plugin_dir().ok(),
+                "seal-keys" => resolved.settings.data_dir().ok(),
                 _ => None,
             };
-            let value = row.value.clone().or_else(|| found.map(|dir| dir.display().to_string()));
+            let found = match row.key {
+                "host-name" => resolved.settings.host_name().ok(),
+                _ => found.map(|dir| dir.display().to_string()),
+            };
+            let value = row.value.clone().or(found);
             [json!(row.key), json!(value), json!(row.source.to_string())]
         })
         .collect()
 }
 
 /// What is wrong with settings that can each be read.
-pub fn findings(settings: &Settings) -> Vec<Finding> {
-    let mut found = vec![];
+pub fn findings(resolved: &Resolved) -> Vec<Finding> {
+    let settings = &resolved.settings;
+    let mut found: Vec<Finding> = resolved.effective.iter().filter_map(open_secret).collect();
     match settings.data_dir() {
         Ok(dir) => found.extend(data_dir(&dir)),
         Err(error) => found.push(fails("data-dir", format!("{error:#}"))),
@@ -154,6 +160,20 @@ pub fn findings(settings: &Settings) -> Vec<Finding> {
         found.push(warns("admin-tokens", text.to_owned()));
     }
     found
+}
+
+/// A secret in a file that others may read.
+fn open_secret(row: &Effective) -> Option<Finding> {
+    let Source::File(place) = &row.source else { return None };
+    if row.key != "mongodb-uri" {
+        return None;
+    }
+    let (file, _) = place.rsplit_once(':')?;
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then(|| {
+        let text = format!("{file} may hold a password and has mode {mode:03o}; `chmod 600 {file}` mends it");
+        warns(row.key, text)
+    })
 }
 
 fn data_dir(dir: &Path) -> Option<Finding> {
@@ -208,7 +228,7 @@ mod tests {
             .unwrap();
         let given = Given::from_arg_matches(&matches).unwrap();
         let resolved = given.resolve(&matches).unwrap();
-        findings(&resolved.settings)
+        findings(&resolved)
             .into_iter()
             .map(|finding| (finding.key, finding.fails))
             .collect()
@@ -234,6 +254,13 @@ mod tests {
         assert_eq!(with(&["--ng-ro-listen", "0.0.0.0:9090"]), [("ng-ro-sources", false)]);
         assert_eq!(with(&["--ng-ro-source", "0.0.0.0/0"]), [("ng-ro-sources", false)]);
         assert_eq!(with(&["--admin-listen", "0.0.0.0:9191"]), [("admin-tokens", false)]);
+
+        let config = path("vimhost.yaml");
+        std::fs::write(&config, "mongodb-uri: mongodb://me:swordfish@127.0.0.1/\n").unwrap();
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(with(&["--config", &config]), [("mongodb-uri", false)]);
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(with(&["--config", &config]), []);
 
         let (file, empty, nothing) = (path("file"), path("empty"), path("nothing"));
         assert_eq!(

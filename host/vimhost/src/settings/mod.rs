@@ -16,11 +16,11 @@ use anyhow::{Context as _, bail};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use vimhost_api::admin::TokenDigest;
-use vimhost_model::AddressRange;
+use vimhost_model::{AddressRange, Secret};
 
 pub use check::{findings, run as check_config};
 use file::{File, Problem};
-pub use value::{HttpUrl, LogFilter, Value};
+pub use value::{HttpUrl, LogFilter, Name, Value};
 
 /// One row of the table, for documentation and checks.
 #[derive(Debug, Clone, Copy)]
@@ -159,14 +159,23 @@ settings! {
     data_dir: optional PathBuf, "data-dir", "data-dir", "VIMHOST_DATA_DIR", "DIR", "`$XDG_STATE_HOME/vimhost`, else `~/.local/state/vimhost`";
     /// Directory of the connectors (*.wasm).
     plugin_dir: optional PathBuf, "plugin-dir", "plugin-dir", "VIMHOST_PLUGIN_DIR", "DIR", "`plugins` beside the binary or above it, else `/usr/lib/vimhost/plugins`";
+    /// MongoDB instead of the file in the data directory (mongodb://…). A replica set may serve several hosts, a standalone
+    /// serves one. It may hold a password, so the environment is the better place for it.
+    mongodb_uri: optional Secret, "mongodb-uri", "mongodb-uri", "VIMHOST_MONGODB_URI", "URI", "";
+    /// Its database.
+    mongodb_database: value Name, "mongodb-database", "mongodb-database", "VIMHOST_MONGODB_DATABASE", "NAME", "vimhost";
+    /// Name of this host in leases and logs, where hosts share a database.
+    host_name: optional Name, "host-name", "host-name", "VIMHOST_HOST_NAME", "NAME", "`the machine's name`";
+    /// Directory of the keys that seal secrets. Hosts that share a database share the keys.
+    seal_keys: optional PathBuf, "seal-keys", "seal-keys", "VIMHOST_SEAL_KEYS", "DIR", "`the data directory`";
     /// Address of NG-RO's interface.
     ng_ro_listen: value SocketAddr, "ng-ro-listen", "ng-ro-listen", "VIMHOST_NG_RO_LISTEN", "ADDRESS", "127.0.0.1:9090";
     /// Who may use NG-RO's interface, which knows no credentials. Repeatable; loopback when none is given.
     ng_ro_sources: list AddressRange, "ng-ro-sources", "ng-ro-source", "VIMHOST_NG_RO_SOURCES", "CIDR", "";
     /// Address of the admin interface.
     admin_listen: value SocketAddr, "admin-listen", "admin-listen", "VIMHOST_ADMIN_LISTEN", "ADDRESS", "127.0.0.1:9191";
-    /// Token of the admin interface as `admin:<SHA-256>` or `viewer:<SHA-256>`, hexadecimal. Repeatable; without one only
-    /// loopback is served.
+    /// Token of the admin interface as `admin:<SHA-256>` (or `operator:`, `viewer:`), hexadecimal. Repeatable; without one
+    /// only loopback is served.
     admin_tokens: list TokenDigest, "admin-tokens", "admin-token", "VIMHOST_ADMIN_TOKENS", "ROLE:DIGEST", "";
     /// Address that serves metrics and probes to whoever reaches it; without one they are on the admin interface only.
     metrics_listen: optional SocketAddr, "metrics-listen", "metrics-listen", "VIMHOST_METRICS_LISTEN", "ADDRESS", "";
@@ -359,6 +368,16 @@ impl Settings {
             .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")))
             .context("neither XDG_STATE_HOME nor HOME is set: give --data-dir")?;
         Ok(base.join("vimhost"))
+    }
+
+    /// The name of this host among those that share a database.
+    pub fn host_name(&self) -> anyhow::Result<String> {
+        if let Some(name) = &self.host_name {
+            return Ok(name.as_str().to_owned());
+        }
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .context("cannot find out the name of this machine: give --host-name")?;
+        Ok(name.trim().to_owned())
     }
 
     /// The plugin directory: as told, else beside the binary, else where a package puts it.

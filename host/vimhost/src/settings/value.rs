@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 use vimhost_api::admin::TokenDigest;
-use vimhost_model::AddressRange;
+use vimhost_model::{AddressRange, Secret};
 
 /// A value of a setting.
 pub trait Value: Clone + Send + Sync + 'static {
@@ -90,6 +90,41 @@ impl Value for TokenDigest {
     }
 }
 
+/// A name of something outside: one word or more, never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(String);
+
+impl Name {
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Name {
+    fn read(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+    fn shown(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Value for Secret {
+    fn read(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        Ok(Self::new(text))
+    }
+    fn shown(&self) -> String {
+        "***".to_owned()
+    }
+}
+
 /// Which lines are logged: `info`, or `info,vimhost_runtime=debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
@@ -160,12 +195,16 @@ mod tests {
         assert!(HttpUrl::read("127.0.0.1:4318").unwrap_err().contains("http://"));
         assert!(LogFilter::read("vimhost=loud").unwrap_err().contains("log filter"));
         assert!(PathBuf::read("").is_err());
+        assert!(Name::read(" ").is_err());
+        assert!(Secret::read("").is_err());
     }
 
     #[test]
     fn nothing_that_lets_in_is_shown() {
         let token = TokenDigest::read(&format!("admin:{}", "ab".repeat(32))).unwrap();
         assert_eq!(token.shown(), "***");
+        let database = Secret::read("mongodb://me:swordfish@db.example/").unwrap();
+        assert_eq!(database.shown(), "***");
         let url = HttpUrl::read("https://me:secret@collector.example/v1?key=secret").unwrap();
         assert!(!url.shown().contains("secret"), "{}", url.shown());
     }

@@ -1,10 +1,14 @@
 //! Requests as the account's configuration lists them.
 //!
-//! `{password}` stands for the handle of that credential, `{token}` for the last `X-Subject-Token` of an answer.
+//! `{password}` stands for the handle of that credential, `{password:base64}` for the handle in base64, `{token}` for the last
+//! `X-Subject-Token` of an answer. `count` repeats a request, `at_once` sends so many before any answer is looked at, `drop` reads a
+//! body and keeps nothing, `unread` never reads it, `follow` goes where a redirect points to.
 
 use serde_json::Value;
 use wasip2::http::outgoing_handler::handle;
-use wasip2::http::types::{ErrorCode, Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme};
+use wasip2::http::types::{
+    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
+};
 use wasip2::io::streams::StreamError;
 
 use crate::vimhost::connector::vim_types::{Account, Error, ErrorKind};
@@ -14,35 +18,78 @@ pub fn perform(account: &Account, requests: &Value) -> Result<Vec<String>, Error
     let mut token = String::new();
     let mut answers = vec![];
     for request in requests.as_array().into_iter().flatten() {
-        let filled = |text: &str| {
-            let text = text.replace("{token}", &token).replace("{url}", &account.url);
-            account.credentials.iter().fold(text, |text, credential| {
-                text.replace(&format!("{{{}}}", credential.name), &credential.handle)
-            })
-        };
-        let answer = one(request, &filled).map_err(|code| Error {
-            kind: ErrorKind::Unreachable,
-            message: format!("{code:?}"),
-            retry_after_ms: None,
-        })?;
-        if let Some(given) = answer.headers().get("x-subject-token").first() {
-            token = String::from_utf8_lossy(given).into_owned();
-        }
-        let status = answer.status();
-        let body = read(&answer).map_err(|code| Error {
-            kind: ErrorKind::Other,
-            message: format!("body: {code:?}"),
-            retry_after_ms: None,
-        })?;
-        answers.push(format!("{status} {body}"));
-        if request["show"] == "token" {
-            answers.push(token.clone());
+        for _ in 0..request["count"].as_u64().unwrap_or(1) {
+            let filled = |text: &str| {
+                let text = text.replace("{token}", &token).replace("{url}", &account.url);
+                account.credentials.iter().fold(text, |text, credential| {
+                    text.replace(&format!("{{{}}}", credential.name), &credential.handle)
+                        .replace(&format!("{{{}:base64}}", credential.name), &base64(&credential.handle))
+                })
+            };
+            let failed = |code: ErrorCode| Error {
+                kind: ErrorKind::Unreachable,
+                message: format!("{code:?}"),
+                retry_after_ms: None,
+            };
+            let answer = match request["at_once"].as_u64() {
+                None => one(request, &filled).map_err(failed)?,
+                Some(many) => {
+                    let begun: Result<Vec<_>, _> = (0..many).map(|_| begin(request, &filled)).collect();
+                    let answered: Result<Vec<_>, _> = begun.map_err(failed)?.into_iter().map(answer).collect();
+                    answered.map_err(failed)?.pop().expect("one at least")
+                }
+            };
+            if let Some(given) = answer.headers().get("x-subject-token").first() {
+                token = String::from_utf8_lossy(given).into_owned();
+            }
+            if request["unread"] == true {
+                let _body = answer.consume().expect("a body");
+                wasip2::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000).block();
+            }
+            let location = answer.headers().get("location").pop();
+            if let Some(location) = location.filter(|_| request["follow"] == true) {
+                let next = serde_json::json!([{ "url": String::from_utf8_lossy(&location) }]);
+                answers.extend(perform(account, &next)?);
+                continue;
+            }
+            let status = answer.status();
+            let body = read(&answer, request["drop"] == true).map_err(|code| Error {
+                kind: ErrorKind::Other,
+                message: format!("body: {code:?}"),
+                retry_after_ms: None,
+            })?;
+            answers.push(format!("{status} {body}"));
+            if request["show"] == "token" {
+                answers.push(token.clone());
+            }
         }
     }
     Ok(answers)
 }
 
+fn base64(text: &str) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for piece in text.as_bytes().chunks(3) {
+        let bits = piece.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - piece.len()));
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place)) as usize & 63];
+            out.push(if place <= piece.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
 fn one(request: &Value, filled: &dyn Fn(&str) -> String) -> Result<IncomingResponse, ErrorCode> {
+    answer(begin(request, filled)?)
+}
+
+fn answer(future: FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
+    future.subscribe().block();
+    future.get().expect("an answer").expect("taken once")
+}
+
+fn begin(request: &Value, filled: &dyn Fn(&str) -> String) -> Result<FutureIncomingResponse, ErrorCode> {
     let url = filled(request["url"].as_str().unwrap_or_default());
     let (scheme, rest) = url.split_once("://").expect("a URL");
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -77,16 +124,16 @@ fn one(request: &Value, filled: &dyn Fn(&str) -> String) -> Result<IncomingRespo
     }
     drop(stream);
     let _ = OutgoingBody::finish(body, None);
-    future.subscribe().block();
-    future.get().expect("an answer").expect("taken once")
+    Ok(future)
 }
 
-fn read(answer: &IncomingResponse) -> Result<String, Option<ErrorCode>> {
+fn read(answer: &IncomingResponse, forget: bool) -> Result<String, Option<ErrorCode>> {
     let body = answer.consume().expect("a body");
     let stream = body.stream().expect("a stream");
     let mut bytes = vec![];
     loop {
         match stream.blocking_read(64 << 10) {
+            Ok(piece) if forget => drop(piece),
             Ok(piece) => bytes.extend(piece),
             Err(StreamError::Closed) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
             Err(StreamError::LastOperationFailed(error)) => {

@@ -6,6 +6,7 @@
 #![cfg(target_family = "wasm")]
 
 mod http;
+mod rubbish;
 
 use serde_json::Value;
 
@@ -183,6 +184,21 @@ impl Connector for Misbehave {
                 let error = journal::begin("port", "x").expect_err("a check has no journal");
                 report.vim_version = Some(error.message);
             }
+            "cache-huge" => {
+                cache::set("huge", &vec![0; 9 << 20], 60_000);
+                let kept = cache::get("huge").is_some();
+                report.vim_version = Some(format!("kept: {kept}"));
+            }
+            "cache-flood" => {
+                let key = |n: u32| format!("key-{n}");
+                (0..10_000).for_each(|n| cache::set(&key(n), &[1; 1_000], 60_000));
+                let kept = (0..10_000).filter(|n| cache::get(&key(*n)).is_some()).count();
+                report.vim_version = Some(format!("kept: {kept}"));
+            }
+            "huge-text" => report.vim_version = Some("x".repeat(20 << 20)),
+            "huge-answer" => report.warnings = rubbish::aliased(1_000, 100_000),
+            "many-items" => report.warnings = vec!["x".to_owned(); 100_000],
+            "control-characters" => report.vim_version = Some("1.0\r\n\u{1b}[31mall is well\u{202e}".into()),
             "proposed" => report.origins.push(ProposedOrigin {
                 origin: "no origin".into(),
                 purpose: "compute".into(),
@@ -200,7 +216,9 @@ impl Connector for Misbehave {
             }
             other => return Err(failure(ErrorKind::BadRequest, format!("unknown misbehaviour {other}"))),
         }
-        report.warnings = http::perform(&account, &config["requests"])?;
+        if config["requests"].is_array() {
+            report.warnings = http::perform(&account, &config["requests"])?;
+        }
         if config["finally"] == "panic" {
             panic!("after the requests");
         }
@@ -215,7 +233,10 @@ fn recurse(depth: u64) -> u64 {
 }
 
 impl Infrastructure for Misbehave {
-    fn find_networks(_: Account, _: Filter) -> Result<Vec<Found>, Error> {
+    fn find_networks(account: Account, _: Filter) -> Result<Vec<Found>, Error> {
+        if let Some(how) = config(&account)["found"].as_str() {
+            return Ok(rubbish::found(how));
+        }
         Ok(vec![Found {
             id: "net-1".into(),
             name: None,
@@ -272,6 +293,14 @@ impl Infrastructure for Misbehave {
                     let _ = http::perform(&account, &config["requests"]);
                 }
                 "panic" => panic!("in the middle of a creation"),
+                "exit" => std::process::exit(3),
+                "rubbish" => {
+                    return Ok(CreateStep::Done(Created {
+                        id: "net\n1".into(),
+                        name: None,
+                        interfaces: vec![],
+                    }));
+                }
                 "spin" => loop {
                     std::hint::black_box(0);
                 },
@@ -313,11 +342,12 @@ impl Infrastructure for Misbehave {
         unimplemented!("volumes")
     }
 
-    fn create_server(_: Account, _: Call, request: ServerRequest) -> Result<CreateStep, Error> {
+    fn create_server(account: Account, _: Call, request: ServerRequest) -> Result<CreateStep, Error> {
+        let wrong = usize::from(config(&account)["server"] == "wrong-count");
         Ok(CreateStep::Done(Created {
             id: "server-1".into(),
             name: Some(request.name),
-            interfaces: (0..request.interfaces.len())
+            interfaces: (0..request.interfaces.len() + wrong)
                 .map(|n| Some(format!("port-{n}")))
                 .collect(),
         }))

@@ -1,5 +1,6 @@
 //! Facts about the machine, on a little VIM that does what the machine asks for.
 
+mod cancelling;
 mod holders;
 mod life;
 mod records;
@@ -157,6 +158,7 @@ fn task(id: &str, action: TaskAction, case: &Case) -> Task {
         attempt: 0,
         not_before: None,
         accepted: false,
+        cancel_asked: false,
         connector_state: None,
     }
 }
