@@ -119,7 +119,7 @@ async fn a_trace_goes_from_the_caller_through_the_connector_to_the_vim() {
         &vim,
         &[
             ("traceparent", parent),
-            ("authorization", "Bearer never-in-a-trace".to_owned()),
+            ("cookie", "session=never-in-a-trace".to_owned()),
         ],
     )
     .await;

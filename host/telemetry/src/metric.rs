@@ -200,6 +200,7 @@ mod tests {
         "element",
         "function",
         "item",
+        "kind",
         "method",
         "outcome",
         "plugin",

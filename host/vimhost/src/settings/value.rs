@@ -191,7 +191,7 @@ mod tests {
         assert!(NonZeroUsize::read("0").unwrap_err().contains("from 1"));
         assert!(bool::read("perhaps").unwrap_err().contains("true"));
         assert!(TokenDigest::read("abc").unwrap_err().contains("ROLE:DIGEST"));
-        assert!(TokenDigest::read("root:00").unwrap_err().contains("admin and viewer"));
+        assert!(TokenDigest::read("root:00").unwrap_err().contains("operator"));
         assert!(HttpUrl::read("127.0.0.1:4318").unwrap_err().contains("http://"));
         assert!(LogFilter::read("vimhost=loud").unwrap_err().contains("log filter"));
         assert!(PathBuf::read("").is_err());
