@@ -23,6 +23,7 @@ use crate::imports::cache::Cache;
 use crate::imports::log::Bucket;
 use crate::metrics::PluginMetrics;
 use crate::plugin::{Identity, Plugin};
+use crate::quarantine::Conduct;
 
 /// Until when this host may send for an account; none: no lease is in use. Requests under way watch it: a heartbeat lets them
 /// wait longer, and a lease that is given up ends them.
@@ -39,6 +40,7 @@ pub(crate) struct AccountState {
     log_bucket: Arc<Bucket>,
     answer_credentials: Vec<AnswerCredential>,
     metrics: Arc<PluginMetrics>,
+    conduct: Arc<Conduct>,
     fence: Fence,
 }
 
@@ -105,6 +107,7 @@ impl AccountState {
             log_bucket: Arc::new(Bucket::new(limits.log_lines_per_second)),
             answer_credentials: plugin.descriptor.answer_credentials.clone(),
             metrics: Arc::clone(&plugin.metrics),
+            conduct: Arc::clone(&plugin.conduct),
             fence,
         })
     }
@@ -140,6 +143,11 @@ impl AccountState {
 
     pub(crate) fn answer_credentials(&self) -> &[AnswerCredential] {
         &self.answer_credentials
+    }
+
+    /// How the plugin has behaved, for whichever account.
+    pub(crate) fn conduct(&self) -> &Arc<Conduct> {
+        &self.conduct
     }
 
     pub(crate) fn metrics(&self) -> &Arc<PluginMetrics> {

@@ -22,6 +22,7 @@ use crate::core::Core;
 use crate::imports::journal::CallJournal;
 use crate::meter::{self, Exhausted};
 use crate::plugin::{Code, Identity};
+use crate::quarantine::Conduct;
 use crate::text::{cut, safe};
 
 /// What a plugin's failure shows of a reason that is not ours.
@@ -61,10 +62,17 @@ impl Invocation {
         R: Send + 'static,
     {
         let function = self.function;
+        let trial = match &self.account {
+            Some(account) => Some(Trial::begin(&self.identity, account.conduct())?),
+            None => None,
+        };
         let metrics = self.account.as_ref().map(|account| Arc::clone(account.metrics()));
         let _in_flight = metrics.as_ref().map(|metrics| metrics.begun());
         let (begun, span) = (Instant::now(), self.span());
         let answered = self.answered(core, call, work, read, span.clone()).await;
+        if let Some(trial) = trial {
+            trial.end(answered.as_ref().map(|_| ()));
+        }
         let failed = answered.as_ref().err().map(|error| error.kind);
         if let Some(kind) = failed {
             span.record("otel.status_code", "ERROR");
@@ -209,6 +217,45 @@ impl Invocation {
 
     fn failed(&self, reason: &str, shared: &Shared) -> Error {
         failed(&self.identity, self.function, reason, outcome(shared))
+    }
+}
+
+/// A call whose outcome says how its plugin behaves.
+struct Trial {
+    identity: Arc<Identity>,
+    conduct: Arc<Conduct>,
+    judged: bool,
+}
+
+impl Trial {
+    /// Refuses a call of a plugin in quarantine.
+    fn begin(identity: &Arc<Identity>, conduct: &Arc<Conduct>) -> Result<Self, Error> {
+        conduct.admit(Instant::now()).map_err(|error| Error {
+            message: format!("{identity}: {}", error.message),
+            ..error
+        })?;
+        Ok(Self {
+            identity: Arc::clone(identity),
+            conduct: Arc::clone(conduct),
+            judged: false,
+        })
+    }
+
+    fn end(mut self, outcome: Result<(), &Error>) {
+        self.judged = true;
+        let now = Instant::now();
+        if self.conduct.judge(outcome, now) {
+            let reason = self.conduct.quarantined(now).unwrap_or_default();
+            tracing::error!(plugin = self.identity.name, reason, "plugin is left alone for a while");
+        }
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if !self.judged {
+            self.conduct.withdraw();
+        }
     }
 }
 

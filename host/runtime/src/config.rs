@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::Limits;
 use crate::egress::resolve::{Resolve, SystemResolver};
+use crate::{Limits, Quarantine};
 
 /// Authenticates compiled images: whoever can write the cache directory but does not know the key cannot make the host run
 /// machine code.
@@ -65,6 +65,8 @@ pub struct RuntimeConfig {
     pub slots: usize,
     /// How instances get their memory.
     pub allocation: Allocation,
+    /// When a plugin that only fails is left alone.
+    pub quarantine: Quarantine,
     /// Looks names up for requests of guests.
     pub resolver: Arc<dyn Resolve>,
 }
@@ -80,6 +82,7 @@ impl RuntimeConfig {
             workers: std::thread::available_parallelism().map_or(2, usize::from),
             slots: 128,
             allocation: Allocation::default(),
+            quarantine: Quarantine::default(),
             resolver: Arc::new(SystemResolver),
         }
     }

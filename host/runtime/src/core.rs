@@ -14,7 +14,7 @@ use crate::engine::{self, Ticker};
 use crate::image::Images;
 use crate::plugin::Plugin;
 use crate::registry::Registry;
-use crate::{Allocation, Error, Limits, RuntimeConfig};
+use crate::{Allocation, Error, Limits, Quarantine, RuntimeConfig};
 
 /// An engine with the host's functions linked.
 pub(crate) struct Machine {
@@ -43,6 +43,7 @@ pub(crate) struct Core {
     pub(crate) images: Images,
     pub(crate) registry: Registry,
     pub(crate) accounts: Accounts,
+    pub(crate) quarantine: Quarantine,
     guests: Threads,
 }
 
@@ -55,6 +56,7 @@ impl Core {
             workers,
             slots,
             allocation,
+            quarantine,
             resolver,
         } = config;
         let slots = slots.clamp(1, Semaphore::MAX_PERMITS);
@@ -78,6 +80,7 @@ impl Core {
             accounts: Accounts::new(resolver)?,
             guests: Threads::start(workers)?,
             limits: Arc::new(limits),
+            quarantine,
         }))
     }
 

@@ -16,6 +16,7 @@ use std::hash::{Hash as _, Hasher};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -67,6 +68,11 @@ impl Images {
         })
     }
 
+    /// Where they are.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The machine code of a component: from disk when there is an authentic image of it, compiled otherwise. Blocks.
     pub(crate) fn compiled(&self, engine: &Engine, digest: &str, wasm: &[u8]) -> Result<(Vec<u8>, Source), String> {
         let name = image_name(engine, digest);
@@ -110,7 +116,31 @@ impl Images {
             .map(|at| bytes.split_off(at))
             .ok_or_else(forged)?;
         self.seal(name, &bytes)?.verify_slice(&seal).map_err(|_| forged())?;
+        if let Err(error) = touch(path) {
+            tracing::debug!(image = name, %error, "cannot note that an image is used");
+        }
         Ok(Some(bytes))
+    }
+
+    /// Removes images that no start has used for so long, and what a crash has left half written. Answers how many. Blocks.
+    ///
+    /// Each upgrade of the host, and each new version of a plugin, leaves an image behind that nothing will load again.
+    pub(crate) fn prune(&self, unused: Duration) -> io::Result<usize> {
+        let mut removed = 0;
+        let now = machine_time();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let ours = Path::new(&name)
+                .extension()
+                .is_some_and(|ending| ending == "image" || ending == "tmp");
+            let age = now.duration_since(entry.metadata()?.modified()?).unwrap_or_default();
+            if ours && age > unused {
+                fs::remove_file(entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     /// Written under another name, synced and renamed: an image is whole or absent, and never changes.
@@ -140,6 +170,17 @@ impl Images {
         mac.update(image);
         Ok(mac)
     }
+}
+
+/// Notes that a file is used.
+fn touch(path: &Path) -> io::Result<()> {
+    File::options().write(true).open(path)?.set_modified(machine_time())
+}
+
+/// The clock by which file systems tell times.
+fn machine_time() -> SystemTime {
+    #[expect(clippy::disallowed_methods, reason = "compared with times of files only")]
+    SystemTime::now()
 }
 
 /// Makes a component of machine code that [`Images`] has compiled or authenticated.

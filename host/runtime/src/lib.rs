@@ -39,6 +39,7 @@ mod load;
 mod meter;
 mod metrics;
 mod plugin;
+mod quarantine;
 mod random;
 mod registry;
 mod runtime;
@@ -49,6 +50,7 @@ pub use config::{Allocation, HostKey, RuntimeConfig};
 pub use egress::resolve::{Resolve, SystemResolver};
 pub use error::Error;
 pub use limits::{Limit, Limits, Value};
+pub use quarantine::Quarantine;
 pub use runtime::Runtime;
 
 /// The line of the contract that is served.

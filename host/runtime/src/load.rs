@@ -15,6 +15,7 @@ use crate::core::{Core, Machine};
 use crate::image::{self, Source};
 use crate::metrics::PluginMetrics;
 use crate::plugin::{Code, Identity, Plugin};
+use crate::quarantine::Conduct;
 use crate::random::hex;
 
 /// Largest component: Python connectors have 20 MB.
@@ -213,6 +214,7 @@ async fn introduce(core: &Arc<Core>, name: &str, digest: &str, code: Arc<Code>) 
         }),
         rules_digest: rules_digest(&descriptor),
         metrics: Arc::new(PluginMetrics::new(&descriptor.name)),
+        conduct: Arc::new(Conduct::new(core.quarantine)),
         descriptor,
         code,
     })

@@ -13,6 +13,7 @@ use crate::context::Ctx;
 use crate::error::text_of;
 use crate::link::check_contract;
 use crate::metrics::PluginMetrics;
+use crate::quarantine::Conduct;
 
 /// Digits of a digest that people see.
 const SHORT: usize = 12;
@@ -43,6 +44,7 @@ pub(crate) struct Plugin {
     pub(crate) descriptor: Descriptor,
     pub(crate) rules_digest: String,
     pub(crate) metrics: Arc<PluginMetrics>,
+    pub(crate) conduct: Arc<Conduct>,
     pub(crate) code: Arc<Code>,
 }
 

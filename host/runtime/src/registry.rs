@@ -1,8 +1,9 @@
 //! The plugins the host knows, and their states.
 //!
 //! ```text
-//! discovered → verified → compiled → ready → draining → (gone)
-//!       └──────────┴──────────┴→ failed(reason)
+//! discovered → verified → compiled → ready ─→ draining → (gone)
+//!       └──────────┴──────────┤       ↑ ↓
+//!                     failed(reason)  quarantined(reason)
 //! ```
 //!
 //! A plugin is replaced by a later one of the same name. Calls that run end on the old one, which is shown as draining until
@@ -10,6 +11,7 @@
 //! which of them an account gets would depend on the order of loading.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use vimhost_connector::{Capabilities, LoadError, PluginInfo, PluginState};
 
@@ -24,6 +26,18 @@ pub(crate) struct Registry {
 struct Entry {
     info: PluginInfo,
     plugin: Option<Arc<Plugin>>,
+}
+
+impl Entry {
+    /// A plugin in quarantine is ready but for that: it serves again when it is over.
+    fn shown(&self) -> PluginInfo {
+        let mut info = self.info.clone();
+        let ready = self.plugin.as_ref().filter(|_| info.state == PluginState::Ready);
+        if let Some(reason) = ready.and_then(|plugin| plugin.conduct.quarantined(Instant::now())) {
+            info.state = PluginState::Quarantined(reason);
+        }
+        info
+    }
 }
 
 impl Registry {
@@ -46,7 +60,13 @@ impl Registry {
         let same = entries
             .iter()
             .find(|entry| entry.info.digest == digest && entry.info.state == PluginState::Ready)
-            .map(|entry| entry.info.clone());
+            .map(|entry| {
+                // To load it again is to say that it is to be used.
+                if let Some(plugin) = &entry.plugin {
+                    plugin.conduct.forget();
+                }
+                entry.info.clone()
+            });
         if same.is_some() {
             return same;
         }
@@ -154,7 +174,7 @@ impl Registry {
     }
 
     pub(crate) fn list(&self) -> Vec<PluginInfo> {
-        self.entries().iter().map(|entry| entry.info.clone()).collect()
+        self.entries().iter().map(Entry::shown).collect()
     }
 }
 

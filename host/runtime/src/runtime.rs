@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use vimhost_connector::{Connector, Connectors, LoadError, PluginInfo};
@@ -44,6 +44,20 @@ impl Runtime {
     /// Loads a component under a name that stands for its file.
     pub async fn load_bytes(&self, name: &str, bytes: Vec<u8>) -> PluginInfo {
         crate::load::load_bytes(&self.core, name, bytes).await
+    }
+
+    /// Removes compiled images that no start has used for so long. Answers how many.
+    ///
+    /// # Errors
+    /// When their directory cannot be read or written; what was removed before stays removed.
+    pub async fn prune_images(&self, unused: Duration) -> Result<usize, Error> {
+        let core = Arc::clone(&self.core);
+        let pruned = self.core.guests().spawn_blocking(move || core.images.prune(unused));
+        let pruned = pruned.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        pruned.map_err(|source| Error::CacheDir {
+            path: self.core.images.dir().to_owned(),
+            source,
+        })
     }
 
     /// How instances get their memory in fact, after a fall-back.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use support::Host;
 use support::vim::Vim;
-use vimhost_connector::{ErrorKind, Outcome};
+use vimhost_connector::{ErrorKind, Outcome, PluginState};
 use vimhost_runtime::Limits;
 
 fn tight() -> Limits {
@@ -244,4 +244,40 @@ async fn rubbish_is_refused_with_the_field() {
         .await
         .unwrap_err();
     assert!(error.message.contains("which was not asked for"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_only_fails_is_left_alone_until_a_call_finds_it_mended() {
+    let host = Host::with(vimhost_runtime::RuntimeConfig {
+        quarantine: vimhost_runtime::Quarantine {
+            faults: 3,
+            first: Duration::from_millis(300),
+            longest: Duration::from_secs(60),
+        },
+        ..support::config_of(tight())
+    })
+    .await;
+    let (good, bad) = (host.misbehaving("").await, host.misbehaving("panic").await);
+    for _ in 0..2 {
+        assert_eq!(bad.check().await.unwrap_err().kind, ErrorKind::Plugin);
+    }
+    good.check().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(bad.check().await.unwrap_err().kind, ErrorKind::Plugin);
+    }
+    let refused = good.check().await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::RateLimited, "{refused}");
+    assert!(
+        refused
+            .message
+            .contains("quarantine: 3 calls in a row failed by its fault"),
+        "{refused}"
+    );
+    let PluginState::Quarantined(reason) = host.plugin().state else {
+        panic!("{:?}", host.plugin())
+    };
+    assert!(reason.contains("these are the last words of a guest"), "{reason}");
+    tokio::time::sleep(Duration::from_millis(350)).await;
+    good.check().await.unwrap();
+    assert_eq!(host.plugin().state, PluginState::Ready);
 }

@@ -11,6 +11,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use serde_json::json;
 use support::{Host, account, config, guest};
@@ -208,6 +209,47 @@ async fn an_image_is_used_again_and_never_when_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn images_that_no_start_uses_are_removed_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("images");
+    let month = Duration::from_secs(30 * 24 * 3600);
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(&cache)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let age = |name: &str| {
+        let file = fs::File::options().write(true).open(cache.join(name)).unwrap();
+        let modified = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(modified - 2 * month).unwrap();
+    };
+    let start = async || {
+        let runtime = Runtime::new(config(&cache, Limits::default())).unwrap();
+        assert_eq!(
+            runtime.load_bytes("g.wasm", guest().to_vec()).await.state,
+            PluginState::Ready
+        );
+        runtime.prune_images(month).await.unwrap()
+    };
+    assert_eq!(start().await, 0);
+    let used = names()[0].clone();
+    for name in ["old.image", ".half.tmp", "operator's note"] {
+        fs::write(cache.join(name), "x").unwrap();
+        age(name);
+    }
+    fs::write(cache.join("recent.image"), "x").unwrap();
+    // Nothing has used it for long, until this start does.
+    age(&used);
+    assert_eq!(start().await, 2);
+    let mut left = vec![used, "operator's note".to_owned(), "recent.image".to_owned()];
+    left.sort();
+    assert_eq!(names(), left);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_pool_or_a_fitting_slot_instances_are_made_on_demand() {
     let cache = tempfile::tempdir().unwrap();
     // 2^27 slots reserve more address space than there is.
@@ -270,7 +312,7 @@ async fn a_directory_is_loaded_and_a_newer_file_replaces_the_older() {
     assert!(host.misbehaving("").await.check().await.is_ok());
     running.abort();
     assert!(running.await.is_err());
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while host
         .runtime
         .plugins()

@@ -22,6 +22,9 @@ use crate::telemetry::{self, Metrics, Telemetry};
 /// How long calls in flight may take at a stop. What is not over then is taken up by the next start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long compiled images are kept that no start uses: long enough to go back to an earlier version.
+const IMAGES_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// Runs the host.
 pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
     let Resolved { settings, effective } = resolved;
@@ -47,6 +50,12 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
     let runtime = Runtime::new(RuntimeConfig::new(data_dir.join("images"), image_key(&data_dir)?))
         .context("cannot start the plugin runtime")?;
     load_plugins(&runtime, &plugin_dir).await?;
+    match runtime.prune_images(IMAGES_KEPT).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "compiled images that nothing used were removed"),
+        // It costs room on the disk, nothing else.
+        Err(error) => tracing::warn!(error = %error, "old compiled images cannot be removed"),
+    }
     let config = EngineConfig {
         host: opened.host.clone(),
         calls_per_account: settings.calls_per_account.get(),

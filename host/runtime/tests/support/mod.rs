@@ -84,16 +84,25 @@ pub struct Host {
 impl Host {
     /// With the guest loaded.
     pub async fn new(limits: Limits) -> Self {
-        let host = Self::empty(limits);
+        Self::with(config_of(limits)).await
+    }
+
+    /// With the guest loaded by a runtime of this configuration.
+    pub async fn with(config: RuntimeConfig) -> Self {
+        let host = Self::of(config);
         let info = host.runtime.load_bytes("misbehave.wasm", guest().to_vec()).await;
         assert_eq!(info.state, PluginState::Ready, "{info:?}");
         host
     }
 
     pub fn empty(limits: Limits) -> Self {
+        Self::of(config_of(limits))
+    }
+
+    fn of(config: RuntimeConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         Self {
-            runtime: Runtime::new(config(&cache(), limits)).unwrap(),
+            runtime: Runtime::new(config).unwrap(),
             dir,
         }
     }
@@ -120,6 +129,11 @@ impl Host {
 fn cache() -> PathBuf {
     static CACHE: OnceLock<TempDir> = OnceLock::new();
     CACHE.get_or_init(|| tempfile::tempdir().unwrap()).path().to_owned()
+}
+
+/// The configuration of [`Host`].
+pub fn config_of(limits: Limits) -> RuntimeConfig {
+    config(&cache(), limits)
 }
 
 pub fn config(cache: &Path, limits: Limits) -> RuntimeConfig {
