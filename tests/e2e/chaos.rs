@@ -164,6 +164,36 @@ impl Hosts {
     }
 }
 
+/// How long a replica set may be without a primary after a node's death: ten seconds until the others miss it, and an election.
+const ELECTION: Duration = Duration::from_secs(15);
+
+/// Accounts that a host held when it was killed or paused.
+struct Orphans {
+    host: String,
+    accounts: BTreeSet<String>,
+    since: Instant,
+    /// Nothing else was killed or paused from then on, and the database was whole.
+    alone: bool,
+}
+
+/// The longest takeovers: of a host that died alone, and of one that died beside others or with a node of the database.
+#[derive(Default)]
+struct Longest {
+    alone: Duration,
+    beside: Duration,
+}
+
+impl Longest {
+    fn note(&mut self, orphans: &Orphans) {
+        let longest = if orphans.alone {
+            &mut self.alone
+        } else {
+            &mut self.beside
+        };
+        *longest = orphans.since.elapsed().max(*longest);
+    }
+}
+
 /// The accounts whose lease a host of this name holds.
 async fn held(client: &Client, host: &str) -> BTreeSet<String> {
     let (_, leases) = client.insist("GET", "/v1/leases", None, None).await;
@@ -216,12 +246,12 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
     (0..WORKERS).for_each(|n| drop(workers.spawn(work(client.clone(), n, over.clone()))));
 
     let end = Instant::now() + Duration::from_secs(seconds);
-    let (mut kills, mut pauses, mut node_kills, mut longest) = (0, 0, 0, Duration::ZERO);
+    let (mut kills, mut pauses, mut node_kills, mut longest) = (0, 0, 0, Longest::default());
     let mut restart_at: BTreeMap<usize, Instant> = BTreeMap::new();
     let mut resume_at: BTreeMap<usize, Instant> = BTreeMap::new();
     let mut node_down: Option<(usize, Instant)> = None;
-    // Accounts that a host held when it was killed or paused, and when that was.
-    let mut orphaned: Vec<(String, BTreeSet<String>, Instant)> = Vec::new();
+    let mut node_killed: Option<Instant> = None;
+    let mut orphaned: Vec<Orphans> = Vec::new();
     let mut next_blow = Instant::now() + Duration::from_secs(2);
     while Instant::now() < end {
         let now = Instant::now();
@@ -232,13 +262,13 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
             if restart_at.get(&n).is_some_and(|at| *at <= now) {
                 restart_at.remove(&n);
                 // What it held when it died it may have again: no takeover.
-                orphaned.retain(|(host, _, _)| *host != format!("host{n}"));
+                orphaned.retain(|orphans| orphans.host != format!("host{n}"));
                 hosts.start(n);
             }
             if resume_at.get(&n).is_some_and(|at| *at <= now) {
                 resume_at.remove(&n);
                 hosts.paused.remove(&n);
-                orphaned.retain(|(host, _, _)| *host != format!("host{n}"));
+                orphaned.retain(|orphans| orphans.host != format!("host{n}"));
                 hosts.hosts[n].as_ref().unwrap().resume().unwrap();
             }
         }
@@ -249,12 +279,12 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
             servers.restart(n).await.unwrap();
         }
         let mut still = Vec::new();
-        for (host, accounts, since) in std::mem::take(&mut orphaned) {
-            let left = held(&client, &host).await;
-            if accounts.iter().any(|account| left.contains(account)) {
-                still.push((host, accounts, since));
+        for orphans in std::mem::take(&mut orphaned) {
+            let left = held(&client, &orphans.host).await;
+            if orphans.accounts.iter().any(|account| left.contains(account)) {
+                still.push(orphans);
             } else {
-                longest = longest.max(since.elapsed());
+                longest.note(&orphans);
             }
         }
         orphaned = still;
@@ -263,6 +293,15 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
             let well = hosts.well();
             let victim = well[usize::try_from(random.below(well.len() as u64)).unwrap()];
             let away = Duration::from_millis(1000 + random.below(13_000));
+            orphaned.iter_mut().for_each(|orphans| orphans.alone = false);
+            let whole = node_killed.is_none_or(|at| at.elapsed() > ELECTION);
+            let alone = whole && well.len() == HOSTS;
+            let orphans = |accounts| Orphans {
+                host: format!("host{victim}"),
+                accounts,
+                since: Instant::now(),
+                alone,
+            };
             match random.below(4) {
                 // One host is left alone, so that somebody answers.
                 0 | 1 if well.len() > 1 => {
@@ -270,7 +309,7 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
                     hosts.kill(victim);
                     kills += 1;
                     restart_at.insert(victim, now + away);
-                    orphaned.push((format!("host{victim}"), held, Instant::now()));
+                    orphaned.push(orphans(held));
                 }
                 2 if well.len() > 1 => {
                     let held = held(&client, &format!("host{victim}")).await;
@@ -278,13 +317,14 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
                     hosts.paused.insert(victim);
                     pauses += 1;
                     resume_at.insert(victim, now + away);
-                    orphaned.push((format!("host{victim}"), held, Instant::now()));
+                    orphaned.push(orphans(held));
                 }
                 // A majority stays.
                 _ if node_down.is_none() => {
                     let node = usize::try_from(random.below(3)).unwrap();
                     servers.kill(node).unwrap();
                     node_kills += 1;
+                    node_killed = Some(Instant::now());
                     node_down = Some((node, now + Duration::from_millis(500 + random.below(6000))));
                 }
                 _ => {}
@@ -315,6 +355,7 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
     assert!(services >= WORKERS, "only {services} services were made");
     println!(
         "chaos test: {seconds} s, {kills} hosts killed, {pauses} paused, {node_kills} nodes killed, {services} services of {VMS} VMs deployed and \
-         terminated, longest takeover {longest:.1?}"
+         terminated, longest takeover {:.1?}, {:.1?} where others died at the same time",
+        longest.alone, longest.beside
     );
 }
