@@ -1,9 +1,10 @@
-//! What a person would otherwise type: plugins, demo, mongod, schemathesis, test.
+//! What a person would otherwise type: plugins, bench, demo, mongod, schemathesis, test.
 //!
 //! One file per command. Progress goes to stderr, results to stdout, and an error is one line that says what to do.
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod demo;
 mod mongod;
 mod plugins;
@@ -27,6 +28,8 @@ struct Arguments {
 enum Command {
     /// Builds every connector, and the guests that tests run, as WebAssembly components.
     Plugins(plugins::Arguments),
+    /// Measures a build for release against its aims.
+    Bench(bench::Arguments),
     /// Builds all, starts a host with a mock VIM, deploys a network service, and leaves both running.
     Demo,
     /// Fetches the MongoDB server that tests run, and says where it is.
@@ -40,6 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Plugins(arguments) => plugins::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Demo => demo::run(),
         Command::Mongod => mongod::run(),
         Command::Schemathesis(arguments) => schemathesis::run(&arguments),

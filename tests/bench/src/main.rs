@@ -1,0 +1,85 @@
+//! What vimhost costs, measured on the real binary and the real connectors, with the aims it is held against.
+//!
+//! `cargo xtask bench` builds everything for release and runs it. Nothing here decides whether a build is good: machines differ,
+//! so what is compared is figures of one run. Numbers that only mean something beside another one are ratios.
+
+#![forbid(unsafe_code)]
+
+mod calls;
+mod deploys;
+mod figure;
+mod harness;
+mod hosts;
+mod plugins;
+mod start;
+mod stored;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+
+use figure::Figures;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Calls of a connector.
+    Calls,
+    /// Compiling and loading a connector.
+    Plugins,
+    /// Starting a host; its memory.
+    Start,
+    /// Deploying on SQLite and on MongoDB.
+    Deploys,
+    /// What stored services cost those that come.
+    Stored,
+    /// One, two and three hosts on one database.
+    Hosts,
+}
+
+/// Measures vimhost.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench")]
+struct Arguments {
+    /// Only these parts.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Where the figures go as JSON: a list of `{name, value, unit, aim, met}`.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Services that are stored in the larger of the two stores that are compared.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    services: usize,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let mut figures = Figures::default();
+    for part in Part::value_variants() {
+        if !arguments.parts.is_empty() && !arguments.parts.contains(part) {
+            continue;
+        }
+        eprintln!("{part:?}");
+        match part {
+            Part::Calls => calls::measure(&mut figures).await,
+            Part::Plugins => plugins::measure(&mut figures).await,
+            Part::Start => start::measure(&mut figures).await,
+            Part::Deploys => deploys::measure(&mut figures).await,
+            Part::Stored => stored::measure(&mut figures, arguments.services).await,
+            Part::Hosts => hosts::measure(&mut figures).await,
+        }
+        .with_context(|| format!("{part:?} could not be measured"))?;
+    }
+    println!("{}", figures.table());
+    if let Some(file) = &arguments.json {
+        let text = figures.json().context("the figures cannot be written as JSON")?;
+        std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let missed = figures.missed();
+    if missed > 0 {
+        println!("{missed} aims are missed");
+    }
+    Ok(())
+}
