@@ -284,6 +284,12 @@ pub trait Connectors: Send + Sync {
     /// [`ErrorKind::Timeout`]. None: no lease is in use.
     fn set_send_deadline(&self, target: &TargetId, until: Option<Instant>);
 
+    /// The tokio runtime on which connectors are called without a change of threads, if there is one. What does little else than
+    /// calling them belongs there: two changes of threads take longer than a call. Nothing else does, since guests compute there.
+    fn executor(&self) -> Option<tokio::runtime::Handle> {
+        None
+    }
+
     /// Every plugin the host knows, usable or not.
     fn plugins(&self) -> Vec<PluginInfo>;
 

@@ -4,10 +4,12 @@
 //! it ends its requests. The caller learns one of three things: an answer, the guest's own error, or that the plugin failed; in
 //! the last case with its name, version, function, reason and last words, and whether something may have been done.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::FutureExt as _;
 use tracing::{Instrument as _, Span};
 use vimhost_connector::{Call, Error, ErrorKind, Outcome};
 use wasmtime::component::Instance;
@@ -112,21 +114,26 @@ impl Invocation {
         A: Send + 'static,
         R: Send + 'static,
     {
-        // The caller's own runtime, where its database driver lives.
-        let caller = tokio::runtime::Handle::try_current().unwrap_or_else(|_| core.guests().clone());
+        let guests = core.guests();
+        // Where writes to the journal run: the caller's own runtime, which may be that of its database driver.
+        let caller = tokio::runtime::Handle::try_current().unwrap_or_else(|_| guests.clone());
         let (identity, function) = (Arc::clone(&self.identity), self.function);
-        let own = Arc::clone(core);
-        let running = core
-            .guests()
-            .spawn(self.on_guest_thread(own, call, caller, work, read).instrument(span));
-        AbortOnDrop(running).await.map_err(|error| {
-            failed(
-                &identity,
-                function,
-                &format!("the host's own task broke off: {error}"),
-                Outcome::Unknown,
-            )
-        })?
+        let broken_off = |why: &str| {
+            let reason = format!("the host's own task broke off: {why}");
+            failed(&identity, function, &reason, Outcome::Unknown)
+        };
+        let there = caller.id() == guests.id();
+        let running = self
+            .on_guest_thread(Arc::clone(core), call, caller, work, read)
+            .instrument(span);
+        if there {
+            // Not within this future, which every caller would carry around.
+            let running = AssertUnwindSafe(Box::pin(running)).catch_unwind();
+            return running.await.unwrap_or_else(|_| Err(broken_off("it panicked")));
+        }
+        AbortOnDrop(guests.spawn(running))
+            .await
+            .unwrap_or_else(|error| Err(broken_off(&error.to_string())))
     }
 
     /// All of it, reading the answer included: that takes as long as the guest has made its answer large.

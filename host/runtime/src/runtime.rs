@@ -94,6 +94,10 @@ impl Connectors for Runtime {
         self.core.accounts.set_fence(target, until);
     }
 
+    fn executor(&self) -> Option<tokio::runtime::Handle> {
+        Some(self.core.guests().clone())
+    }
+
     fn plugins(&self) -> Vec<PluginInfo> {
         self.core.registry.list()
     }

@@ -29,4 +29,4 @@ pub use account::{SealedText, StoredAccount};
 pub use commit::{ActionCommit, Committed, ResourceUpdate, TextDigest};
 pub use error::Error;
 pub use fate::Fate;
-pub use store::{Change, Claim, JournalWrite, KeyPair, Lease, ObservedElement, Page, Store};
+pub use store::{Change, Claim, FIRST_REVISION, JournalWrite, KeyPair, Lease, ObservedElement, Page, Store};

@@ -9,6 +9,9 @@ use vimhost_model::{
 
 use crate::{ActionCommit, Committed, Error, SealedText, StoredAccount, TextDigest};
 
+/// The revision of a resource that a commit has made.
+pub const FIRST_REVISION: Revision = 1;
+
 /// One page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
@@ -230,7 +233,8 @@ pub trait Store: crate::Access + Send + Sync + 'static {
 
     /// Accepts an action. The whole of it is on disk when this answers, or nothing.
     ///
-    /// Record changes whose record does not exist are left out; the rest of the commit is made.
+    /// Record changes whose record does not exist are left out; the rest of the commit is made. A new resource has
+    /// [`FIRST_REVISION`].
     ///
     /// # Errors
     /// [`Error::Conflict`] when the service's planning revision or a resource's revision is not as expected: plan again.

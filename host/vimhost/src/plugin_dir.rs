@@ -72,6 +72,10 @@ impl Connectors for PluginDir {
         self.runtime.set_send_deadline(target, until);
     }
 
+    fn executor(&self) -> Option<tokio::runtime::Handle> {
+        self.runtime.executor()
+    }
+
     fn plugins(&self) -> Vec<PluginInfo> {
         self.runtime.plugins()
     }

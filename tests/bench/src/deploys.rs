@@ -7,7 +7,7 @@ use std::time::Instant;
 use futures_util::future::try_join_all;
 
 use crate::figure::{Aim, Figures, Times, Unit, number};
-use crate::harness::{ACCOUNT, BenchHost, Place, Wave};
+use crate::harness::{ACCOUNT, BenchHost, Kind, Place, Wave};
 
 /// Requests that only accept: enough to see beyond one group of writes.
 const ACCEPTED: usize = 400;
@@ -15,31 +15,43 @@ const ACCEPTED: usize = 400;
 /// Clients that ask at the same time.
 const CLIENTS: usize = 8;
 
-pub(crate) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
-    let sqlite = of_store(figures, "sqlite", &Place::sqlite()?).await?;
-    let mongo = of_store(figures, "mongodb", &Place::mongo("bench").await?).await?;
-    figures.add("tasks.mongodb_to_sqlite", mongo / sqlite, "×", None);
+pub(crate) async fn measure(figures: &mut Figures, only: Option<Kind>) -> anyhow::Result<()> {
+    let mut rates = vec![];
+    for kind in [Kind::Sqlite, Kind::Mongodb] {
+        if only.is_none_or(|only| only == kind) {
+            let place = Place::of(kind, "deploys").await?;
+            let host = BenchHost::start(&place).await?;
+            one(figures, kind, &host).await?;
+            rates.push(many(figures, kind, &host).await?);
+        }
+    }
+    if let [sqlite, mongodb] = rates[..] {
+        figures.add("tasks.mongodb_to_sqlite", mongodb / sqlite, "×", None);
+    }
     Ok(())
 }
 
-/// Answers tasks a second.
-async fn of_store(figures: &mut Figures, store: &str, place: &Place) -> anyhow::Result<f64> {
-    // Aims are those of the embedded store.
-    let aim = |aim: Aim| (store == "sqlite").then_some(aim);
-    let host = BenchHost::start(place).await?;
+/// Aims are those of the embedded store.
+fn aim(kind: Kind, aim: Aim) -> Option<Aim> {
+    (kind == Kind::Sqlite).then_some(aim)
+}
+
+/// One service after the other.
+async fn one(figures: &mut Figures, kind: Kind, host: &BenchHost) -> anyhow::Result<()> {
+    let store = kind.name();
     host.one_by_one("warm", 5).await?;
     let times = Times::new(host.one_by_one("one", 100).await?);
-    figures.add_times(
-        &format!("post_to_done.{store}"),
-        &times,
-        Unit::Milliseconds,
-        aim(Aim::AtMost(50.0)),
-        None,
-    );
-    figures.add(format!("accepted.{store}"), accepted(&host).await?, "deploys/s", None);
+    let aim = aim(kind, Aim::AtMost(50.0));
+    figures.add_times(&format!("post_to_done.{store}"), &times, Unit::Milliseconds, aim, None);
+    figures.add(format!("accepted.{store}"), accepted(host).await?, "deploys/s", None);
+    Ok(())
+}
 
+/// Many at the same time; answers tasks a second.
+async fn many(figures: &mut Figures, kind: Kind, host: &BenchHost) -> anyhow::Result<f64> {
+    let store = kind.name();
     let wave = |prefix: &str, services, vms| Wave {
-        hosts: slice::from_ref(&host),
+        hosts: slice::from_ref(host),
         accounts: vec![ACCOUNT.to_owned()],
         prefix: prefix.to_owned(),
         services,
@@ -50,46 +62,26 @@ async fn of_store(figures: &mut Figures, store: &str, place: &Place) -> anyhow::
     let before = host.counters().await?;
     let many = wave("many", 40, 50);
     let rate = many.rate().await?;
-    figures.add(
-        format!("tasks.{store}.40x50"),
-        rate,
-        "tasks/s",
-        aim(Aim::AtLeast(2000.0)),
-    );
+    let least = aim(kind, Aim::AtLeast(2000.0));
+    figures.add(format!("tasks.{store}.40x50"), rate, "tasks/s", least);
     let after = host.counters().await?;
     let tasks = number(many.tasks());
-    let per_task = |family: &str| (after.sum(family) - before.sum(family)) / tasks;
-    if store == "sqlite" {
-        figures.add(
-            "writes_per_task.sqlite",
-            per_task("vimhost_store_operations_total"),
-            "writes",
-            None,
-        );
-        figures.add(
-            "syncs_per_task.sqlite",
-            per_task("vimhost_store_commits_total"),
-            "syncs",
-            None,
-        );
-    } else {
-        let trips = per_task("vimhost_store_commands_total");
-        figures.add("round_trips_per_task.mongodb", trips, "commands", None);
+    let mut per_task = |name: &str, family: &str, unit| {
+        let count = after.sum(family) - before.sum(family);
+        figures.add(format!("{name}_per_task.{store}"), count / tasks, unit, None);
+    };
+    match kind {
+        Kind::Sqlite => {
+            per_task("writes", "vimhost_store_operations_total", "writes");
+            per_task("reads", "vimhost_store_reads_total", "reads");
+            per_task("syncs", "vimhost_store_commits_total", "syncs");
+        }
+        Kind::Mongodb => per_task("round_trips", "vimhost_store_commands_total", "commands"),
     }
-    figures.add(
-        format!("calls_per_task.{store}"),
-        per_task("vimhost_connector_calls_total"),
-        "calls",
-        None,
-    );
-    let large = wave("large", 4, 500);
-    figures.add(
-        format!("tasks.{store}.4x500"),
-        large.rate().await?,
-        "tasks/s",
-        aim(Aim::AtLeast(2000.0)),
-    );
-    let times = status_under_load(&host, &wave("load", 40, 50)).await?;
+    per_task("calls", "vimhost_connector_calls_total", "calls");
+    let large = wave("large", 4, 500).rate().await?;
+    figures.add(format!("tasks.{store}.4x500"), large, "tasks/s", least);
+    let times = status_under_load(host, &wave("load", 40, 50)).await?;
     figures.add_times(
         &format!("status_under_load.{store}"),
         &times,

@@ -13,6 +13,22 @@ use crate::figure::number;
 /// The account of a place with one host.
 pub(crate) const ACCOUNT: &str = "bench";
 
+/// What a host keeps its state in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
+    Sqlite,
+    Mongodb,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Mongodb => "mongodb",
+        }
+    }
+}
+
 /// Where a host keeps its state.
 pub(crate) enum Place {
     /// A file in a directory of its own.
@@ -22,6 +38,14 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// A new one.
+    pub(crate) async fn of(kind: Kind, name: &str) -> anyhow::Result<Self> {
+        match kind {
+            Kind::Sqlite => Self::sqlite(),
+            Kind::Mongodb => Self::mongo(name).await,
+        }
+    }
+
     pub(crate) fn sqlite() -> anyhow::Result<Self> {
         Ok(Self::Sqlite(tempfile::tempdir()?))
     }

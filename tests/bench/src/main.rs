@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
 use figure::Figures;
+use harness::Kind;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -30,7 +31,7 @@ enum Part {
     Plugins,
     /// Starting a host; its memory.
     Start,
-    /// Deploying on SQLite and on MongoDB.
+    /// Deploying one service, and many at once.
     Deploys,
     /// What stored services cost those that come.
     Stored,
@@ -48,6 +49,9 @@ struct Arguments {
     /// Where the figures go as JSON: a list of `{name, value, unit, aim, met}`.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Only on this store; on both when it is not given.
+    #[arg(long, value_enum)]
+    store: Option<Kind>,
     /// Services that are stored in the larger of the two stores that are compared.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     services: usize,
@@ -66,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
             Part::Calls => calls::measure(&mut figures).await,
             Part::Plugins => plugins::measure(&mut figures).await,
             Part::Start => start::measure(&mut figures).await,
-            Part::Deploys => deploys::measure(&mut figures).await,
+            Part::Deploys => deploys::measure(&mut figures, arguments.store).await,
             Part::Stored => stored::measure(&mut figures, arguments.services).await,
             Part::Hosts => hosts::measure(&mut figures).await,
         }

@@ -48,6 +48,12 @@ impl Standing {
         }
     }
 
+    /// Whether others can be made from it.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        matches!(self.creation, Creation::Usable(_))
+    }
+
     /// Whether whoever waits for this has to wait on.
     #[must_use]
     pub fn is_awaited(&self, until: Until) -> bool {

@@ -171,6 +171,20 @@ impl Plan {
         }
     }
 
+    /// The resources it makes, as they are stored once it is committed.
+    pub(crate) fn made(&self) -> impl Iterator<Item = Resource> {
+        self.new_resources.iter().map(|resource| Resource {
+            revision: vimhost_store::FIRST_REVISION,
+            ..resource.clone()
+        })
+    }
+
+    /// The resources that were there and are given tasks, with their accounts.
+    pub(crate) fn updated(&self) -> impl Iterator<Item = (&TargetId, &ResourceId)> {
+        let updates = self.update_targets.iter().zip(&self.updates);
+        updates.map(|(target, update)| (target, &update.resource))
+    }
+
     /// The resources it gives tasks to, with their accounts and the tasks.
     pub(crate) fn resources(&self) -> impl Iterator<Item = (&TargetId, &ResourceId, &[Task])> {
         let new = self.new_resources.iter();

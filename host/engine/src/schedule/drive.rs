@@ -140,6 +140,7 @@ impl Scheduler {
                 Err(over) => return over,
             }) else {
                 // Somebody wrote meanwhile: the same event, on what is there now.
+                self.overtaken(id);
                 continue;
             };
             match self.act(&account, opened, &hold, &after, outcome.effects).await {
@@ -210,7 +211,7 @@ impl Scheduler {
     /// How the elements stand that open tasks wait for. Registers before it looks, so that no move is missed, and takes back what
     /// need not be waited for, so that nobody is woken in vain years later.
     ///
-    /// An element of the same account that is known to be usable is not read: only this host writes it.
+    /// An element of the same account that is known to be usable, or to be worked on, is not read: only this host writes it.
     async fn standings(self: &Arc<Self>, resource: &Resource) -> Result<HashMap<ResourceId, Standing>, Over> {
         let mut others = HashMap::new();
         let made = resource.vim.vim_id.is_some();
@@ -219,8 +220,8 @@ impl Scheduler {
         for dependency in resource.tasks.iter().filter(open).flat_map(|task| &task.depends_on) {
             let on = &dependency.resource;
             if !others.contains_key(on) {
-                let usable = lock(&self.state).usable_or_register(resource, on, dependency.until);
-                if let Some(standing) = usable {
+                let known = lock(&self.state).standing_or_register(resource, on, dependency.until);
+                if let Some(standing) = known {
                     others.insert(on.clone(), standing);
                 } else if let Some(other) = self.load(on).await? {
                     others.insert(on.clone(), Standing::of(&other));

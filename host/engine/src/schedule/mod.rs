@@ -55,6 +55,8 @@ pub struct Scheduler {
     config: EngineConfig,
     store: Arc<dyn Store>,
     connectors: Arc<dyn Connectors>,
+    /// Where resources are driven: a step is a call of a connector and what is written before and after it.
+    executor: tokio::runtime::Handle,
     keys: Arc<KeyRing>,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -84,10 +86,12 @@ impl Scheduler {
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
+        let executor = connectors.executor().unwrap_or_else(tokio::runtime::Handle::current);
         let scheduler = Arc::new(Self {
             config,
             store,
             connectors,
+            executor,
             keys,
             clock,
             state: Mutex::default(),
@@ -119,23 +123,39 @@ impl Scheduler {
 
     /// Nobody knows whether the plan was committed: if it was, its tasks run.
     pub(crate) fn perhaps_accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
-        self.begin(plan);
+        for (target, id, _) in plan.resources() {
+            self.begin(target, id);
+        }
     }
 
     /// A committed action has given these resources tasks.
     pub(crate) fn accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
         self.open_actions.accepted(plan, |target| self.holds(target));
-        self.begin(plan);
+        // All of them are known before the first one looks at what it needs.
+        let made: Vec<_> = plan.made().collect();
+        let mut state = lock(&self.state);
+        for resource in made.iter().filter(|resource| self.holds(&resource.target)) {
+            state.made(resource);
+        }
+        drop(state);
+        for resource in &made {
+            if self.holds(&resource.target) {
+                self.wake(&resource.id);
+            } else {
+                self.want_if_free(&resource.target);
+            }
+        }
+        for (target, id) in plan.updated() {
+            self.begin(target, id);
+        }
     }
 
     /// Looks at what has new tasks. On an account of another host that host does.
-    fn begin(self: &Arc<Self>, plan: &crate::plan::Plan) {
-        for (target, id, _) in plan.resources() {
-            if self.holds(target) {
-                self.changed(id);
-            } else {
-                self.want_if_free(target);
-            }
+    fn begin(self: &Arc<Self>, target: &TargetId, id: &ResourceId) {
+        if self.holds(target) {
+            self.changed(id);
+        } else {
+            self.want_if_free(target);
         }
     }
 
@@ -184,6 +204,14 @@ impl Scheduler {
         lock(&self.accounts).entry(target.clone()).or_insert_with(new).clone()
     }
 
+    /// What was known of a resource has turned out to be old: whoever counts on it looks again.
+    fn overtaken(self: &Arc<Self>, id: &ResourceId) {
+        let waiters = lock(&self.state).overtaken(id);
+        for waiter in waiters {
+            self.wake(&waiter);
+        }
+    }
+
     /// Somebody else has changed a resource: it is read anew.
     fn changed(self: &Arc<Self>, id: &ResourceId) {
         lock(&self.state).changed(id);
@@ -216,7 +244,7 @@ impl Scheduler {
         };
         state.live.insert(id.clone(), live);
         drop(state);
-        self.tasks.spawn(self.clone().drive(id.clone()));
+        self.tasks.spawn_on(self.clone().drive(id.clone()), &self.executor);
     }
 
     /// An element moved: whoever waits for it looks again, unless it has become usable and there is more to wait for.

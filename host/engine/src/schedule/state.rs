@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use vimhost_model::{Item, Resource, ResourceId, TargetId, Timestamp, Until};
 
-use crate::machine::{Creation, Event, Standing};
+use crate::machine::{Event, Standing};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -20,8 +20,10 @@ pub(super) struct State {
     pub(super) wakes: HashMap<ResourceId, Timestamp>,
     /// Documents of resources that are not settled, as this host wrote them last.
     pub(super) kept: HashMap<ResourceId, Resource>,
-    /// Elements that others may use, as this host wrote them last, by account.
-    usable: HashMap<ResourceId, (TargetId, Standing)>,
+    /// How elements stand that others may wait for or use, as this host wrote them last, with their accounts: those that are
+    /// usable, and those that somebody works on. Read by everybody who needs them, so that a service of many VMs does not read
+    /// its network from the store once for each.
+    standings: HashMap<ResourceId, (TargetId, Standing)>,
 }
 
 /// A resource that is worked on.
@@ -36,20 +38,55 @@ pub(super) struct Live {
 }
 
 impl State {
-    /// How a needed element stands when it is known to be usable; else the resource is woken from now on when it moves.
-    pub(super) fn usable_or_register(&mut self, waiter: &Resource, on: &ResourceId, until: Until) -> Option<Standing> {
-        let known = self.usable.get(on).filter(|(target, _)| *target == waiter.target);
+    /// How a needed element stands, where that is known. Unless it is known to be usable, the resource is woken from now on when it
+    /// moves.
+    pub(super) fn standing_or_register(
+        &mut self,
+        waiter: &Resource,
+        on: &ResourceId,
+        until: Until,
+    ) -> Option<Standing> {
+        let known = self.standings.get(on).filter(|(target, _)| *target == waiter.target);
+        let known = known.map(|(_, standing)| standing);
         if until == Until::Created
-            && let Some((_, standing)) = known
+            && let Some(standing) = known.filter(|standing| standing.is_usable())
         {
             return Some(standing.clone());
         }
+        // Known to be waited for is known for certain: its next move wakes whoever is registered. What else may be said of it is
+        // for the document to say.
+        let awaited = known.filter(|standing| standing.is_awaited(until)).cloned();
         self.waiters
             .entry(on.clone())
             .or_default()
             .insert(waiter.id.clone(), until);
         self.awaited.entry(waiter.id.clone()).or_default().insert(on.clone());
-        None
+        awaited
+    }
+
+    /// A resource was made by a committed action. What is known of it from elsewhere, because it was taken up at the same time, is
+    /// newer.
+    pub(super) fn made(&mut self, resource: &Resource) {
+        let id = &resource.id;
+        if self.live.contains_key(id) || self.kept.contains_key(id) || self.standings.contains_key(id) {
+            return;
+        }
+        self.note(resource, Standing::of(resource));
+        self.kept.insert(resource.id.clone(), resource.clone());
+    }
+
+    fn note(&mut self, resource: &Resource, standing: Standing) {
+        // Nothing is made from the id of a VM.
+        let usable = standing.is_usable() && resource.item != Item::Vdu;
+        let awaited = [Until::Created, Until::Deleted]
+            .into_iter()
+            .any(|until| standing.is_awaited(until));
+        if usable || awaited {
+            self.standings
+                .insert(resource.id.clone(), (resource.target.clone(), standing));
+        } else {
+            self.standings.remove(&resource.id);
+        }
     }
 
     /// A resource does not wait for an element after all, or any more.
@@ -83,7 +120,7 @@ impl State {
     /// An element was written down and stands otherwise than before. Answers who is to be woken: everybody who waits for it,
     /// except those for whom it has become usable and who wait for more.
     pub(super) fn moved(&mut self, resource: &Resource, standing: Standing) -> Vec<ResourceId> {
-        let usable = matches!(standing.creation, Creation::Usable(_));
+        let usable = standing.is_usable();
         let mut woken = Vec::new();
         for (waiter, until) in self.waiters.remove(&resource.id).unwrap_or_default() {
             let waits_on = self.stop_awaiting(&waiter, &resource.id);
@@ -91,20 +128,14 @@ impl State {
                 woken.push(waiter);
             }
         }
-        // Nothing is made from the id of a VM.
-        if usable && resource.item != Item::Vdu {
-            self.usable
-                .insert(resource.id.clone(), (resource.target.clone(), standing));
-        } else {
-            self.usable.remove(&resource.id);
-        }
+        self.note(resource, standing);
         woken
     }
 
     /// A document is gone. Answers who waited for it: they find that there is nothing to wait for.
     pub(super) fn gone(&mut self, id: &ResourceId) -> Vec<ResourceId> {
         self.kept.remove(id);
-        self.usable.remove(id);
+        self.standings.remove(id);
         for on in self.awaited.remove(id).unwrap_or_default() {
             self.unregister(id, &on);
         }
@@ -118,9 +149,22 @@ impl State {
     /// Somebody else has changed a document.
     pub(super) fn changed(&mut self, id: &ResourceId) {
         self.kept.remove(id);
+        if self
+            .standings
+            .get(id)
+            .is_some_and(|(_, standing)| !standing.is_usable())
+        {
+            self.standings.remove(id);
+        }
         if let Some(live) = self.live.get_mut(id) {
             live.stale = true;
         }
+    }
+
+    /// What is known of a resource is older than what is stored. Answers who waits for it; they go on waiting.
+    pub(super) fn overtaken(&mut self, id: &ResourceId) -> Vec<ResourceId> {
+        self.standings.remove(id);
+        self.waiters_of(id)
     }
 
     /// Who waits for a resource; they go on waiting.
@@ -150,7 +194,7 @@ impl State {
     /// Another host may drive the account.
     pub(super) fn forget_account(&mut self, target: &TargetId) {
         self.kept.retain(|_, resource| resource.target != *target);
-        self.usable.retain(|_, (of, _)| of != target);
+        self.standings.retain(|_, (of, _)| of != target);
     }
 }
 
@@ -176,21 +220,25 @@ mod tests {
     fn the_last_of_what_is_waited_for_wakes() {
         let mut state = State::default();
         for on in ["x", "y"] {
-            assert!(state.usable_or_register(&vm(), &id(on), Until::Created).is_none());
+            assert!(state.standing_or_register(&vm(), &id(on), Until::Created).is_none());
         }
         assert!(state.moved(&net("x"), standing(&net("x"))).is_empty());
         assert_eq!(state.moved(&net("y"), standing(&net("y"))), [id("vm")]);
         // Both are known now; an element of another account is not.
-        assert!(state.usable_or_register(&vm(), &id("x"), Until::Created).is_some());
+        assert!(state.standing_or_register(&vm(), &id("x"), Until::Created).is_some());
         let elsewhere = resource("vm2", "b", vec![create("ns", "act", 0, Item::Vdu)]);
-        assert!(state.usable_or_register(&elsewhere, &id("x"), Until::Created).is_none());
+        assert!(
+            state
+                .standing_or_register(&elsewhere, &id("x"), Until::Created)
+                .is_none()
+        );
     }
 
     #[test]
     fn what_failed_or_is_gone_wakes_at_once() {
         let mut state = State::default();
         for on in ["x", "y", "z"] {
-            state.usable_or_register(&vm(), &id(on), Until::Created);
+            state.standing_or_register(&vm(), &id(on), Until::Created);
         }
         let mut failed = resource("x", "a", vec![create("ns", "act", 1, Item::Net)]);
         failed.tasks[0].status = TaskStatus::Failed;
@@ -205,7 +253,7 @@ mod tests {
         let mut network = net("net");
         network.tasks[0].action = TaskAction::Create;
         for on in ["x", "y"] {
-            state.usable_or_register(&network, &id(on), Until::Deleted);
+            state.standing_or_register(&network, &id(on), Until::Deleted);
         }
         assert_eq!(state.moved(&vm(), standing(&vm())), [] as [ResourceId; 0]);
         assert_eq!(state.moved(&net("x"), standing(&net("x"))), [id("net")]);
@@ -215,10 +263,40 @@ mod tests {
     fn what_is_not_waited_for_after_all_does_not_hold_up_the_rest() {
         let mut state = State::default();
         for on in ["x", "y"] {
-            state.usable_or_register(&vm(), &id(on), Until::Created);
+            state.standing_or_register(&vm(), &id(on), Until::Created);
         }
         state.unregister(&id("vm"), &id("y"));
         assert_eq!(state.moved(&net("x"), standing(&net("x"))), [id("vm")]);
+    }
+
+    #[test]
+    fn what_is_worked_on_is_known_to_be_waited_for_until_it_moves_or_somebody_else_changes_it() {
+        let planned = || resource("net", "a", vec![create("ns", "act", 1, Item::Net)]);
+        let known = |state: &mut State| state.standing_or_register(&vm(), &id("net"), Until::Created);
+        let mut state = State::default();
+        assert_eq!(known(&mut state), None);
+        state.made(&planned());
+        assert_eq!(known(&mut state), Some(standing(&planned())));
+        assert!(state.awaits(&id("vm"), &id("net")), "its next move wakes");
+        assert_eq!(
+            state.standing_or_register(&vm(), &id("net"), Until::Deleted),
+            None,
+            "whether anything stands in the way is for the document to say"
+        );
+        state.changed(&id("net"));
+        assert_eq!(known(&mut state), None);
+        state.made(&planned());
+        assert_eq!(state.overtaken(&id("net")), [id("vm")]);
+        assert_eq!(known(&mut state), None);
+        assert_eq!(state.moved(&net("net"), standing(&net("net"))), [id("vm")]);
+        assert_eq!(known(&mut state), Some(standing(&net("net"))));
+        // It was made, taken up and has moved before its making was told.
+        state.made(&planned());
+        assert_eq!(known(&mut state), Some(standing(&net("net"))));
+        assert!(
+            state.kept.contains_key(&id("net")),
+            "from the first telling, which nothing has taken"
+        );
     }
 
     #[test]
@@ -228,6 +306,6 @@ mod tests {
         state.kept.insert(id("vm"), vm());
         state.forget_account(&vm().target);
         assert!(state.kept.is_empty());
-        assert!(state.usable_or_register(&vm(), &id("x"), Until::Created).is_none());
+        assert!(state.standing_or_register(&vm(), &id("x"), Until::Created).is_none());
     }
 }
