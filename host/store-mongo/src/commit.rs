@@ -25,6 +25,7 @@ use crate::decisions::of_service;
 use crate::fault::{Fault, Outcome, decode, encode, to_db};
 use crate::fields::{number_of, text_of, texts_of};
 use crate::paging::{cut, rows};
+use crate::records::Marked;
 use crate::resources::{Columns, resource_of, what};
 use crate::shapes::{self, ACTIONS, RESOURCES, TEXTS};
 use crate::store::{Core, unique};
@@ -120,7 +121,7 @@ impl Core {
     pub(crate) async fn accept(&self, commit: ActionCommit) -> Outcome<(Committed, Vec<vimhost_store::Change>)> {
         let (nsr, action) = (commit.header.nsr_id.clone(), commit.header.id.clone());
         let base = to_db(commit.service_revision)?;
-        outbox::statements("", 0, &commit.record_changes)?;
+        outbox::marked("", 0, &commit.record_changes)?;
         let mut targets: Vec<_> = commit.new_resources.iter().map(|new| new.target.to_string()).collect();
         targets.sort_unstable();
         targets.dedup();
@@ -167,8 +168,8 @@ impl Core {
                 return Err(fault);
             }
         };
-        let statements = outbox::statements(text_of(&decision, "life"), base.saturating_add(1), &record_changes)?;
-        let todo = Some((prepared.ids.clone(), statements));
+        let changes = outbox::marked(text_of(&decision, "life"), base.saturating_add(1), &record_changes)?;
+        let todo = Some((prepared.ids.clone(), changes));
         self.complete_commit(&of_service(nsr.as_str()), &decision, todo).await?;
         Ok((Committed::Accepted, hints))
     }
@@ -431,10 +432,10 @@ impl Core {
         &self,
         decision_id: &str,
         decision: &Document,
-        todo: Option<(Vec<String>, Vec<Statement>)>,
+        todo: Option<(Vec<String>, Vec<Marked>)>,
     ) -> Outcome<()> {
         let commit = text_of(decision, "commit");
-        let (ids, statements) = match todo {
+        let (ids, changes) = match todo {
             Some(todo) => todo,
             None => self.left_of(commit, decision).await?,
         };
@@ -451,7 +452,7 @@ impl Core {
                 }
                 self.db.update_all(shapes::resources_reserved(&ids, commit), born).await
             },
-            self.make(statements)
+            self.make(changes)
         )?;
         let shown = vec![doc! {"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, "$pending.next"]}}];
         self.db
@@ -462,7 +463,7 @@ impl Core {
         Ok(())
     }
 
-    async fn left_of(&self, commit: &str, decision: &Document) -> Outcome<(Vec<String>, Vec<Statement>)> {
+    async fn left_of(&self, commit: &str, decision: &Document) -> Outcome<(Vec<String>, Vec<Marked>)> {
         let found = self.db.first(shapes::commit_pending(commit)).await?;
         let Some(pending) = found.as_ref().and_then(|found| found.get_document("pending").ok()) else {
             return Ok((Vec::new(), Vec::new()));
@@ -470,7 +471,7 @@ impl Core {
         let ids = texts_of(pending, "ids");
         let changes: Vec<_> = decode("the changes of a commit", text_of(pending, "changes"))?;
         let rev = number_of(decision, "rev");
-        Ok((ids, outbox::statements(text_of(decision, "life"), rev, &changes)?))
+        Ok((ids, outbox::marked(text_of(decision, "life"), rev, &changes)?))
     }
 
     /// What became of the commit of a reservation.

@@ -76,6 +76,7 @@ mod fuse;
 mod hints;
 mod inspect;
 mod journal;
+mod lanes;
 mod leases;
 mod open;
 mod outbox;

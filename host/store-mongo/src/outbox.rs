@@ -11,17 +11,17 @@ use mongodb::bson::Document;
 use vimhost_model::RecordChange;
 use vimhost_store::Error;
 
-use crate::db::Statement;
-use crate::fault::{Fault, Outcome};
+use crate::fault::Outcome;
+use crate::pipeline;
+use crate::records::Marked;
 use crate::store::Core;
-use crate::{pipeline, records};
 
 /// Resources of which it is remembered that their changes are made. Some hundred bytes each; what is forgotten is made again, which
 /// does nothing but cost a command.
 const REMEMBERED: usize = 50_000;
 
-/// The changes of one origin, as one statement per record.
-pub(crate) fn statements(origin: &str, seq: i64, changes: &[RecordChange]) -> Result<Vec<Statement>, Error> {
+/// The changes of one origin, gathered for each record.
+pub(crate) fn marked(origin: &str, seq: i64, changes: &[RecordChange]) -> Result<Vec<Marked>, Error> {
     let mut records: BTreeMap<(&'static str, &str), Vec<Document>> = BTreeMap::new();
     for change in changes {
         let stages = pipeline::stages(change)?;
@@ -30,8 +30,14 @@ pub(crate) fn statements(origin: &str, seq: i64, changes: &[RecordChange]) -> Re
             records.entry(record).or_default().extend(stages);
         }
     }
-    let statement = |((collection, id), stages)| records::marked(collection, id, origin, seq, stages);
-    Ok(records.into_iter().map(statement).collect())
+    let marked = |((collection, id), stages): ((&'static str, &str), _)| Marked {
+        collection,
+        id: id.to_owned(),
+        origin: origin.to_owned(),
+        seq,
+        stages,
+    };
+    Ok(records.into_iter().map(marked).collect())
 }
 
 /// Which resources' last changes this process knows to be made.
@@ -57,29 +63,8 @@ impl Done {
 
 impl Core {
     /// Makes changes, each record in one atomic step, all records at a time.
-    pub(crate) async fn make(&self, statements: Vec<Statement>) -> Outcome<()> {
-        let made = statements.into_iter().map(|statement| async move {
-            let record = (
-                statement.query.collection,
-                statement.query.filter.get_str("_id").unwrap_or_default().to_owned(),
-            );
-            match self.db.update(statement).await {
-                Ok(_) => Ok(()),
-                // A record that cannot take it (it would grow too large, or is shaped as nothing we know) is left as it is;
-                // keeping the change would stop everything that comes after it.
-                Err(Fault::Rejected(reason)) => {
-                    tracing::error!(
-                        collection = record.0,
-                        record = record.1,
-                        reason,
-                        "a change to a record is left out"
-                    );
-                    Ok(())
-                }
-                Err(fault) => Err(fault),
-            }
-        });
-        try_join_all(made).await?;
+    pub(crate) async fn make(&self, changes: Vec<Marked>) -> Outcome<()> {
+        try_join_all(changes.into_iter().map(|change| self.make_gathered(change))).await?;
         Ok(())
     }
 }

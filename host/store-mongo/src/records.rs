@@ -88,30 +88,65 @@ impl Whole {
     }
 }
 
-/// The marks with that of one more change.
-fn marks(origin: &str, seq: i64) -> Document {
+/// The marks with those of more changes, each of another origin.
+fn marks(made: &[(&str, i64)]) -> Document {
     let field = format!("${MARKS}");
+    let origins: Vec<&str> = made.iter().map(|(origin, _)| *origin).collect();
+    let new: Vec<Document> = made
+        .iter()
+        .map(|(origin, seq)| doc! {"k": *origin, "v": *seq})
+        .collect();
+    let room = i32::try_from(new.len()).unwrap_or(KEPT_MARKS).min(KEPT_MARKS - 1);
     let there = doc! {"$cond": [{"$eq": [{"$type": &field}, "object"]}, {"$objectToArray": &field}, []]};
-    let others = doc! {"$filter": {"input": there, "cond": {"$ne": ["$$this.k", origin]}}};
-    let others = doc! {"$slice": [others, 1 - KEPT_MARKS]};
-    doc! {"$arrayToObject": {"$concatArrays": [others, [{"k": origin, "v": seq}]]}}
+    let others = doc! {"$filter": {"input": there, "cond": {"$not": [{"$in": ["$$this.k", origins]}]}}};
+    let others = doc! {"$slice": [others, room - KEPT_MARKS]};
+    doc! {"$arrayToObject": {"$concatArrays": [others, new]}}
 }
 
-/// The statement that makes an origin's changes in a record, once.
-pub(crate) fn marked(
-    collection: &'static str,
-    id: &str,
-    origin: &str,
-    seq: i64,
-    mut stages: Vec<Document>,
-) -> Statement {
-    stages.push(doc! {"$set": {MARKS: marks(origin, seq)}});
-    Statement::of(shapes::record_unmarked(collection, id, origin, seq), stages)
+/// An origin's changes of a record.
+#[derive(Debug, Clone)]
+pub(crate) struct Marked {
+    pub(crate) collection: &'static str,
+    /// The record.
+    pub(crate) id: String,
+    pub(crate) origin: String,
+    /// The number of these changes among the origin's.
+    pub(crate) seq: i64,
+    pub(crate) stages: Vec<Document>,
+}
+
+impl Marked {
+    /// The statement that makes them, once.
+    pub(crate) fn statement(self) -> Statement {
+        let query = shapes::record_unmarked(self.collection, &self.id, &self.origin, self.seq);
+        let mut stages = self.stages;
+        stages.push(doc! {"$set": {MARKS: marks(&[(&self.origin, self.seq)])}});
+        Statement::of(query, stages)
+    }
+}
+
+/// What holds in a record until an origin's change, or a later one of it, is made.
+pub(crate) fn unmarked(origin: &str, seq: i64) -> Document {
+    let mut unmarked = Document::new();
+    unmarked.insert(format!("{MARKS}.{origin}"), doc! {"$not": {"$gte": seq}});
+    unmarked
+}
+
+/// The statement that makes changes of one record, each of another origin, once. It matches only where none of them is made.
+pub(crate) fn gathered(changes: &[Marked]) -> Statement {
+    let made: Vec<(&str, i64)> = changes.iter().map(|change| (&*change.origin, change.seq)).collect();
+    let filter: Document = made.iter().flat_map(|(origin, seq)| unmarked(origin, *seq)).collect();
+    let mut stages: Vec<Document> = changes.iter().flat_map(|change| change.stages.clone()).collect();
+    stages.push(doc! {"$set": {MARKS: marks(&made)}});
+    let (collection, id) = changes
+        .first()
+        .map_or(("", ""), |change| (change.collection, &*change.id));
+    Statement::of(shapes::record_all_unmarked(collection, id, filter), stages)
 }
 
 /// The statement that writes a whole record, once.
 pub(crate) fn marked_whole(whole: &Whole, origin: &str) -> Statement {
-    let with_marks = doc! {MARKS: marks(origin, 1)};
+    let with_marks = doc! {MARKS: marks(&[(origin, 1)])};
     let replace = doc! {"$replaceWith": {"$mergeObjects": [{"$literal": whole.document.clone()}, with_marks]}};
     let query = shapes::record_unmarked(whole.collection.as_str(), whole.id.as_str(), origin, 1);
     Statement {

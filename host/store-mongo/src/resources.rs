@@ -160,7 +160,7 @@ impl Core {
                 continue;
             }
             let changes: Vec<RecordChange> = decode("the changes of a resource", text_of(todo, "changes"))?;
-            self.make(outbox::statements(life, seq, &changes)?).await?;
+            self.make(outbox::marked(life, seq, &changes)?).await?;
             let cleared = Statement::of(
                 shapes::resource_told(text_of(document, "_id"), seq),
                 doc! {"$unset": {"todo": ""}},
@@ -330,7 +330,7 @@ impl Core {
             return Err(leases::fenced(&resource.target).into());
         }
         // Refused before anything is written, if one of them can never be made.
-        outbox::statements("", 0, changes)?;
+        outbox::marked("", 0, changes)?;
         let (rev, fence) = (to_db(resource.revision)?, to_db(claim.fence)?);
         let next = rev.saturating_add(1);
         let told = if changes.is_empty() {
@@ -360,7 +360,7 @@ impl Core {
                 }
             } else if let Some(saved) = self.db.update_and_read(save).await? {
                 let life = text_of(&saved, "life");
-                self.make(outbox::statements(life, next, changes)?).await?;
+                self.make(outbox::marked(life, next, changes)?).await?;
                 self.done.add(life, next);
                 return from_db(next);
             }

@@ -126,7 +126,13 @@ shapes! {
     /// Unless it has the mark of this write or of a later one of the same origin.
     record_unmarked(collection: &'static str, id: &str, origin: &str, seq: i64) => {
         let mut filter = doc! {"_id": id};
-        filter.insert(format!("{}.{origin}", crate::records::MARKS), doc! {"$not": {"$gte": seq}});
+        filter.extend(crate::records::unmarked(origin, seq));
+        Query::of(collection, filter)
+    };
+    /// Unless it has one of these marks.
+    record_all_unmarked(collection: &'static str, id: &str, unmarked: Document) => {
+        let mut filter = doc! {"_id": id};
+        filter.extend(unmarked);
         Query::of(collection, filter)
     };
     vnfrs_of(nsr: &str) => Query::of("vnfrs", doc! {"nsr-id-ref": nsr}).sorted(doc! {"_admin.created": 1});

@@ -20,6 +20,7 @@ use crate::db::{Db, Statement};
 use crate::fault::{Fault, Outcome};
 use crate::fields::text_of;
 use crate::hints::{self, Hints};
+use crate::lanes::Lanes;
 use crate::open::{self, HOST_LEASE, OpenError, Options, Topology};
 use crate::outbox::Done;
 use crate::records::Whole;
@@ -38,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) db: Db,
     pub(crate) hints: Hints,
     pub(crate) done: Done,
+    pub(crate) lanes: Lanes,
     letters: String,
     instance: String,
 }
@@ -71,6 +73,7 @@ impl MongoStore {
             db: opened.db,
             hints: Hints::new(opened.instance.clone()),
             done: Done::default(),
+            lanes: Lanes::default(),
             letters: opened.letters,
             instance: opened.instance,
         });
