@@ -47,7 +47,13 @@ impl Core {
             upsert: true,
             ..Statement::of(shapes::lease_free(&text, host.as_str(), now.0), vec![set])
         };
-        let lease = match self.db.update_and_read(claim).await {
+        let mut claimed = self.db.update_and_read(claim.clone()).await;
+        if let Err(Fault::Duplicate(_)) = claimed {
+            // Two that claim an account for the first time both find nothing, and both make the lease. Who came second finds it now,
+            // and whether it is free for it: the first may have been this host too.
+            claimed = self.db.update_and_read(claim).await;
+        }
+        let lease = match claimed {
             Ok(Some(lease)) => lease,
             Ok(None) => return Err(Error::corrupt("a lease", "it is not there after it was written").into()),
             Err(Fault::Duplicate(_)) => return Err(fenced(target).into()),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
@@ -251,8 +252,9 @@ async fn hosts_that_plan_with_one_resource_while_it_is_saved_lose_nothing_and_do
         .await
         .unwrap();
     let mut planners = tokio::task::JoinSet::new();
+    let made = Arc::new(AtomicU64::new(0));
     for n in 0..4 {
-        let host = Arc::clone(&hosts[n % 2]);
+        let (host, made) = (Arc::clone(&hosts[n % 2]), Arc::clone(&made));
         planners.spawn(async move {
             let nsr = format!("ns-{n}");
             let mut refused = 0_u32;
@@ -275,7 +277,10 @@ async fn hosts_that_plan_with_one_resource_while_it_is_saved_lose_nothing_and_do
                     uses: Vec::new(),
                 }];
                 match host.commit_action(commit).await {
-                    Ok(_) => action += 1,
+                    Ok(_) => {
+                        action += 1;
+                        made.fetch_add(1, Ordering::Relaxed);
+                    }
                     Err(Error::Conflict { .. }) => refused += 1,
                     Err(error) => panic!("{nsr}: {error}"),
                 }
@@ -285,13 +290,23 @@ async fn hosts_that_plan_with_one_resource_while_it_is_saved_lose_nothing_and_do
     }
     let mut saves = 0_u64;
     let mut refused = 0;
+    // A save overtakes every commit that was begun before it. On a machine where a commit takes longer than the pause between two
+    // saves none would ever be made, so the pause grows while none is.
+    let (mut pause, mut seen) = (Duration::from_millis(15), 0);
     while let Some(planner) = {
         let now = hosts[0].resource(&id("shared")).await.unwrap().unwrap();
         match hosts[0].save_resource(&claim, &now, &[], &[]).await {
             Ok(_) => saves += 1,
             Err(error) => assert!(matches!(error, Error::Conflict { .. }), "{error}"),
         }
-        tokio::time::sleep(Duration::from_millis(15)).await;
+        tokio::time::sleep(pause).await;
+        let now_made = made.load(Ordering::Relaxed);
+        pause = if now_made == seen {
+            pause * 2
+        } else {
+            Duration::from_millis(15)
+        };
+        seen = now_made;
         if planners.is_empty() {
             None
         } else {

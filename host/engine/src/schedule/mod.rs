@@ -130,7 +130,9 @@ impl Scheduler {
 
     /// A committed action has given these resources tasks.
     pub(crate) fn accepted(self: &Arc<Self>, plan: &crate::plan::Plan) {
-        self.open_actions.accepted(plan, |target| self.holds(target));
+        // The only host will drive it, also what it has not claimed yet.
+        let ours = |target: &TargetId| self.holds(target) || !self.shares_the_store();
+        self.open_actions.accepted(plan, ours);
         // All of them are known before the first one looks at what it needs.
         let made: Vec<_> = plan.made().collect();
         let mut state = lock(&self.state);
