@@ -90,6 +90,16 @@ impl Package {
 }
 
 /// The cargo that runs this program, so that a chosen toolchain stays chosen.
+///
+/// What cargo tells a program it runs about that program's package is taken away: build scripts of some crates look at it, and would
+/// be run again, with everything that depends on them compiled anew, at each change between `cargo test` and `cargo xtask test`.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    for (name, _) in std::env::vars_os() {
+        let of_package = |prefix| name.to_str().is_some_and(|name| name.starts_with(prefix));
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].into_iter().any(of_package) {
+            command.env_remove(&name);
+        }
+    }
+    command
 }

@@ -53,19 +53,16 @@ impl Family {
     }
 
     /// A handle of a counter.
-    #[must_use]
     pub fn counter(&self, values: &[&str]) -> Counter {
         with_recorder(|recorder| recorder.register_counter(&self.key(values), &METADATA))
     }
 
     /// A handle of a gauge.
-    #[must_use]
     pub fn gauge(&self, values: &[&str]) -> Gauge {
         with_recorder(|recorder| recorder.register_gauge(&self.key(values), &METADATA))
     }
 
     /// A handle of a histogram.
-    #[must_use]
     pub fn histogram(&self, values: &[&str]) -> Histogram {
         with_recorder(|recorder| recorder.register_histogram(&self.key(values), &METADATA))
     }
