@@ -75,6 +75,12 @@ fn header_of(document: &Document) -> Result<ActionHeader, Error> {
     decode("an action", text_of(document, "doc"))
 }
 
+fn left(commit: &str, undone: Outcome<()>) {
+    if let Err(fault) = undone {
+        tracing::debug!(commit, ?fault, "a refused commit is left to be cleaned up");
+    }
+}
+
 /// Orders headers by time, and those of one time by something of their own.
 fn order(header: &ActionHeader, commit: &str) -> String {
     format!("{:016x}-{commit}", header.created_at.0.max(0))
@@ -154,7 +160,12 @@ impl Core {
         let record_changes = commit.record_changes.clone();
         let prepared = self.prepared(commit, basis, targets, fences, &changes, &hints)?;
         if let Err(fault) = self.prepare(&prepared).await {
-            self.undo(&prepared).await;
+            if fault.is_lost() {
+                // What was sent may arrive later. By the header it is found when it is [`ABANDONED`].
+                self.undo_but_header(&prepared).await;
+            } else {
+                self.undo(&prepared).await;
+            }
             return Err(fault);
         }
         let decision = match self.decide(&prepared).await {
@@ -274,7 +285,8 @@ impl Core {
     }
 
     async fn prepare(&self, prepared: &Prepared) -> Outcome<()> {
-        tokio::try_join!(
+        // To its end, whatever becomes of a part: what was still on its way when the rest is undone would stay behind.
+        let parts = tokio::join!(
             async {
                 match self.db.insert(ACTIONS, prepared.header.clone()).await {
                     // Sent twice.
@@ -285,7 +297,12 @@ impl Core {
             self.add_resources(prepared),
             self.reserve(prepared),
             self.add_texts(prepared),
-        )?;
+        );
+        // Of several reasons the one that says that something may still arrive.
+        let faults = <[_; 4]>::from(parts).into_iter().filter_map(Result::err);
+        if let Some(fault) = faults.max_by_key(Fault::is_lost) {
+            return Err(fault);
+        }
         self.raise_all(&prepared.targets, &prepared.fences).await
     }
 
@@ -410,19 +427,25 @@ impl Core {
 
     /// Takes away what a commit has prepared that will not be made. What cannot be taken away now is taken later.
     async fn undo(&self, prepared: &Prepared) {
-        if let Err(fault) = self.discard(&prepared.id, &prepared.ids).await {
-            tracing::debug!(
-                commit = prepared.id,
-                ?fault,
-                "a refused commit is left to be cleaned up"
-            );
-        }
+        left(&prepared.id, self.discard(&prepared.id, &prepared.ids).await);
     }
 
-    async fn discard(&self, commit: &str, ids: &[String]) -> Outcome<()> {
+    /// As [`Self::undo`], but for the header.
+    async fn undo_but_header(&self, prepared: &Prepared) {
+        left(&prepared.id, self.free(&prepared.id, &prepared.ids).await);
+    }
+
+    /// Takes what a commit that is never made holds of resources: those it would have made go, the others are free. One that appears
+    /// between the two, sent by a host that nobody waits for any more, keeps its mark and goes with the next who meets it.
+    async fn free(&self, commit: &str, ids: &[String]) -> Outcome<()> {
         self.db.delete_all(shapes::resources_unborn(ids, commit)).await?;
         let reserved = shapes::resources_reserved(ids, commit);
         self.db.update_all(reserved, doc! {"$unset": {"pending": ""}}).await?;
+        Ok(())
+    }
+
+    async fn discard(&self, commit: &str, ids: &[String]) -> Outcome<()> {
+        self.free(commit, ids).await?;
         self.db.delete(shapes::commit_pending(commit)).await?;
         Ok(())
     }
@@ -450,7 +473,7 @@ impl Core {
                 if ids.is_empty() {
                     return Ok(0);
                 }
-                self.db.update_all(shapes::resources_reserved(&ids, commit), born).await
+                self.db.update_all(shapes::resources_of_commit(&ids, commit), born).await
             },
             self.make(changes)
         )?;
@@ -532,10 +555,7 @@ impl Core {
             }
             Verdict::Dead => {
                 let ids = [text_of(document, "_id").to_owned()];
-                let commit = text_of(pending, "commit");
-                self.db.delete_all(shapes::resources_unborn(&ids, commit)).await?;
-                let reserved = shapes::resources_reserved(&ids, commit);
-                self.db.update_all(reserved, doc! {"$unset": {"pending": ""}}).await?;
+                self.free(text_of(pending, "commit"), &ids).await?;
             }
             Verdict::Open => {}
         }

@@ -187,8 +187,11 @@ shapes! {
     resource_free(id: &str, rev: i64, commit: &str) => Query::of(RESOURCES, doc! {
         "_id": id, "rev": rev, "pending.commit": {"$in": [null, commit]}, "doc": {"$exists": true},
     });
-    resources_reserved(ids: &[String], commit: &str) => Query::of(RESOURCES, doc! {
+    resources_of_commit(ids: &[String], commit: &str) => Query::of(RESOURCES, doc! {
         "_id": {"$in": ids}, "pending.commit": commit,
+    });
+    resources_reserved(ids: &[String], commit: &str) => Query::of(RESOURCES, doc! {
+        "_id": {"$in": ids}, "pending.commit": commit, "doc": {"$exists": true},
     });
     resources_unborn(ids: &[String], commit: &str) => Query::of(RESOURCES, doc! {
         "_id": {"$in": ids}, "pending.commit": commit, "doc": {"$exists": false},

@@ -281,7 +281,10 @@ async fn hosts_that_plan_with_one_resource_while_it_is_saved_lose_nothing_and_do
                         action += 1;
                         made.fetch_add(1, Ordering::Relaxed);
                     }
-                    Err(Error::Conflict { .. }) => refused += 1,
+                    Err(Error::Conflict { what }) => {
+                        refused += 1;
+                        assert!(refused < 1000, "{nsr} never gets through: {what}");
+                    }
                     Err(error) => panic!("{nsr}: {error}"),
                 }
             }
