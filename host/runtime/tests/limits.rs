@@ -248,10 +248,12 @@ async fn rubbish_is_refused_with_the_field() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_only_fails_is_left_alone_until_a_call_finds_it_mended() {
+    // Long enough that a machine that stands still for a moment sees the refusal.
+    const FIRST: Duration = Duration::from_secs(2);
     let host = Host::with(vimhost_runtime::RuntimeConfig {
         quarantine: vimhost_runtime::Quarantine {
             faults: 3,
-            first: Duration::from_millis(300),
+            first: FIRST,
             longest: Duration::from_secs(60),
         },
         ..support::config_of(tight())
@@ -262,6 +264,7 @@ async fn a_plugin_that_only_fails_is_left_alone_until_a_call_finds_it_mended() {
         assert_eq!(bad.check().await.unwrap_err().kind, ErrorKind::Plugin);
     }
     good.check().await.unwrap();
+    let begun = Instant::now();
     for _ in 0..3 {
         assert_eq!(bad.check().await.unwrap_err().kind, ErrorKind::Plugin);
     }
@@ -277,7 +280,13 @@ async fn a_plugin_that_only_fails_is_left_alone_until_a_call_finds_it_mended() {
         panic!("{:?}", host.plugin())
     };
     assert!(reason.contains("these are the last words of a guest"), "{reason}");
-    tokio::time::sleep(Duration::from_millis(350)).await;
-    good.check().await.unwrap();
+    let over = async {
+        while let Err(refused) = good.check().await {
+            assert_eq!(refused.kind, ErrorKind::RateLimited, "{refused}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), over).await.unwrap();
+    assert!(begun.elapsed() >= FIRST, "left alone for {:?}", begun.elapsed());
     assert_eq!(host.plugin().state, PluginState::Ready);
 }

@@ -473,7 +473,9 @@ impl Core {
                 if ids.is_empty() {
                     return Ok(0);
                 }
-                self.db.update_all(shapes::resources_of_commit(&ids, commit), born).await
+                self.db
+                    .update_all(shapes::resources_of_commit(&ids, commit), born)
+                    .await
             },
             self.make(changes)
         )?;
