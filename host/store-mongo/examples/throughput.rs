@@ -93,7 +93,7 @@ async fn caller(
                     },
                     _ => JournalWrite::Forget { entry },
                 };
-                let written = store.write_journal(&claim, &resource.id, write).await?;
+                let written = store.write_journal(&claim, &resource.id, &[write]).await?;
                 entry = written.ok_or("no entry")?.id;
             }
         }

@@ -42,15 +42,6 @@ pub(crate) fn of_document(document: &Document) -> Outcome<Vec<JournalEntry>> {
     there.map(entry).collect()
 }
 
-/// What a save pulls out of the document: the entries that end with it, and those forgotten before.
-pub(crate) fn dropped(numbers: &[u64]) -> Outcome<Document> {
-    let numbers = numbers
-        .iter()
-        .map(|number| to_db(*number))
-        .collect::<Outcome<Vec<_>>>()?;
-    Ok(doc! {"journal": {"$or": [{"id": {"$in": numbers}}, {"forgotten": true}]}})
-}
-
 fn literal(text: &str) -> Document {
     doc! {"$literal": text}
 }
@@ -93,46 +84,69 @@ fn forget(number: i64) -> Vec<Document> {
     vec![doc! {"$set": {"journal": with(when, doc! {"forgotten": true})}}]
 }
 
+/// Takes it out, and what was forgotten before.
+fn drop_entry(number: i64) -> Vec<Document> {
+    let stays = doc! {"$and": [{"$ne": ["$$this.id", number]}, {"$not": ["$$this.forgotten"]}]};
+    vec![doc! {"$set": {"journal": {"$filter": {"input": "$journal", "as": "this", "cond": stays}}}}]
+}
+
+/// The entry that a write needs.
+fn must_be_there(write: &JournalWrite) -> Option<u64> {
+    match write {
+        JournalWrite::Begin { .. } | JournalWrite::Drop { .. } => None,
+        JournalWrite::Commit { entry, .. } | JournalWrite::Forget { entry } => Some(*entry),
+    }
+}
+
+/// The stages of an update that make these writes.
+pub(crate) fn stages(writes: &[JournalWrite]) -> Outcome<Vec<Document>> {
+    let mut stages = Vec::new();
+    for write in writes {
+        stages.extend(match write {
+            JournalWrite::Begin { kind, token, at } => begin(kind, token, *at),
+            JournalWrite::Commit { entry, element } => commit(to_db(*entry)?, element),
+            JournalWrite::Forget { entry } => forget(to_db(*entry)?),
+            JournalWrite::Drop { entry } => drop_entry(to_db(*entry)?),
+        });
+    }
+    Ok(stages)
+}
+
 impl Core {
     pub(crate) async fn journal_write(
         &self,
         claim: &Claim,
         resource: &ResourceId,
-        write: JournalWrite,
-    ) -> Outcome<JournalEntry> {
+        writes: &[JournalWrite],
+    ) -> Outcome<Option<JournalEntry>> {
+        let Some(last) = writes.last() else { return Ok(None) };
         let id = resource.as_str();
         let target = claim.target.to_string();
-        let update = match &write {
-            JournalWrite::Begin { kind, token, at } => begin(kind, token, *at),
-            JournalWrite::Commit { entry, element } => commit(to_db(*entry)?, element),
-            JournalWrite::Forget { entry } => forget(to_db(*entry)?),
+        let update = stages(writes)?;
+        let written_to: Vec<_> = writes.iter().filter_map(must_be_there).collect();
+        let query = if written_to.is_empty() {
+            shapes::resource_claimed(id, &target, to_db(claim.fence)?)
+        } else {
+            let entries = written_to.iter().map(|entry| to_db(*entry));
+            shapes::resource_claimed_with(id, &target, to_db(claim.fence)?, entries.collect::<Outcome<Vec<_>>>()?)
         };
-        let query = shapes::resource_claimed(id, &target, to_db(claim.fence)?).only(doc! {"journal": 1});
-        let Some(written) = self.db.update_and_read(Statement::of(query, update)).await? else {
-            return Err(self.why_not_written(claim, id).await?.into());
+        let statement = Statement::of(query.only(doc! {"journal": 1}), update);
+        let Some(written) = self.db.update_and_read(statement).await? else {
+            return Err(self.why_not_written(claim, id, &written_to).await?.into());
         };
-        let is_it = |document: &&Document| match &write {
+        let is_it = |document: &&Document| match last {
             JournalWrite::Begin { kind, token, .. } => {
                 text_of(document, "kind") == kind && text_of(document, "token") == token
             }
-            JournalWrite::Commit { entry, .. } | JournalWrite::Forget { entry } => {
+            JournalWrite::Commit { entry, .. } | JournalWrite::Forget { entry } | JournalWrite::Drop { entry } => {
                 u64::try_from(number_of(document, "id")) == Ok(*entry)
             }
         };
-        match entries(&written).find(is_it) {
-            Some(found) => entry(found),
-            None => {
-                let number = match write {
-                    JournalWrite::Begin { .. } => String::new(),
-                    JournalWrite::Commit { entry, .. } | JournalWrite::Forget { entry } => entry.to_string(),
-                };
-                Err(Error::missing(format!("journal entry {number} of resource {resource}")).into())
-            }
-        }
+        entries(&written).find(is_it).map(entry).transpose()
     }
 
-    async fn why_not_written(&self, claim: &Claim, id: &str) -> Outcome<Error> {
-        let fields = doc! {"target": 1, "fence": 1, "pending": {"commit": 1}};
+    async fn why_not_written(&self, claim: &Claim, id: &str, written_to: &[u64]) -> Outcome<Error> {
+        let fields = doc! {"target": 1, "fence": 1, "pending": {"commit": 1}, "journal": 1};
         let found = self.db.first(shapes::resource(id).only(fields)).await?;
         Ok(match found {
             // A claim is no right to another account's elements.
@@ -140,6 +154,13 @@ impl Core {
                 target: text_of(&found, "target").to_owned(),
             },
             Some(found) if number_of(&found, "fence") > to_db(claim.fence)? => leases::fenced(&claim.target),
+            Some(found) if found.contains_key("journal") => {
+                let there = |entry: &&u64| entries(&found).any(|it| u64::try_from(number_of(it, "id")) == Ok(**entry));
+                match written_to.iter().find(|entry| !there(entry)) {
+                    Some(entry) => Error::missing(format!("journal entry {entry} of resource {id}")),
+                    None => Error::missing(resources::what(id)),
+                }
+            }
             _ => Error::missing(resources::what(id)),
         })
     }

@@ -16,11 +16,12 @@
 //! been.
 
 use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::UpdateModifications;
 use sha2::{Digest, Sha256};
 use vimhost_model::{
     Item, NsrId, RecordChange, Resource, ResourceId, Revision, TargetId, Task, TaskAction, TaskStatus, VimStatus,
 };
-use vimhost_store::{Claim, Error, ObservedElement, Page};
+use vimhost_store::{Claim, Error, JournalWrite, ObservedElement, Page};
 
 use crate::db::Statement;
 use crate::fault::{Fault, Outcome, decode, encode, from_db, parse, to_db};
@@ -116,6 +117,22 @@ impl Columns {
         }
         update
     }
+
+    /// The same as stages of a pipeline.
+    fn stages(mut self, more: Document, gone: &[&'static str]) -> Vec<Document> {
+        self.set.extend(more);
+        let literals: Document = self
+            .set
+            .into_iter()
+            .map(|(field, value)| (field, doc! {"$literal": value}.into()))
+            .collect();
+        let mut stages = vec![doc! {"$set": literals}];
+        let unset: Vec<_> = self.absent.iter().chain(gone).copied().collect();
+        if !unset.is_empty() {
+            stages.push(doc! {"$unset": unset});
+        }
+        stages
+    }
 }
 
 /// The resource of a document; none while it is only prepared.
@@ -130,10 +147,10 @@ pub(crate) fn resource_of(document: &Document) -> Outcome<Option<Resource>> {
 }
 
 /// A save, told from every other one.
-fn digest(claim: &Claim, resource: &Resource, changes: &str, dropped: &[u64], text: &str) -> String {
+fn digest(claim: &Claim, resource: &Resource, changes: &str, writes: &[JournalWrite], text: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(format!(
-        "{}\n{}\n{dropped:?}\n{}\n",
+        "{}\n{}\n{writes:?}\n{}\n",
         claim.fence,
         resource.revision,
         text.len()
@@ -323,7 +340,7 @@ impl Core {
         claim: &Claim,
         resource: &Resource,
         changes: &[RecordChange],
-        dropped: &[u64],
+        writes: &[JournalWrite],
     ) -> Outcome<Revision> {
         let (id, target) = (resource.id.as_str(), claim.target.to_string());
         if claim.target != resource.target {
@@ -339,7 +356,7 @@ impl Core {
             encode("the changes of a resource", changes)?
         };
         let columns = Columns::of(resource)?;
-        let wrote = digest(claim, resource, &told, dropped, text_of(&columns.set, "doc"));
+        let wrote = digest(claim, resource, &told, writes, text_of(&columns.set, "doc"));
         let mut more =
             doc! {"rev": next, "wrote": &wrote, "mark": self.hints.mark(next, &hints::of_resource(resource))};
         // What was left to do before is done: whoever knows the revision heard it from a save that did it, or from a reader that did.
@@ -347,10 +364,13 @@ impl Core {
         if !changes.is_empty() {
             more.insert("todo", doc! {"seq": next, "changes": told});
         }
-        let mut update = columns.update(more, gone);
-        if !dropped.is_empty() {
-            update.insert("$pull", journal::dropped(dropped)?);
-        }
+        let update = if writes.is_empty() {
+            columns.update(more, gone).into()
+        } else {
+            let mut stages = columns.stages(more, gone);
+            stages.extend(journal::stages(writes)?);
+            UpdateModifications::Pipeline(stages)
+        };
         let query = shapes::resource_saved(id, &target, rev, fence);
         for _ in 0..TRIES {
             let save = Statement::of(query.clone().only(doc! {"life": 1}), update.clone());

@@ -182,6 +182,9 @@ shapes! {
     resource_claimed(id: &str, target: &str, fence: i64) => Query::of(RESOURCES, doc! {
         "_id": id, "target": target, "fence": {"$lte": fence}, "doc": {"$exists": true},
     });
+    resource_claimed_with(id: &str, target: &str, fence: i64, entries: Vec<i64>) => Query::of(RESOURCES, doc! {
+        "_id": id, "target": target, "fence": {"$lte": fence}, "doc": {"$exists": true}, "journal.id": {"$all": entries},
+    });
     resource_told(id: &str, seq: i64) => Query::of(RESOURCES, doc! {"_id": id, "todo.seq": seq});
     /// To be reserved for a commit: by nobody yet, or by the same commit when it is sent again.
     resource_free(id: &str, rev: i64, commit: &str) => Query::of(RESOURCES, doc! {

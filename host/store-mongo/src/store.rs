@@ -333,9 +333,9 @@ impl Store for MongoStore {
         claim: &Claim,
         resource: &Resource,
         record_changes: &[RecordChange],
-        dropped_entries: &[u64],
+        journal: &[JournalWrite],
     ) -> Result<Revision, Error> {
-        let revision = self.core.save(claim, resource, record_changes, dropped_entries).await?;
+        let revision = self.core.save(claim, resource, record_changes, journal).await?;
         self.core.hints.tell(hints::of_resource(resource));
         Ok(revision)
     }
@@ -344,9 +344,9 @@ impl Store for MongoStore {
         &self,
         claim: &Claim,
         resource: &ResourceId,
-        write: JournalWrite,
+        writes: &[JournalWrite],
     ) -> Result<Option<JournalEntry>, Error> {
-        Ok(Some(self.core.journal_write(claim, resource, write).await?))
+        Ok(self.core.journal_write(claim, resource, writes).await?)
     }
 
     async fn journal(&self, resource: &ResourceId) -> Result<Vec<JournalEntry>, Error> {

@@ -71,8 +71,8 @@ pub(crate) fn write(
     connection: &Connection,
     claim: &Claim,
     resource: &ResourceId,
-    write: JournalWrite,
-) -> Outcome<JournalEntry> {
+    writes: Vec<JournalWrite>,
+) -> Outcome<Option<JournalEntry>> {
     let target = claim.target.to_string();
     leases::check(connection, claim, &target)?;
     let (key, resource_target) = resources::key(connection, resource)?;
@@ -83,11 +83,38 @@ pub(crate) fn write(
         }
         .into());
     }
-    match write {
-        JournalWrite::Begin { kind, token, at } => begin(connection, key, kind, token, at),
-        JournalWrite::Commit { entry, element } => commit(connection, key, resource, entry, &element),
-        JournalWrite::Forget { entry } => forget(connection, key, resource, entry),
+    let mut last = None;
+    for write in writes {
+        last = match write {
+            JournalWrite::Begin { kind, token, at } => Some(begin(connection, key, kind, token, at)?),
+            JournalWrite::Commit { entry, element } => Some(commit(connection, key, resource, entry, &element)?),
+            JournalWrite::Forget { entry } => Some(forget(connection, key, resource, entry)?),
+            JournalWrite::Drop { entry } => {
+                drop_entry(connection, key, entry)?;
+                None
+            }
+        };
     }
+    Ok(last)
+}
+
+/// Writes what goes with a write of the resource; an entry that is not there is no error.
+pub(crate) fn write_along(connection: &Connection, resource: &ResourceId, writes: Vec<JournalWrite>) -> Outcome<()> {
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let (key, _) = resources::key(connection, resource)?;
+    for write in writes {
+        match write {
+            JournalWrite::Begin { kind, token, at } => drop(begin(connection, key, kind, token, at)?),
+            JournalWrite::Commit { entry, element } => {
+                run(connection, sql::JOURNAL_COMMIT, (key, to_sql(entry)?, element.as_str()))?;
+            }
+            JournalWrite::Forget { entry } => drop(run(connection, sql::JOURNAL_FORGET, (key, to_sql(entry)?))?),
+            JournalWrite::Drop { entry } => drop_entry(connection, key, entry)?,
+        }
+    }
+    Ok(())
 }
 
 fn begin(connection: &Connection, key: i64, kind: String, token: String, at: Timestamp) -> Outcome<JournalEntry> {
@@ -117,15 +144,8 @@ fn begin(connection: &Connection, key: i64, kind: String, token: String, at: Tim
     })
 }
 
-/// Takes entries out for good, with a write of their resource; one that is not there is no error.
-pub(crate) fn drop_entries(connection: &Connection, resource: &ResourceId, entries: &[u64]) -> Outcome<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let (key, _) = resources::key(connection, resource)?;
-    for entry in entries {
-        run(connection, sql::JOURNAL_FORGET, (key, to_sql(*entry)?))?;
-    }
+fn drop_entry(connection: &Connection, key: i64, entry: u64) -> Outcome<()> {
+    run(connection, sql::JOURNAL_FORGET, (key, to_sql(entry)?))?;
     run(connection, sql::JOURNAL_PURGE, [key])?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use vimhost_model::{Item, RecordChange, Resource, ResourceId, Revision, TargetId, TaskAction, TaskStatus, VimStatus};
-use vimhost_store::{Change, Claim, Error, ObservedElement, Page};
+use vimhost_store::{Change, Claim, Error, JournalWrite, ObservedElement, Page};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, encode, from_sql, parse, to_sql};
@@ -366,11 +366,11 @@ pub(crate) fn save(
     prepared: &Prepared,
     resource: &ResourceId,
     record_changes: &[RecordChange],
-    dropped_entries: &[u64],
+    writes: Vec<JournalWrite>,
 ) -> Outcome<Revision> {
     leases::check(connection, claim, &prepared.target)?;
     let revision = replace(connection, prepared)?;
-    journal::drop_entries(connection, resource, dropped_entries)?;
+    journal::write_along(connection, resource, writes)?;
     for change in record_changes {
         records::change(connection, change)?;
     }

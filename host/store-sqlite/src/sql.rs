@@ -143,7 +143,8 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, 0, 0, NULL, ?5)";
     JOURNAL_REVIVE = "UPDATE journal SET committed = 0, forgotten = 0, element = NULL, begun_at = ?3
         WHERE resource = ?1 AND entry = ?2";
-    JOURNAL_COMMIT = "UPDATE journal SET committed = 1, element = ?3 WHERE resource = ?1 AND entry = ?2";
+    JOURNAL_COMMIT = "UPDATE journal SET committed = 1, element = ?3
+        WHERE resource = ?1 AND entry = ?2 AND forgotten = 0";
     JOURNAL_FORGET = "UPDATE journal SET forgotten = 1 WHERE resource = ?1 AND entry = ?2";
     JOURNAL_PURGE = "DELETE FROM journal WHERE resource = ?1 AND forgotten = 1
         AND entry < (SELECT max(entry) FROM journal WHERE resource = ?1)";

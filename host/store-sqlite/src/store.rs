@@ -342,7 +342,7 @@ impl Store for SqliteStore {
         claim: &Claim,
         resource: &Resource,
         record_changes: &[RecordChange],
-        dropped_entries: &[u64],
+        journal: &[JournalWrite],
     ) -> Result<Revision, Error> {
         if claim.target != resource.target {
             return Err(leases::fenced(&resource.target));
@@ -350,10 +350,10 @@ impl Store for SqliteStore {
         let prepared = Prepared::of(resource)?;
         let hints = resources::hints(resource);
         let (claim, id) = (claim.clone(), resource.id.clone());
-        let (record_changes, dropped) = (record_changes.to_vec(), dropped_entries.to_vec());
+        let (record_changes, writes) = (record_changes.to_vec(), journal.to_vec());
         self.write(prepared.bytes(), move |connection| {
             Ok(Done {
-                answer: resources::save(connection, &claim, &prepared, &id, &record_changes, &dropped)?,
+                answer: resources::save(connection, &claim, &prepared, &id, &record_changes, writes)?,
                 hints,
             })
         })
@@ -364,12 +364,11 @@ impl Store for SqliteStore {
         &self,
         claim: &Claim,
         resource: &ResourceId,
-        write: JournalWrite,
+        writes: &[JournalWrite],
     ) -> Result<Option<JournalEntry>, Error> {
-        let (claim, resource) = (claim.clone(), resource.clone());
+        let (claim, resource, writes) = (claim.clone(), resource.clone(), writes.to_vec());
         self.write(SMALL, move |connection| {
-            let entry = journal::write(connection, &claim, &resource, write)?;
-            Ok(Done::quietly(Some(entry)))
+            journal::write(connection, &claim, &resource, writes).map(Done::quietly)
         })
         .await
     }

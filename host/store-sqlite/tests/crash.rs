@@ -82,7 +82,7 @@ async fn write_on(store: Arc<SqliteStore>, round: u64, writer: u64) {
                 token: name(r),
                 at: vimhost_model::Timestamp(1000),
             };
-            let entry = store.write_journal(&claim, &saved.id, begin).await.unwrap();
+            let entry = store.write_journal(&claim, &saved.id, &[begin]).await.unwrap();
             answered(format!("journal {} {}", saved.id, entry.unwrap().id));
         }
     }

@@ -132,6 +132,8 @@ macro_rules! store_contract_tests {
         }
         journals {
             entries_end_with_the_write_that_ends_their_operation,
+            entries_are_written_together_or_not_at_all,
+            entries_are_committed_with_a_save,
             an_entry_knows_when_it_was_begun,
             an_entry_is_announced_once,
             an_entry_is_committed_and_forgotten,

@@ -43,7 +43,7 @@ pub struct Lease {
     pub expires_at: Timestamp,
 }
 
-/// A write to the journal of a resource.
+/// A write to the journal of a resource. Each can be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JournalWrite {
     /// Announce an element. The same kind and token again answers the same entry, whatever became of it; one that was forgotten
@@ -68,6 +68,22 @@ pub enum JournalWrite {
         /// The entry.
         entry: u64,
     },
+    /// Its operation is over: it goes for good, and what was forgotten before goes with it. One that is not there is no error.
+    Drop {
+        /// The entry.
+        entry: u64,
+    },
+}
+
+impl JournalWrite {
+    /// The entry it writes to; none when it announces one.
+    #[must_use]
+    pub fn entry(&self) -> Option<u64> {
+        match self {
+            Self::Begin { .. } => None,
+            Self::Commit { entry, .. } | Self::Forget { entry } | Self::Drop { entry } => Some(*entry),
+        }
+    }
 }
 
 /// An element to be observed while idle.
@@ -309,9 +325,9 @@ pub trait Store: crate::Access + Send + Sync + 'static {
     /// When the store cannot be read.
     async fn targets_with_work(&self) -> Result<Vec<TargetId>, Error>;
 
-    /// Writes a resource (its journal excepted) together with the record fields that show its state, and takes journal entries out
-    /// for good that end with this write: all or nothing. `resource.revision` is the revision it was decided on; the answer is
-    /// the new one. An entry that is not there is no error.
+    /// Writes a resource (its journal excepted) together with the record fields that show its state and what else is to be
+    /// written to its journal: all or nothing. `resource.revision` is the revision it was decided on; the answer is the new
+    /// one. An entry of the journal that is not there is no error.
     ///
     /// # Errors
     /// [`Error::Conflict`] at another revision, [`Error::Missing`] when it was dropped, [`Error::Fenced`] when the claim is over.
@@ -320,11 +336,11 @@ pub trait Store: crate::Access + Send + Sync + 'static {
         claim: &Claim,
         resource: &Resource,
         record_changes: &[RecordChange],
-        dropped_entries: &[u64],
+        journal: &[JournalWrite],
     ) -> Result<Revision, Error>;
 
-    /// Writes to the journal of a resource; does not change its revision. Answers the entry as it stands; a forgotten one as it
-    /// was.
+    /// Writes to the journal of a resource, in this order, all or nothing; does not change its revision. Answers the entry that the
+    /// last one writes to as it stands; a forgotten one as it was, none where it is dropped or nothing is written.
     ///
     /// # Errors
     /// [`Error::Missing`] for an unknown resource or entry, [`Error::Fenced`] when the claim is over.
@@ -332,7 +348,7 @@ pub trait Store: crate::Access + Send + Sync + 'static {
         &self,
         claim: &Claim,
         resource: &ResourceId,
-        write: JournalWrite,
+        writes: &[JournalWrite],
     ) -> Result<Option<JournalEntry>, Error>;
 
     /// The journal of a resource, oldest first.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use vimhost_connector::{
     Call, Connector, Error as CallError, Journal, JournalError, is_of_any_operation, is_of_operation,
 };
-use vimhost_model::{JournalEntry, Resource, ResourceId, TaskId, VimId};
+use vimhost_model::{JournalEntry, JournalStatus, Resource, ResourceId, TaskId, VimId};
 use vimhost_store::{Claim, JournalWrite, Store};
 
 use super::lock;
@@ -16,6 +16,10 @@ use crate::machine::{Answer, Request, request};
 /// The journal of one resource, written under a claim.
 ///
 /// It keeps what it writes in memory too, so that the journal need not be read back after each call.
+///
+/// An announcement is on disk before the call goes on, because a request follows it. That the request has made its element can wait
+/// for the next write, to the journal or of the resource: a host that dies before knows the announcement, and finds the element
+/// by its token, as it has to where it dies before the answer.
 struct StoreJournal {
     store: Arc<dyn Store>,
     claim: Claim,
@@ -27,6 +31,8 @@ struct StoreJournal {
 /// The journal as the call has left it, as far as that is known.
 struct Kept {
     entries: Vec<JournalEntry>,
+    /// Commits that go with the next write.
+    commits: Vec<JournalWrite>,
     /// Writes whose outcome is not known: failed, or not over.
     open: usize,
 }
@@ -34,14 +40,19 @@ struct Kept {
 impl StoreJournal {
     async fn write(&self, write: JournalWrite) -> Result<Option<JournalEntry>, JournalError> {
         let forgets = matches!(write, JournalWrite::Forget { .. });
-        lock(&self.kept).open += 1;
+        let writes: Vec<_> = {
+            let mut kept = lock(&self.kept);
+            kept.open += 1;
+            kept.commits.iter().cloned().chain([write]).collect()
+        };
         let written = self
             .store
-            .write_journal(&self.claim, &self.resource, write)
+            .write_journal(&self.claim, &self.resource, &writes)
             .await
             .map_err(|error| JournalError::Store(error.to_string()))?;
         let mut kept = lock(&self.kept);
         kept.open -= 1;
+        kept.commits.retain(|commit| !writes.contains(commit));
         if let Some(entry) = &written {
             let known = kept.entries.iter().position(|known| known.id == entry.id);
             match known {
@@ -58,14 +69,31 @@ impl StoreJournal {
         Ok(written)
     }
 
-    /// The journal after the call; none when it has to be read.
-    fn entries(&self) -> Option<Vec<JournalEntry>> {
-        let kept = lock(&self.kept);
-        (kept.open == 0).then(|| {
+    /// Notes a commit for the next write. False: it is not for an entry known here.
+    fn note(&self, number: u64, element: &VimId) -> bool {
+        let mut kept = lock(&self.kept);
+        let Some(known) = kept.entries.iter_mut().find(|known| known.id == number) else {
+            return false;
+        };
+        known.status = JournalStatus::Committed;
+        known.element = Some(element.clone());
+        kept.commits.push(JournalWrite::Commit {
+            entry: number,
+            element: element.clone(),
+        });
+        true
+    }
+
+    /// The journal after the call, none when it has to be read; and the commits that are not written yet.
+    fn left(&self) -> (Option<Vec<JournalEntry>>, Vec<JournalWrite>) {
+        let mut kept = lock(&self.kept);
+        let commits = std::mem::take(&mut kept.commits);
+        let entries = (kept.open == 0).then(|| {
             let mut entries = kept.entries.clone();
             entries.sort_by_key(|entry| entry.id);
             entries
-        })
+        });
+        (entries, commits)
     }
 }
 
@@ -74,6 +102,8 @@ pub(super) struct Made {
     pub(super) answer: Answer,
     /// The journal after it; none when it has to be read.
     pub(super) journal: Option<Vec<JournalEntry>>,
+    /// Commits of the journal that go with the next write.
+    pub(super) commits: Vec<JournalWrite>,
 }
 
 #[async_trait]
@@ -91,12 +121,11 @@ impl Journal for StoreJournal {
     }
 
     async fn commit(&self, entry: u64, element: &VimId) -> Result<(), JournalError> {
-        self.write(JournalWrite::Commit {
-            entry,
-            element: element.clone(),
-        })
-        .await
-        .map(|_| ())
+        if self.note(entry, element) {
+            return Ok(());
+        }
+        let element = element.clone();
+        self.write(JournalWrite::Commit { entry, element }).await.map(|_| ())
     }
 
     async fn forget(&self, entry: u64) -> Result<(), JournalError> {
@@ -136,6 +165,7 @@ pub(super) async fn make(
         clock: clock.clone(),
         kept: Mutex::new(Kept {
             entries: resource.journal.clone(),
+            commits: Vec::new(),
             open: 0,
         }),
     });
@@ -156,9 +186,11 @@ pub(super) async fn make(
         Request::Operate(operate) => Answer::Operated(connector.operate(call, operate).await),
     };
     tracing::debug!(task_id = %task, resource = %resource.id, ?answer, "connector answer");
+    let (entries, commits) = journal.left();
     Made {
         answer,
-        journal: journal.entries(),
+        journal: entries,
+        commits,
     }
 }
 

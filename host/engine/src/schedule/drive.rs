@@ -8,7 +8,7 @@ use serde_json::Map;
 use tracing::{Instrument as _, Span};
 use vimhost_connector::{ElementKind, Error as CallError};
 use vimhost_model::{JournalEntry, Resource, ResourceId, Task, TaskAction, TaskId};
-use vimhost_store::Error as StoreError;
+use vimhost_store::{Error as StoreError, JournalWrite};
 
 use super::account::{Account, Due, Hold, Opened};
 use super::{Scheduler, call, lock};
@@ -34,6 +34,8 @@ enum Over {
 struct Next {
     event: Event,
     journal: Journal,
+    /// What is still to be written to the journal.
+    commits: Vec<JournalWrite>,
 }
 
 impl Next {
@@ -41,6 +43,16 @@ impl Next {
         Self {
             event,
             journal: Journal::AsItWas,
+            commits: Vec::new(),
+        }
+    }
+
+    /// From what the store has.
+    fn look_anew(commits: Vec<JournalWrite>) -> Self {
+        Self {
+            event: Event::Look,
+            journal: Journal::Unknown,
+            commits,
         }
     }
 }
@@ -111,6 +123,7 @@ impl Scheduler {
     /// Applies an event and everything that follows from it at once.
     async fn step(self: &Arc<Self>, id: &ResourceId, event: Event, known: &mut Option<Resource>) -> Over {
         let mut event = event;
+        let mut commits = Vec::new();
         loop {
             // An answer or a sight is still taken in: it was paid for, and asking again is for those who cannot.
             if self.stopping.is_cancelled() && matches!(event, Event::Look) {
@@ -135,7 +148,8 @@ impl Scheduler {
                 Ok(outcome) => outcome,
                 Err(over) => return over,
             };
-            let Some(after) = (match self.write_down(&account, &hold, &resource, &outcome).await {
+            let along = std::mem::take(&mut commits);
+            let Some(after) = (match self.write_down(&account, &hold, &resource, &outcome, along).await {
                 Ok(written) => written,
                 Err(over) => return over,
             }) else {
@@ -152,6 +166,12 @@ impl Scheduler {
                 Some(Next { event: Event::Look, .. }) if self.stopping.is_cancelled() => return Over::Stopping,
                 Some(next) => {
                     event = next.event;
+                    commits = next.commits;
+                    if matches!(next.journal, Journal::Unknown)
+                        && let Err(over) = self.confirm(&account, &hold, id, std::mem::take(&mut commits)).await
+                    {
+                        return over;
+                    }
                     *known = match next.journal {
                         Journal::AsItWas => Some(after),
                         Journal::Now(journal) => Some(Resource { journal, ..after }),
@@ -277,25 +297,28 @@ impl Scheduler {
         Ok(texts)
     }
 
-    /// Writes an outcome down. None when it was decided on something that is no longer so.
+    /// Writes an outcome down, and what is still to be written to the journal. None when it was decided on something that is no
+    /// longer so.
     async fn write_down(
         self: &Arc<Self>,
         account: &Arc<Account>,
         hold: &Arc<Hold>,
         before: &Resource,
         outcome: &Outcome,
+        commits: Vec<JournalWrite>,
     ) -> Result<Option<Resource>, Over> {
         let mut pause = STORE_PAUSE;
-        let dropped = dropped_entries(before, &outcome.resource);
         let mut after = outcome.resource.clone();
         if !outcome.changed && outcome.records.is_empty() {
+            self.confirm(account, hold, &after.id, commits).await?;
             return Ok(Some(after));
         }
+        let journal = journal_writes(before, &after, &commits);
         loop {
             let passed = self.gates.pass(before).await;
             let saved = self
                 .store
-                .save_resource(&hold.claim, &after, &outcome.records, &dropped)
+                .save_resource(&hold.claim, &after, &outcome.records, &journal)
                 .await;
             drop(passed);
             match saved {
@@ -308,15 +331,50 @@ impl Scheduler {
                     }
                     return Ok(Some(after));
                 }
-                Err(StoreError::Conflict { .. }) => return Ok(None),
-                Err(StoreError::Missing { .. }) => return Err(Over::Gone),
-                Err(StoreError::Fenced { .. }) => {
-                    self.lose(account, hold);
-                    self.want(&account.target);
-                    return Err(Over::Elsewhere);
+                Err(StoreError::Conflict { .. }) => {
+                    self.confirm(account, hold, &before.id, commits).await?;
+                    return Ok(None);
                 }
-                Err(error) => self.store_failed("writing a resource", &error, &mut pause).await?,
+                Err(error) => self.not_written(account, hold, "writing a resource", error, &mut pause).await?,
             }
+        }
+    }
+
+    /// Writes commits to the journal that no other write takes along.
+    async fn confirm(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        hold: &Arc<Hold>,
+        id: &ResourceId,
+        commits: Vec<JournalWrite>,
+    ) -> Result<(), Over> {
+        let mut pause = STORE_PAUSE;
+        while !commits.is_empty() {
+            match self.store.write_journal(&hold.claim, id, &commits).await {
+                Ok(_) => break,
+                Err(error) => self.not_written(account, hold, "writing a journal", error, &mut pause).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A write was refused or failed. Comes back when it is worth another try.
+    async fn not_written(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        hold: &Arc<Hold>,
+        doing: &str,
+        error: StoreError,
+        pause: &mut Duration,
+    ) -> Result<(), Over> {
+        match error {
+            StoreError::Missing { .. } => Err(Over::Gone),
+            StoreError::Fenced { .. } => {
+                self.lose(account, hold);
+                self.want(&account.target);
+                Err(Over::Elsewhere)
+            }
+            error => self.store_failed(doing, &error, pause).await,
         }
     }
 
@@ -375,10 +433,7 @@ impl Scheduler {
         }
         // Somebody may have cancelled the task, or planned anew, while it waited for its turn.
         if lock(&self.state).take_change(&resource.id) {
-            return Some(Next {
-                event: Event::Look,
-                journal: Journal::Unknown,
-            });
+            return Some(Next::look_anew(Vec::new()));
         }
         let lapses = hold.lapses();
         let step = resource.tasks.iter().find(|other| other.id == task);
@@ -397,14 +452,12 @@ impl Scheduler {
         drop(permit);
         if made.answer.is_error() && hold.lapses() != lapses {
             // Its requests may have been refused for want of a lease, which says nothing about the VIM: once more.
-            return Some(Next {
-                event: Event::Look,
-                journal: Journal::Unknown,
-            });
+            return Some(Next::look_anew(made.commits));
         }
         Some(Next {
             event: Event::Answered(task, made.answer),
             journal: made.journal.map_or(Journal::Unknown, Journal::Now),
+            commits: made.commits,
         })
     }
 
@@ -441,9 +494,12 @@ fn is_unsettled(resource: &Resource) -> bool {
     resource.has_open_tasks() || resource.observe_at.is_some()
 }
 
-/// Journal entries that end with a step: those of an operation that is over, and what outlives a deleted VM.
-fn dropped_entries(before: &Resource, after: &Resource) -> Vec<u64> {
+/// What a step does to the journal: it confirms what stays of what was made, and drops the entries that end with it, which are those
+/// of an operation that is over, and what outlives a deleted VM.
+fn journal_writes(before: &Resource, after: &Resource, commits: &[JournalWrite]) -> Vec<JournalWrite> {
     let kept: HashSet<u64> = after.journal.iter().map(|entry| entry.id).collect();
+    let stays = |write: &&JournalWrite| write.entry().is_some_and(|entry| kept.contains(&entry));
     let over = before.journal.iter().filter(|entry| !kept.contains(&entry.id));
-    over.map(|entry| entry.id).collect()
+    let dropped = over.map(|entry| JournalWrite::Drop { entry: entry.id });
+    commits.iter().filter(stays).cloned().chain(dropped).collect()
 }

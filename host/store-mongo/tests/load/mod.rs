@@ -53,7 +53,7 @@ pub async fn write_on(
                 token: name(r),
                 at: Timestamp(1000),
             };
-            if let Some(entry) = store.write_journal(&claim, &saved.id, begin).await? {
+            if let Some(entry) = store.write_journal(&claim, &saved.id, &[begin]).await? {
                 answered(format!("journal {} {}", saved.id, entry.id));
             }
         }

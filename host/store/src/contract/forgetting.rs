@@ -61,7 +61,7 @@ pub async fn what_may_exist_is_not_forgotten(subject: &mut dyn Subject) {
         token: "t".to_owned(),
         at: vimhost_model::Timestamp(1000),
     };
-    store.write_journal(&claim, &id("announced"), begin).await.unwrap();
+    store.write_journal(&claim, &id("announced"), &[begin]).await.unwrap();
     for index in [1, 3] {
         let mut failed = all[index].clone();
         failed.tasks[0].status = TaskStatus::Failed;

@@ -15,7 +15,7 @@ fn begin(kind: &str, token: &str) -> JournalWrite {
 }
 
 async fn announce(store: &dyn Store, claim: &Claim, resource: &ResourceId, kind: &str, token: &str) -> JournalEntry {
-    let entry = store.write_journal(claim, resource, begin(kind, token)).await.unwrap();
+    let entry = store.write_journal(claim, resource, &[begin(kind, token)]).await.unwrap();
     entry.unwrap()
 }
 
@@ -51,7 +51,7 @@ pub async fn an_entry_is_committed_and_forgotten(subject: &mut dyn Subject) {
         element: id("vim-port"),
     };
     for _ in 0..2 {
-        let entry = store.write_journal(&claim, &vm, commit.clone()).await.unwrap().unwrap();
+        let entry = store.write_journal(&claim, &vm, &[commit.clone()]).await.unwrap().unwrap();
         assert_eq!(entry.status, JournalStatus::Committed);
         assert_eq!(entry.element, Some(id("vim-port")));
     }
@@ -60,7 +60,7 @@ pub async fn an_entry_is_committed_and_forgotten(subject: &mut dyn Subject) {
 
     for _ in 0..2 {
         let forgotten = store
-            .write_journal(&claim, &vm, JournalWrite::Forget { entry: 1 })
+            .write_journal(&claim, &vm, &[JournalWrite::Forget { entry: 1 }])
             .await
             .unwrap();
         assert_eq!(forgotten, Some(again.clone()));
@@ -68,11 +68,11 @@ pub async fn an_entry_is_committed_and_forgotten(subject: &mut dyn Subject) {
     let left = store.journal(&vm).await.unwrap();
     assert_eq!(left.iter().map(|entry| entry.id).collect::<Vec<_>>(), [2]);
     // A late commit does not bring it back.
-    store.write_journal(&claim, &vm, commit).await.unwrap();
+    store.write_journal(&claim, &vm, &[commit]).await.unwrap();
     assert_eq!(store.journal(&vm).await.unwrap().len(), 1);
 
     store
-        .write_journal(&claim, &vm, JournalWrite::Forget { entry: 2 })
+        .write_journal(&claim, &vm, &[JournalWrite::Forget { entry: 2 }])
         .await
         .unwrap();
     assert_eq!(store.journal(&vm).await.unwrap(), []);
@@ -89,9 +89,9 @@ pub async fn a_forgotten_entry_that_is_announced_again_is_back(subject: &mut dyn
         entry: first.id,
         element: id("vim-port"),
     };
-    store.write_journal(&claim, &vm, commit).await.unwrap();
+    store.write_journal(&claim, &vm, &[commit]).await.unwrap();
     let forget = JournalWrite::Forget { entry: first.id };
-    store.write_journal(&claim, &vm, forget).await.unwrap();
+    store.write_journal(&claim, &vm, &[forget]).await.unwrap();
     assert_eq!(announce(&*store, &claim, &vm, "port", "a").await, first);
     assert_eq!(store.journal(&vm).await.unwrap(), [first]);
 }
@@ -115,7 +115,7 @@ pub async fn the_journal_lives_beside_the_document(subject: &mut dyn Subject) {
     assert_eq!((saved.revision, saved.journal.as_slice()), (revision, &[entry][..]));
 
     store
-        .write_journal(&claim, &vm, JournalWrite::Forget { entry: 1 })
+        .write_journal(&claim, &vm, &[JournalWrite::Forget { entry: 1 }])
         .await
         .unwrap();
     saved.revision = store.save_resource(&claim, &saved, &[], &[]).await.unwrap();
@@ -127,7 +127,7 @@ pub async fn the_journal_lives_beside_the_document(subject: &mut dyn Subject) {
 pub async fn a_journal_of_nothing_is_refused(subject: &mut dyn Subject) {
     let store = subject.store();
     let (claim, vm) = vm(&*store).await;
-    let refused = store.write_journal(&claim, &id("nobody"), begin("port", "t")).await;
+    let refused = store.write_journal(&claim, &id("nobody"), &[begin("port", "t")]).await;
     assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
     for write in [
         JournalWrite::Forget { entry: 1 },
@@ -136,7 +136,7 @@ pub async fn a_journal_of_nothing_is_refused(subject: &mut dyn Subject) {
             element: id("x"),
         },
     ] {
-        let refused = store.write_journal(&claim, &vm, write).await;
+        let refused = store.write_journal(&claim, &vm, &[write]).await;
         assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
     }
     assert_eq!(store.journal(&id("nobody")).await.unwrap(), []);
@@ -153,15 +153,73 @@ pub async fn entries_end_with_the_write_that_ends_their_operation(subject: &mut 
     let mut saved = store.resource(&vm).await.unwrap().unwrap();
     let mut stale = saved.clone();
     stale.revision += 7;
-    assert!(store.save_resource(&claim, &stale, &[], &[2, 3]).await.is_err());
+    assert!(store.save_resource(&claim, &stale, &[], &drop_all(&[2, 3])).await.is_err());
     assert_eq!(store.journal(&vm).await.unwrap().len(), 3);
 
     // One that is not there is no error.
-    saved.revision = store.save_resource(&claim, &saved, &[], &[2, 3, 99]).await.unwrap();
+    saved.revision = store.save_resource(&claim, &saved, &[], &drop_all(&[2, 3, 99])).await.unwrap();
     assert_eq!(store.journal(&vm).await.unwrap(), std::slice::from_ref(&port));
     let next = announce(&*store, &claim, &vm, "reboot", "t.op-2").await;
     assert_eq!((next.id, next.status), (4, JournalStatus::Begun));
     assert_eq!(store.journal(&vm).await.unwrap(), [port, next]);
+}
+
+fn drop_all(entries: &[u64]) -> Vec<JournalWrite> {
+    entries.iter().map(|entry| JournalWrite::Drop { entry: *entry }).collect()
+}
+
+fn commit(entry: u64, element: &str) -> JournalWrite {
+    JournalWrite::Commit {
+        entry,
+        element: id(element),
+    }
+}
+
+/// In order, and answered with the last; where one cannot be made none is.
+pub async fn entries_are_written_together_or_not_at_all(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    let port = announce(&*store, &claim, &vm, "port", "t.p0").await;
+    let writes = [commit(port.id, "vim-port"), begin("server", "t")];
+    let server = store.write_journal(&claim, &vm, &writes).await.unwrap().unwrap();
+    assert_eq!((server.id, server.kind.as_str()), (2, "server"));
+    let journal = store.journal(&vm).await.unwrap();
+    let statuses = || journal.iter().map(|entry| entry.status).collect::<Vec<_>>();
+    assert_eq!(statuses(), [JournalStatus::Committed, JournalStatus::Begun]);
+    assert_eq!(journal[0].element, Some(id("vim-port")));
+
+    let refused = store.write_journal(&claim, &vm, &[commit(2, "vim-server"), commit(9, "x")]).await;
+    assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
+    assert_eq!(store.journal(&vm).await.unwrap(), journal);
+
+    // Each again, and one that ends.
+    let again = [writes[0].clone(), writes[1].clone(), JournalWrite::Drop { entry: 1 }];
+    assert_eq!(store.write_journal(&claim, &vm, &again).await.unwrap(), None);
+    assert_eq!(store.journal(&vm).await.unwrap(), [server]);
+    assert_eq!(store.write_journal(&claim, &vm, &[]).await.unwrap(), None);
+}
+
+/// What was made is confirmed by the write that says so of the resource, or not at all.
+pub async fn entries_are_committed_with_a_save(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    for token in ["a", "b", "c"] {
+        announce(&*store, &claim, &vm, "port", token).await;
+    }
+    let saved = store.resource(&vm).await.unwrap().unwrap();
+    // A token of dollars is a text like any other.
+    let writes = [commit(1, "$vim-port"), JournalWrite::Drop { entry: 2 }, commit(9, "x")];
+    let mut stale = saved.clone();
+    stale.revision += 7;
+    assert!(store.save_resource(&claim, &stale, &[], &writes).await.is_err());
+    assert_eq!(store.journal(&vm).await.unwrap(), saved.journal);
+
+    let revision = store.save_resource(&claim, &made(saved.clone(), "$x"), &[], &writes).await.unwrap();
+    let read = store.resource(&vm).await.unwrap().unwrap();
+    assert_eq!((read.revision, read.vim.vim_id.clone()), (revision, Some(id("$x"))));
+    let shown: Vec<_> = read.journal.iter().map(|entry| (entry.id, entry.status, entry.element.clone())).collect();
+    let committed = (1, JournalStatus::Committed, Some(id("$vim-port")));
+    assert_eq!(shown, [committed, (3, JournalStatus::Begun, None)]);
 }
 
 /// The time is that of the first announcement, and of the newest after the entry was forgotten.
@@ -174,11 +232,11 @@ pub async fn an_entry_knows_when_it_was_begun(subject: &mut dyn Subject) {
         at: Timestamp(at),
     };
     for (at, shown) in [(5, 5), (9, 5)] {
-        let entry = store.write_journal(&claim, &vm, begin_at(at)).await.unwrap().unwrap();
+        let entry = store.write_journal(&claim, &vm, &[begin_at(at)]).await.unwrap().unwrap();
         assert_eq!(entry.begun_at, Timestamp(shown));
     }
     let forget = JournalWrite::Forget { entry: 1 };
-    store.write_journal(&claim, &vm, forget).await.unwrap();
-    store.write_journal(&claim, &vm, begin_at(12)).await.unwrap();
+    store.write_journal(&claim, &vm, &[forget]).await.unwrap();
+    store.write_journal(&claim, &vm, &[begin_at(12)]).await.unwrap();
     assert_eq!(store.journal(&vm).await.unwrap()[0].begun_at, Timestamp(12));
 }

@@ -129,13 +129,13 @@ pub async fn writes_under_an_old_claim_are_refused(subject: &mut dyn Subject) {
         .await
         .unwrap();
     saved.revision = store.save_resource(&old, &saved, &[], &[]).await.unwrap();
-    store.write_journal(&old, &saved.id, begin()).await.unwrap();
+    store.write_journal(&old, &saved.id, &[begin()]).await.unwrap();
     let new = store
         .claim_account(&account, &id("two"), minutes(2), minutes(3))
         .await
         .unwrap();
     assert!(is_fenced(&store.save_resource(&old, &saved, &[], &[]).await));
-    assert!(is_fenced(&store.write_journal(&old, &saved.id, begin()).await));
+    assert!(is_fenced(&store.write_journal(&old, &saved.id, &[begin()]).await));
     store.save_resource(&new, &saved, &[], &[]).await.unwrap();
 
     // A claim is no right to another account.
@@ -144,5 +144,5 @@ pub async fn writes_under_an_old_claim_are_refused(subject: &mut dyn Subject) {
         .await
         .unwrap();
     assert!(is_fenced(&store.save_resource(&other, &saved, &[], &[]).await));
-    assert!(is_fenced(&store.write_journal(&other, &saved.id, begin()).await));
+    assert!(is_fenced(&store.write_journal(&other, &saved.id, &[begin()]).await));
 }

@@ -23,7 +23,7 @@ pub async fn resources_are_found_by_service_and_by_action(subject: &mut dyn Subj
         token: "vm".to_owned(),
         at: vimhost_model::Timestamp(1000),
     };
-    store.write_journal(&claim, &id("vm"), begin).await.unwrap();
+    store.write_journal(&claim, &id("vm"), &[begin]).await.unwrap();
 
     let names = |resources: &[vimhost_model::Resource]| {
         let mut names: Vec<_> = resources.iter().map(|resource| resource.id.to_string()).collect();

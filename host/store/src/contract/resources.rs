@@ -105,7 +105,7 @@ pub async fn unsettled_resources_are_found_also_after_a_restart(subject: &mut dy
         token: "t".to_owned(),
         at: vimhost_model::Timestamp(1000),
     };
-    store.write_journal(&on_a, &id("a-building"), begin).await.unwrap();
+    store.write_journal(&on_a, &id("a-building"), &[begin]).await.unwrap();
     drop(store);
 
     for restarted in [false, true] {
@@ -192,7 +192,7 @@ pub async fn users_of_an_element_are_those_that_may_exist(subject: &mut dyn Subj
         token: "t".to_owned(),
         at: vimhost_model::Timestamp(1000),
     };
-    let entry = store.write_journal(&claim, &id("announced"), begin).await.unwrap();
+    let entry = store.write_journal(&claim, &id("announced"), &[begin]).await.unwrap();
     let sorted = |mut users: Vec<vimhost_model::ResourceId>| {
         users.sort();
         users
@@ -204,7 +204,7 @@ pub async fn users_of_an_element_are_those_that_may_exist(subject: &mut dyn Subj
     let forget = JournalWrite::Forget {
         entry: entry.unwrap().id,
     };
-    store.write_journal(&claim, &id("announced"), forget).await.unwrap();
+    store.write_journal(&claim, &id("announced"), &[forget]).await.unwrap();
     user.vim.vim_id = None;
     user.vim.created = false;
     store.save_resource(&claim, &user, &[], &[]).await.unwrap();
@@ -238,13 +238,13 @@ pub async fn a_target_holds_elements_until_the_last_is_gone(subject: &mut dyn Su
     };
     begun
         .journal
-        .extend(store.write_journal(&claim, &begun.id, begin).await.unwrap());
+        .extend(store.write_journal(&claim, &begun.id, &[begin]).await.unwrap());
     begun.tasks[0].status = TaskStatus::Failed;
     begun.revision = store.save_resource(&claim, &begun, &[], &[]).await.unwrap();
     assert!(store.holds_elements(&target("a")).await.unwrap());
     assert!(!store.holds_elements(&target("b")).await.unwrap());
     begun.journal.clear();
-    store.save_resource(&claim, &begun, &[], &[1]).await.unwrap();
+    store.save_resource(&claim, &begun, &[], &[JournalWrite::Drop { entry: 1 }]).await.unwrap();
     assert!(!store.holds_elements(&target("a")).await.unwrap());
 
     store
