@@ -127,8 +127,11 @@ impl Core {
         let query = if written_to.is_empty() {
             shapes::resource_claimed(id, &target, to_db(claim.fence)?)
         } else {
-            let entries = written_to.iter().map(|entry| to_db(*entry));
-            shapes::resource_claimed_with(id, &target, to_db(claim.fence)?, entries.collect::<Outcome<Vec<_>>>()?)
+            let entries = written_to
+                .iter()
+                .map(|entry| to_db(*entry))
+                .collect::<Outcome<Vec<_>>>()?;
+            shapes::resource_claimed_with(id, &target, to_db(claim.fence)?, &entries)
         };
         let statement = Statement::of(query.only(doc! {"journal": 1}), update);
         let Some(written) = self.db.update_and_read(statement).await? else {

@@ -182,7 +182,7 @@ shapes! {
     resource_claimed(id: &str, target: &str, fence: i64) => Query::of(RESOURCES, doc! {
         "_id": id, "target": target, "fence": {"$lte": fence}, "doc": {"$exists": true},
     });
-    resource_claimed_with(id: &str, target: &str, fence: i64, entries: Vec<i64>) => Query::of(RESOURCES, doc! {
+    resource_claimed_with(id: &str, target: &str, fence: i64, entries: &[i64]) => Query::of(RESOURCES, doc! {
         "_id": id, "target": target, "fence": {"$lte": fence}, "doc": {"$exists": true}, "journal.id": {"$all": entries},
     });
     resource_told(id: &str, seq: i64) => Query::of(RESOURCES, doc! {"_id": id, "todo.seq": seq});
@@ -321,6 +321,12 @@ mod tests {
             TWO.get_or_init(|| vec!["a".to_owned(), "b".to_owned()])
         }
     }
+    impl Sample for &[i64] {
+        fn sample() -> Self {
+            &[1, 2]
+        }
+    }
+
     impl Sample for i64 {
         fn sample() -> Self {
             1

@@ -148,10 +148,9 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When the rules would make a task move illegally: a fault of the machine itself, never of data.
-pub fn apply(resource: Resource, event: Event, around: &Surroundings<'_>) -> Result<Outcome, IllegalMove> {
-    let before = resource.clone();
+pub fn apply(before: &Resource, event: Event, around: &Surroundings<'_>) -> Result<Outcome, IllegalMove> {
     let mut step = Machine {
-        resource,
+        resource: before.clone(),
         around,
         effects: Vec::new(),
         records: Vec::new(),
@@ -167,10 +166,10 @@ pub fn apply(resource: Resource, event: Event, around: &Surroundings<'_>) -> Res
         mut records,
         ..
     } = step;
-    let changed = resource != before;
+    let changed = resource != *before;
     if changed {
         resource.modified_at = around.now;
-        records.splice(0..0, record::shown(&before, &resource));
+        records.splice(0..0, record::shown(before, &resource));
     }
     Ok(Outcome {
         resource,

@@ -144,12 +144,12 @@ impl Scheduler {
             };
             // Without a connector there is no configuration; the call that needs it will say why.
             let opened = account.open(&*self.store, &*self.connectors, &self.keys).await;
-            let outcome = match self.decide(opened.as_ref().ok(), resource.clone(), event.clone()).await {
+            let outcome = match self.decide(opened.as_ref().ok(), &resource, event.clone()).await {
                 Ok(outcome) => outcome,
                 Err(over) => return over,
             };
             let along = std::mem::take(&mut commits);
-            let Some(after) = (match self.write_down(&account, &hold, &resource, &outcome, along).await {
+            let Some((after, effects)) = (match self.write_down(&account, &hold, &resource, outcome, along).await {
                 Ok(written) => written,
                 Err(over) => return over,
             }) else {
@@ -157,7 +157,7 @@ impl Scheduler {
                 self.overtaken(id);
                 continue;
             };
-            match self.act(&account, opened, &hold, &after, outcome.effects).await {
+            match self.act(&account, opened, &hold, &after, effects).await {
                 // What was answered to a host that has lost the account is for the next one to find out.
                 _ if hold.over.is_cancelled() && !self.stopping.is_cancelled() => {
                     self.want(&account.target);
@@ -200,17 +200,17 @@ impl Scheduler {
     async fn decide(
         self: &Arc<Self>,
         opened: Option<&Opened>,
-        resource: Resource,
+        resource: &Resource,
         event: Event,
     ) -> Result<Outcome, Over> {
         let looking = matches!(event, Event::Look);
         let others = if looking {
-            self.standings(&resource).await?
+            self.standings(resource).await?
         } else {
             HashMap::new()
         };
         let texts = if looking {
-            self.texts(&resource).await?
+            self.texts(resource).await?
         } else {
             HashMap::new()
         };
@@ -221,9 +221,8 @@ impl Scheduler {
             config: opened.map_or(&none, |opened| &*opened.config),
             texts: &texts,
         };
-        let id = resource.id.clone();
         machine::apply(resource, event, &around).map_err(|error| {
-            tracing::error!(resource = %id, error = %error, "task machine refused a move; the resource is left as it is");
+            tracing::error!(resource = %resource.id, error = %error, "task machine refused a move; the resource is left as it is");
             Over::Idle
         })
     }
@@ -297,29 +296,31 @@ impl Scheduler {
         Ok(texts)
     }
 
-    /// Writes an outcome down, and what is still to be written to the journal. None when it was decided on something that is no
+    /// Writes an outcome down, and what is still to be written to the journal. Answers what follows from it; none when it was decided on something that is no
     /// longer so.
     async fn write_down(
         self: &Arc<Self>,
         account: &Arc<Account>,
         hold: &Arc<Hold>,
         before: &Resource,
-        outcome: &Outcome,
+        outcome: Outcome,
         commits: Vec<JournalWrite>,
-    ) -> Result<Option<Resource>, Over> {
+    ) -> Result<Option<(Resource, Vec<Effect>)>, Over> {
         let mut pause = STORE_PAUSE;
-        let mut after = outcome.resource.clone();
-        if !outcome.changed && outcome.records.is_empty() {
+        let Outcome {
+            resource: mut after,
+            changed,
+            records,
+            effects,
+        } = outcome;
+        if !changed && records.is_empty() {
             self.confirm(account, hold, &after.id, commits).await?;
-            return Ok(Some(after));
+            return Ok(Some((after, effects)));
         }
         let journal = journal_writes(before, &after, &commits);
         loop {
             let passed = self.gates.pass(before).await;
-            let saved = self
-                .store
-                .save_resource(&hold.claim, &after, &outcome.records, &journal)
-                .await;
+            let saved = self.store.save_resource(&hold.claim, &after, &records, &journal).await;
             drop(passed);
             match saved {
                 Ok(revision) => {
@@ -329,13 +330,16 @@ impl Scheduler {
                     if Standing::of(before) != standing {
                         self.moved(&after, standing);
                     }
-                    return Ok(Some(after));
+                    return Ok(Some((after, effects)));
                 }
                 Err(StoreError::Conflict { .. }) => {
                     self.confirm(account, hold, &before.id, commits).await?;
                     return Ok(None);
                 }
-                Err(error) => self.not_written(account, hold, "writing a resource", error, &mut pause).await?,
+                Err(error) => {
+                    self.not_written(account, hold, "writing a resource", error, &mut pause)
+                        .await?
+                }
             }
         }
     }
@@ -352,7 +356,10 @@ impl Scheduler {
         while !commits.is_empty() {
             match self.store.write_journal(&hold.claim, id, &commits).await {
                 Ok(_) => break,
-                Err(error) => self.not_written(account, hold, "writing a journal", error, &mut pause).await?,
+                Err(error) => {
+                    self.not_written(account, hold, "writing a journal", error, &mut pause)
+                        .await?
+                }
             }
         }
         Ok(())

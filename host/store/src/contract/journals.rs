@@ -15,7 +15,10 @@ fn begin(kind: &str, token: &str) -> JournalWrite {
 }
 
 async fn announce(store: &dyn Store, claim: &Claim, resource: &ResourceId, kind: &str, token: &str) -> JournalEntry {
-    let entry = store.write_journal(claim, resource, &[begin(kind, token)]).await.unwrap();
+    let entry = store
+        .write_journal(claim, resource, &[begin(kind, token)])
+        .await
+        .unwrap();
     entry.unwrap()
 }
 
@@ -51,7 +54,11 @@ pub async fn an_entry_is_committed_and_forgotten(subject: &mut dyn Subject) {
         element: id("vim-port"),
     };
     for _ in 0..2 {
-        let entry = store.write_journal(&claim, &vm, &[commit.clone()]).await.unwrap().unwrap();
+        let entry = store
+            .write_journal(&claim, &vm, &[commit.clone()])
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(entry.status, JournalStatus::Committed);
         assert_eq!(entry.element, Some(id("vim-port")));
     }
@@ -153,11 +160,19 @@ pub async fn entries_end_with_the_write_that_ends_their_operation(subject: &mut 
     let mut saved = store.resource(&vm).await.unwrap().unwrap();
     let mut stale = saved.clone();
     stale.revision += 7;
-    assert!(store.save_resource(&claim, &stale, &[], &drop_all(&[2, 3])).await.is_err());
+    assert!(
+        store
+            .save_resource(&claim, &stale, &[], &drop_all(&[2, 3]))
+            .await
+            .is_err()
+    );
     assert_eq!(store.journal(&vm).await.unwrap().len(), 3);
 
     // One that is not there is no error.
-    saved.revision = store.save_resource(&claim, &saved, &[], &drop_all(&[2, 3, 99])).await.unwrap();
+    saved.revision = store
+        .save_resource(&claim, &saved, &[], &drop_all(&[2, 3, 99]))
+        .await
+        .unwrap();
     assert_eq!(store.journal(&vm).await.unwrap(), std::slice::from_ref(&port));
     let next = announce(&*store, &claim, &vm, "reboot", "t.op-2").await;
     assert_eq!((next.id, next.status), (4, JournalStatus::Begun));
@@ -165,7 +180,10 @@ pub async fn entries_end_with_the_write_that_ends_their_operation(subject: &mut 
 }
 
 fn drop_all(entries: &[u64]) -> Vec<JournalWrite> {
-    entries.iter().map(|entry| JournalWrite::Drop { entry: *entry }).collect()
+    entries
+        .iter()
+        .map(|entry| JournalWrite::Drop { entry: *entry })
+        .collect()
 }
 
 fn commit(entry: u64, element: &str) -> JournalWrite {
@@ -188,7 +206,9 @@ pub async fn entries_are_written_together_or_not_at_all(subject: &mut dyn Subjec
     assert_eq!(statuses(), [JournalStatus::Committed, JournalStatus::Begun]);
     assert_eq!(journal[0].element, Some(id("vim-port")));
 
-    let refused = store.write_journal(&claim, &vm, &[commit(2, "vim-server"), commit(9, "x")]).await;
+    let refused = store
+        .write_journal(&claim, &vm, &[commit(2, "vim-server"), commit(9, "x")])
+        .await;
     assert!(matches!(refused, Err(Error::Missing { .. })), "{refused:?}");
     assert_eq!(store.journal(&vm).await.unwrap(), journal);
 
@@ -214,10 +234,17 @@ pub async fn entries_are_committed_with_a_save(subject: &mut dyn Subject) {
     assert!(store.save_resource(&claim, &stale, &[], &writes).await.is_err());
     assert_eq!(store.journal(&vm).await.unwrap(), saved.journal);
 
-    let revision = store.save_resource(&claim, &made(saved.clone(), "$x"), &[], &writes).await.unwrap();
+    let revision = store
+        .save_resource(&claim, &made(saved.clone(), "$x"), &[], &writes)
+        .await
+        .unwrap();
     let read = store.resource(&vm).await.unwrap().unwrap();
     assert_eq!((read.revision, read.vim.vim_id.clone()), (revision, Some(id("$x"))));
-    let shown: Vec<_> = read.journal.iter().map(|entry| (entry.id, entry.status, entry.element.clone())).collect();
+    let shown: Vec<_> = read
+        .journal
+        .iter()
+        .map(|entry| (entry.id, entry.status, entry.element.clone()))
+        .collect();
     let committed = (1, JournalStatus::Committed, Some(id("$vim-port")));
     assert_eq!(shown, [committed, (3, JournalStatus::Begun, None)]);
 }
@@ -232,7 +259,11 @@ pub async fn an_entry_knows_when_it_was_begun(subject: &mut dyn Subject) {
         at: Timestamp(at),
     };
     for (at, shown) in [(5, 5), (9, 5)] {
-        let entry = store.write_journal(&claim, &vm, &[begin_at(at)]).await.unwrap().unwrap();
+        let entry = store
+            .write_journal(&claim, &vm, &[begin_at(at)])
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(entry.begun_at, Timestamp(shown));
     }
     let forget = JournalWrite::Forget { entry: 1 };

@@ -244,7 +244,10 @@ pub async fn a_target_holds_elements_until_the_last_is_gone(subject: &mut dyn Su
     assert!(store.holds_elements(&target("a")).await.unwrap());
     assert!(!store.holds_elements(&target("b")).await.unwrap());
     begun.journal.clear();
-    store.save_resource(&claim, &begun, &[], &[JournalWrite::Drop { entry: 1 }]).await.unwrap();
+    store
+        .save_resource(&claim, &begun, &[], &[JournalWrite::Drop { entry: 1 }])
+        .await
+        .unwrap();
     assert!(!store.holds_elements(&target("a")).await.unwrap());
 
     store

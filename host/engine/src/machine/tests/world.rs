@@ -176,7 +176,7 @@ impl World {
             config: &config,
             texts: &texts,
         };
-        let outcome = apply(resource.clone(), event.clone(), &around).expect("a legal move");
+        let outcome = apply(resource, event.clone(), &around).expect("a legal move");
         if self.twice {
             self.check_repetition(&outcome.resource, &event, &outcome.effects, &around);
         }
@@ -203,7 +203,7 @@ impl World {
         if tried {
             return;
         }
-        let again = apply(after.clone(), event.clone(), around).expect("a legal move");
+        let again = apply(after, event.clone(), around).expect("a legal move");
         let plain = |resource: &Resource| Resource {
             observe_at: None,
             observed_unchanged: 0,
