@@ -176,11 +176,13 @@ struct Orphans {
     alone: bool,
 }
 
-/// The longest takeovers: of a host that died alone, and of one that died beside others or with a node of the database.
+/// The longest takeovers: of a host that died alone, and of one that died beside others or with a node of the database. No takeover
+/// is seen while no host can answer, as when two nodes are not back yet.
 #[derive(Default)]
 struct Longest {
     alone: Duration,
     beside: Duration,
+    unanswered: Duration,
 }
 
 impl Longest {
@@ -280,7 +282,9 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
         }
         let mut still = Vec::new();
         for orphans in std::mem::take(&mut orphaned) {
+            let asked = Instant::now();
             let left = held(&client, &orphans.host).await;
+            longest.unanswered = asked.elapsed().max(longest.unanswered);
             if orphans.accounts.iter().any(|account| left.contains(account)) {
                 still.push(orphans);
             } else {
@@ -355,7 +359,7 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
     assert!(services >= WORKERS, "only {services} services were made");
     println!(
         "chaos test: {seconds} s, {kills} hosts killed, {pauses} paused, {node_kills} nodes killed, {services} services of {VMS} VMs deployed and \
-         terminated, longest takeover {:.1?}, {:.1?} where others died at the same time",
-        longest.alone, longest.beside
+         terminated, longest takeover {:.1?}, {:.1?} where others died at the same time; nobody answered for {:.1?} at most",
+        longest.alone, longest.beside, longest.unanswered
     );
 }
