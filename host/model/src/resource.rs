@@ -88,6 +88,18 @@ impl Resource {
             .filter(|task| task.action == TaskAction::Create && task.status != TaskStatus::Finished)
     }
 
+    /// Whether a call has announced anything for the element itself. A journal can hold more: volumes that were taken over from the
+    /// element before it.
+    #[must_use]
+    pub fn has_announced(&self) -> bool {
+        let token = self.token();
+        let own = |entry: &JournalEntry| {
+            let rest = entry.token.strip_prefix(&token);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.journal.iter().any(own)
+    }
+
     /// Whether something of it exists, or may exist, in the VIM and is ours to delete.
     #[must_use]
     pub fn may_exist(&self) -> bool {

@@ -13,7 +13,8 @@
 //! any CREATE whose own DELETE is taken up ─────► FINISHED
 //! ```
 //!
-//! BUILD is also the state of a DELETE, EXEC or UPDATE whose connector call has begun and is not over.
+//! BUILD is also the state of a DELETE, EXEC or UPDATE whose connector call has begun and is not over, or whose element has not been
+//! seen since.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -192,12 +193,16 @@ pub struct Task {
     /// Not to be called before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// A DELETE that the VIM has accepted: its element is observed, and the call made again when it is gone or has failed.
+    /// A DELETE that the VIM has accepted: its element is observed, and the call made again when it is gone or has failed. An
+    /// EXEC that has happened: it is over when the element is seen as the VIM said.
     #[serde(default, skip_serializing_if = "is_false")]
     pub accepted: bool,
     /// It is to be given up unless it has begun; whoever drives the resource decides at its next look.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cancel_asked: bool,
+    /// EXEC: what the VIM answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
     /// What the connector's last `pending` left for the next call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connector_state: Option<Vec<u8>>,

@@ -107,4 +107,10 @@ pub struct VimState {
     /// VM: volumes attached to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VimId>,
+    /// VM: the image it was made from, as the VIM showed it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<VimId>,
+    /// VM: its flavour, as the VIM showed it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flavour: Option<VimId>,
 }

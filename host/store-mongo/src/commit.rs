@@ -29,7 +29,7 @@ use crate::records::Marked;
 use crate::resources::{Columns, resource_of, what};
 use crate::shapes::{self, ACTIONS, RESOURCES, TEXTS};
 use crate::store::{Core, unique};
-use crate::{hints, outbox};
+use crate::{hints, journal, outbox};
 
 /// How long a reservation is respected. A commit takes some milliseconds from it to its decision.
 const RESPECT: Duration = Duration::from_millis(300);
@@ -219,7 +219,8 @@ impl Core {
                 .copied();
             new.push(doc! {
                 "_id": resource.id.as_str(), "target": target, "item": resource.item.as_str(), "fence": fence.unwrap_or(0),
-                "life": unique(), "rev": 0_i64, "entries": 0_i64, "journal": [], "pending": pending(Columns::of(resource)?.set),
+                "life": unique(), "rev": 0_i64, "entries": journal::last_number(&resource.journal)?,
+                "journal": journal::documents(&resource.journal)?, "pending": pending(Columns::of(resource)?.set),
             });
         }
         let mut updates = Vec::with_capacity(commit.updates.len());

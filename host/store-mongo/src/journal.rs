@@ -42,6 +42,23 @@ pub(crate) fn of_document(document: &Document) -> Outcome<Vec<JournalEntry>> {
     there.map(entry).collect()
 }
 
+/// The entries that a new resource begins with.
+pub(crate) fn documents(entries: &[JournalEntry]) -> Outcome<Vec<Document>> {
+    let document = |entry: &JournalEntry| {
+        Ok(doc! {
+            "id": to_db(entry.id)?, "kind": &entry.kind, "token": &entry.token,
+            "committed": entry.status == JournalStatus::Committed,
+            "element": entry.element.as_ref().map(VimId::as_str), "begun_at": entry.begun_at.0, "forgotten": false,
+        })
+    };
+    entries.iter().map(document).collect()
+}
+
+/// How many numbers they take.
+pub(crate) fn last_number(entries: &[JournalEntry]) -> Outcome<i64> {
+    to_db(entries.iter().map(|entry| entry.id).max().unwrap_or(0))
+}
+
 fn literal(text: &str) -> Document {
     doc! {"$literal": text}
 }

@@ -1,7 +1,7 @@
 //! Planning and acceptance of actions.
 
 use rusqlite::Connection;
-use vimhost_model::{ActionHeader, NsrId, RecordChange, Resource, Revision};
+use vimhost_model::{ActionHeader, JournalEntry, NsrId, RecordChange, Resource, Revision};
 use vimhost_store::{ActionCommit, Committed, Error, KeyPair, Page, ResourceUpdate, SealedText, TextDigest};
 
 use crate::connection::{all, first, run};
@@ -109,7 +109,7 @@ pub(crate) struct PreparedCommit {
     header: ActionHeader,
     header_text: String,
     service_revision: Revision,
-    new_resources: Vec<Prepared>,
+    new_resources: Vec<(Prepared, Vec<JournalEntry>)>,
     updated: Vec<Prepared>,
     record_changes: Vec<RecordChange>,
     texts: Vec<(TextDigest, String)>,
@@ -133,9 +133,9 @@ impl PreparedCommit {
             service_revision: commit.service_revision,
             new_resources: commit
                 .new_resources
-                .iter()
-                .map(Prepared::of)
-                .collect::<Result<_, _>>()?,
+                .into_iter()
+                .map(|resource| Ok((Prepared::of(&resource)?, resource.journal)))
+                .collect::<Result<_, Error>>()?,
             updated: updated.iter().map(Prepared::of).collect::<Result<_, _>>()?,
             record_changes: commit.record_changes,
             texts: commit.texts,
@@ -144,7 +144,8 @@ impl PreparedCommit {
 
     /// Size of its documents.
     pub(crate) fn bytes(&self) -> usize {
-        let resources = self.new_resources.iter().chain(&self.updated).map(Prepared::bytes);
+        let new = self.new_resources.iter().map(|(resource, _)| resource);
+        let resources = new.chain(&self.updated).map(Prepared::bytes);
         let texts = self.texts.iter().map(|(_, text)| text.len());
         resources
             .chain(texts)
@@ -167,8 +168,8 @@ pub(crate) fn commit(connection: &Connection, commit: &PreparedCommit) -> Outcom
         sql::ACTION_INSERT,
         (nsr, commit.header.id.as_str(), &commit.header_text),
     )?;
-    for resource in &commit.new_resources {
-        resources::insert(connection, resource)?;
+    for (resource, journal) in &commit.new_resources {
+        resources::insert(connection, resource, journal)?;
     }
     for resource in &commit.updated {
         resources::replace(connection, resource).map_err(|fault| match fault {

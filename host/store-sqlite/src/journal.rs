@@ -144,6 +144,22 @@ fn begin(connection: &Connection, key: i64, kind: String, token: String, at: Tim
     })
 }
 
+/// Puts in what a new resource begins with.
+pub(crate) fn take_over(connection: &Connection, key: i64, entries: &[JournalEntry]) -> Outcome<()> {
+    for entry in entries {
+        let number = to_sql(entry.id)?;
+        run(
+            connection,
+            sql::JOURNAL_INSERT,
+            (key, number, &entry.kind, &entry.token, entry.begun_at.0),
+        )?;
+        if let (JournalStatus::Committed, Some(element)) = (entry.status, &entry.element) {
+            run(connection, sql::JOURNAL_COMMIT, (key, number, element.as_str()))?;
+        }
+    }
+    Ok(())
+}
+
 fn drop_entry(connection: &Connection, key: i64, entry: u64) -> Outcome<()> {
     run(connection, sql::JOURNAL_FORGET, (key, to_sql(entry)?))?;
     run(connection, sql::JOURNAL_PURGE, [key])?;

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
-use vimhost_model::{Item, RecordChange, Resource, ResourceId, Revision, TargetId, TaskAction, TaskStatus, VimStatus};
+use vimhost_model::{
+    Item, JournalEntry, RecordChange, Resource, ResourceId, Revision, TargetId, TaskAction, TaskStatus, VimStatus,
+};
 use vimhost_store::{Change, Claim, Error, JournalWrite, ObservedElement, Page};
 
 use crate::connection::{all, first, run};
@@ -269,8 +271,8 @@ fn delete_sides(connection: &Connection, key: i64, target: &str, item: Item, sid
     Ok(())
 }
 
-/// Adds a resource.
-pub(crate) fn insert(connection: &Connection, prepared: &Prepared) -> Outcome<()> {
+/// Adds a resource with its journal.
+pub(crate) fn insert(connection: &Connection, prepared: &Prepared, journal: &[JournalEntry]) -> Outcome<()> {
     if first(connection, sql::RESOURCE_KEY, [&prepared.id], |_| Ok(()))?.is_some() {
         return Err(Error::conflict(what(&prepared.id)).into());
     }
@@ -290,7 +292,8 @@ pub(crate) fn insert(connection: &Connection, prepared: &Prepared) -> Outcome<()
     )?;
     let key = connection.last_insert_rowid();
     let sides: Sides<'_> = decode("a resource", &prepared.sides)?;
-    insert_sides(connection, key, &prepared.target, prepared.item, &sides)
+    insert_sides(connection, key, &prepared.target, prepared.item, &sides)?;
+    journal::take_over(connection, key, journal)
 }
 
 /// Replaces a resource at the revision it was read at.

@@ -26,7 +26,7 @@ pub struct ActionCommit {
     pub header: ActionHeader,
     /// Planning revision of the service that the plan was made on ([`crate::Store::service_revision`]); serialises planning.
     pub service_revision: Revision,
-    /// New resources, with their tasks.
+    /// New resources, with their tasks and the journal entries they take over from an element before them, numbered from 1.
     pub new_resources: Vec<Resource>,
     /// Tasks for resources that exist.
     pub updates: Vec<ResourceUpdate>,

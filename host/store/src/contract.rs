@@ -136,6 +136,7 @@ macro_rules! store_contract_tests {
             entries_are_committed_with_a_save,
             an_entry_knows_when_it_was_begun,
             an_entry_is_announced_once,
+            a_new_resource_begins_with_the_entries_it_takes_over,
             an_entry_is_committed_and_forgotten,
             a_forgotten_entry_that_is_announced_again_is_back,
             the_journal_lives_beside_the_document,

@@ -43,6 +43,36 @@ pub async fn an_entry_is_announced_once(subject: &mut dyn Subject) {
     assert_eq!(store.journal(&vm).await.unwrap(), [port, server, second]);
 }
 
+/// They are there with the commit, and the next number is after theirs.
+pub async fn a_new_resource_begins_with_the_entries_it_takes_over(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let entry = |number, token: &str, element: Option<&str>| JournalEntry {
+        id: number,
+        kind: "volume:keep".to_owned(),
+        token: token.to_owned(),
+        status: if element.is_some() {
+            JournalStatus::Committed
+        } else {
+            JournalStatus::Begun
+        },
+        begun_at: Timestamp(7),
+        element: element.map(id),
+    };
+    let mut vm = resource("vm", "a", vec![create("ns", "act", 0, Item::Vdu)]);
+    vm.journal = vec![entry(1, "old.v0", Some("volume-1")), entry(2, "old.v1", None)];
+    let read = accept(&*store, "ns", "act", vec![vm.clone()]).await;
+    assert_eq!(read[0].journal, vm.journal);
+    drop(store);
+    subject.reopen().await;
+    let store = subject.store();
+    assert_eq!(store.journal(&vm.id).await.unwrap(), vm.journal);
+    assert!(store.holds_elements(&vm.target).await.unwrap());
+    let claim = claim(&*store, "a").await;
+    let known = announce(&*store, &claim, &vm.id, "volume:keep", "old.v0").await;
+    assert_eq!(known, vm.journal[0]);
+    assert_eq!(announce(&*store, &claim, &vm.id, "server", "vm").await.id, 3);
+}
+
 /// Each repeatable; a committed one is answered as it stands.
 pub async fn an_entry_is_committed_and_forgotten(subject: &mut dyn Subject) {
     let store = subject.store();
@@ -55,7 +85,7 @@ pub async fn an_entry_is_committed_and_forgotten(subject: &mut dyn Subject) {
     };
     for _ in 0..2 {
         let entry = store
-            .write_journal(&claim, &vm, &[commit.clone()])
+            .write_journal(&claim, &vm, std::slice::from_ref(&commit))
             .await
             .unwrap()
             .unwrap();

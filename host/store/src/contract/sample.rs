@@ -76,6 +76,7 @@ pub fn task(nsr: &str, action: &str, n: u32, what: TaskAction, item: Item) -> Ta
     Task {
         accepted: false,
         cancel_asked: false,
+        result: None,
         id: id(&format!("{action}:{n}")),
         action_id: id(action),
         target_record: item_ref(&nsr_id, item, &format!("item-{n}")),
