@@ -468,8 +468,8 @@ pub enum OperateRequest {
     },
 }
 
-/// How to reach a console.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How to reach a console. Its path and query let in whoever has them, so they are kept out of logs.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Console {
     /// Protocol.
     pub protocol: String,
@@ -479,6 +479,17 @@ pub struct Console {
     pub port: u16,
     /// Path and query.
     pub suffix: String,
+}
+
+impl std::fmt::Debug for Console {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Console")
+            .field("protocol", &self.protocol)
+            .field("server", &self.server)
+            .field("port", &self.port)
+            .field("suffix", &"***")
+            .finish()
+    }
 }
 
 /// Result of an operation.

@@ -7,6 +7,7 @@ use vimhost_connector::{Connectors, InstallError, PluginInfo};
 use vimhost_model::{ActionId, ActionKind, Collection, HostId, NsrId, Record, RecordId, TargetId};
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
 
+use crate::operation::OperationRequest;
 use crate::plan::{self, Comparison, Plan};
 use crate::schedule::{Held, LeaseTerms, Scheduler};
 use crate::wanted::DeployRequest;
@@ -38,6 +39,12 @@ pub struct Accepted {
     pub action_id: ActionId,
     /// The same request was accepted before; nothing was planned.
     pub repeated: bool,
+}
+
+/// A request that becomes an action.
+enum Asked<'r> {
+    Deploy(&'r DeployRequest),
+    Operation(&'r OperationRequest),
 }
 
 /// Plans, runs and reports.
@@ -188,11 +195,28 @@ impl Engine {
     /// # Errors
     /// When the service is unknown or the request cannot be planned; nothing is stored then.
     pub async fn deploy(&self, nsr: &NsrId, request: &DeployRequest) -> Result<Accepted, Error> {
-        let mut action_id = request.action_id.clone().unwrap_or_else(ActionId::random);
+        self.accept(nsr, &Asked::Deploy(request)).await
+    }
+
+    /// Does something with what a service has. The answer means that the action is on disk and will be carried out; the action id is
+    /// treated as by [`Engine::deploy`].
+    ///
+    /// # Errors
+    /// When the service is unknown, or has no VM that the request could be about; nothing is stored then.
+    pub async fn operate(&self, nsr: &NsrId, request: &OperationRequest) -> Result<Accepted, Error> {
+        self.accept(nsr, &Asked::Operation(request)).await
+    }
+
+    async fn accept(&self, nsr: &NsrId, asked: &Asked<'_>) -> Result<Accepted, Error> {
+        let (chosen, digest, kind) = match asked {
+            Asked::Deploy(request) => (&request.action_id, &request.digest, ActionKind::Deploy),
+            Asked::Operation(request) => (&request.action_id, &request.digest, request.operation.kind()),
+        };
+        let mut action_id = chosen.clone().unwrap_or_else(ActionId::random);
         for _ in 0..PLAN_TRIES {
             let held = self.schedule.hold(nsr).await;
             if let Some(header) = self.header(nsr, &action_id).await? {
-                if header.body_digest == request.digest {
+                if header.body_digest == *digest {
                     return Ok(Accepted {
                         nsr_id: nsr.clone(),
                         action_id,
@@ -202,8 +226,11 @@ impl Engine {
                 // NG-RO D5: another request under the same id gets an id of its own.
                 action_id = ActionId::random();
             }
-            let plan = self.prepare(nsr, &action_id, request, Comparison::Presence).await?;
-            match self.commit(plan, &request.digest, held).await? {
+            let plan = match asked {
+                Asked::Deploy(request) => self.prepare(nsr, &action_id, request, Comparison::Presence).await?,
+                Asked::Operation(request) => self.prepare_operation(nsr, &action_id, &request.operation).await?,
+            };
+            match self.commit(plan, kind, digest, held).await? {
                 Ok(Committed::Accepted) => {
                     return Ok(Accepted {
                         nsr_id: nsr.clone(),
@@ -226,10 +253,11 @@ impl Engine {
     async fn commit(
         &self,
         plan: Plan,
+        kind: ActionKind,
         digest: &str,
         held: Held,
     ) -> Result<Result<Committed, vimhost_store::Error>, Error> {
-        let commit = plan.commit(ActionKind::Deploy, digest);
+        let commit = plan.commit(kind, digest);
         let (store, schedule) = (self.store.clone(), self.schedule.clone());
         let committing = async move {
             let committed = store.commit_action(commit).await;

@@ -1,6 +1,6 @@
 //! Planning, the task machine, scheduling and recovery.
 //!
-//! * [`wanted`] — what a request asks for, parsed once.
+//! * [`wanted`] — what a deploy asks for, [`operation`] — what an operation does, both parsed once.
 //! * [`mod@derive`] — creation parameters in NG-RO's shape, pure.
 //! * [`plan`] — wanted state + records + resources → ordered changes with reasons and the tasks that make them, pure.
 //! * [`machine`] — one resource and one event → the resource afterwards and what is to be done, pure.
@@ -21,6 +21,7 @@ mod engine;
 mod error;
 mod keys;
 pub mod machine;
+pub mod operation;
 pub mod plan;
 mod report;
 pub mod retry;

@@ -44,7 +44,7 @@ pub use flavour::{FlavourUser, flavour};
 pub use group::group;
 pub use image::image;
 pub use network::network;
-pub use vdu::{VduContext, vdu};
+pub use vdu::{VduContext, user_data, vdu};
 pub use vimhost_model::Item;
 pub use volume::shared_volume;
 

@@ -34,6 +34,15 @@ pub(super) fn osm<'v>(vdur: &Field<'v>) -> Result<Option<Field<'v>>, Error> {
     }
 }
 
+/// Derives only the user data of a VM (`cloud_config`).
+///
+/// # Errors
+/// The template is missing or cannot be rendered, or the NS has no key pair where one is needed.
+pub fn user_data(cx: &VduContext<'_>, item: &Field<'_>) -> Result<Value, Error> {
+    let name = item.require_text("vdu-name")?;
+    cloud_config(cx, &name, item)
+}
+
 /// Derives the creation of a VM.
 ///
 /// # Errors

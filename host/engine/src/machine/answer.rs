@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use vimhost_connector::{
-    Created, DeleteStep, Error as CallError, ErrorKind, Found, Operated, Pending, Step, is_of_operation,
-};
+use vimhost_connector::{Created, DeleteStep, Error as CallError, ErrorKind, Found, Pending, Step, is_of_operation};
 use vimhost_model::{IllegalMove, Item, Task, TaskAction, TaskId, TaskStatus, VimStatus};
 
 use super::{Answer, Effect, Machine, Request, request};
@@ -67,7 +65,8 @@ impl Machine<'_> {
     fn awaits_answer(&self, task: &Task) -> bool {
         let made =
             task.action == TaskAction::Create && task.status == TaskStatus::Build && self.resource.vim.vim_id.is_some();
-        task.status.is_open() && !made
+        let happened = task.accepted && matches!(task.action, TaskAction::Exec | TaskAction::Update);
+        task.status.is_open() && !made && !happened
     }
 
     /// The search of a creation is over (NG-RO engine §10).
@@ -198,18 +197,6 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn operated(&mut self, index: usize, operated: &Operated) -> Result<(), IllegalMove> {
-        if let Some(status) = operated.status {
-            self.resource.vim.vim_status = Some(status.vim_status());
-        }
-        if let Some(task) = self.resource.tasks.get_mut(index) {
-            task.move_to(TaskStatus::Finished)?;
-            settle(task);
-        }
-        self.end_operation(index);
-        Ok(())
-    }
-
     /// What an operation announced for itself ends with it, so that the next one of its kind is not taken for its repetition.
     pub(super) fn end_operation(&mut self, index: usize) {
         let Some(task) = self.resource.tasks.get(index) else {
@@ -262,7 +249,7 @@ impl Machine<'_> {
 }
 
 /// A task made progress: what its failed tries left is dropped.
-fn settle(task: &mut Task) {
+pub(super) fn settle(task: &mut Task) {
     task.message = None;
     task.attempt = 0;
     task.not_before = None;

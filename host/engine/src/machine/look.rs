@@ -34,21 +34,24 @@ impl Machine<'_> {
     }
 
     /// Gives up the tasks that somebody has cancelled and that have not begun; the others go on. A look comes between two calls, so
-    /// none is under way now. What has an element or a journal has begun, and so has a deletion or a command that was tried.
+    /// none is under way now. What has an element or has announced one has begun, and so has a deletion or a command that was tried.
     fn give_up_what_is_cancelled(&mut self) -> Result<(), IllegalMove> {
+        let announced = self.resource.has_announced();
         for index in 0..self.resource.tasks.len() {
             let Some(task) = self.resource.tasks.get_mut(index).filter(|task| task.cancel_asked) else {
                 continue;
             };
             task.cancel_asked = false;
             let begun = match task.action {
-                TaskAction::Create => self.resource.vim.vim_id.is_none() && !self.resource.journal.is_empty(),
+                TaskAction::Create => self.resource.vim.vim_id.is_none() && announced,
                 TaskAction::Update | TaskAction::Delete | TaskAction::Exec => task.accepted || task.attempt > 0,
             };
             if task.status != TaskStatus::Scheduled || begun {
                 continue;
             }
-            if self.resource.vim.vim_id.is_none() {
+            // The record of a VM that was to be made anew speaks of the one before it.
+            let of_nobody_else = self.resource.vim.vim_id.is_none() && !is_made_anew(task);
+            if of_nobody_else {
                 self.fail(index, CANCELLED.to_owned())?;
             } else if let Some(task) = self.resource.tasks.get_mut(index) {
                 // The element is as it was, for whoever else holds it too.
@@ -84,6 +87,12 @@ impl Machine<'_> {
                 return Ok(true);
             }
             self.give_up_sight(index);
+            let hold = self
+                .resource
+                .tasks
+                .get(index)
+                .map(request::held_volumes)
+                .unwrap_or_default();
             let Some(kind) = ElementKind::of_item(self.resource.item) else {
                 self.fail(index, format!("item '{}' cannot be deleted", self.resource.item))?;
                 continue;
@@ -91,7 +100,7 @@ impl Machine<'_> {
             let request = DeleteRequest {
                 kind,
                 id: self.resource.vim.vim_id.clone(),
-                hold: Vec::new(),
+                hold,
             };
             self.call(index, Request::Delete(request));
             return Ok(true);
@@ -165,18 +174,44 @@ impl Machine<'_> {
         }
     }
 
-    /// True when a command has the floor.
+    /// True when a command has the floor. Commands of one element come one after the other, in the order they were asked for.
     fn look_at_commands(&mut self) -> Result<bool, IllegalMove> {
         while let Some(index) = self
             .first_open(TaskAction::Exec)
             .or_else(|| self.first_open(TaskAction::Update))
         {
+            let of_an_element = ElementKind::of_item(self.resource.item).is_some();
+            if of_an_element && self.resource.live_creates().next().is_none() {
+                self.fail(index, "the VM was deleted meanwhile".to_owned())?;
+                continue;
+            }
+            // A VM that is being made takes no commands; the sight that ends its making looks again. And one that has happened is
+            // over with the next sight.
+            let making = self
+                .resource
+                .live_creates()
+                .any(|task| task.status == TaskStatus::Build);
+            if making || self.resource.tasks.get(index).is_some_and(|task| task.accepted) {
+                return Ok(true);
+            }
+            let references = match self.readiness(index) {
+                Ready::Wait(on) => {
+                    self.effects.push(Effect::Wait(on));
+                    return Ok(true);
+                }
+                Ready::Never(message) => {
+                    self.fail(index, message)?;
+                    continue;
+                }
+                Ready::Yes(references) => references,
+            };
             if self.too_early(index) {
                 return Ok(true);
             }
-            let Some(task) = self.resource.tasks.get(index) else {
+            let Some(task) = self.resource.tasks.get_mut(index) else {
                 return Ok(false);
             };
+            request::put_flavour(task, &references);
             match request::operate(task, self.resource.vim.vim_id.as_ref()) {
                 Ok(request) => {
                     self.call(index, Request::Operate(request));
@@ -389,6 +424,9 @@ impl Machine<'_> {
         if matches!(task.action, TaskAction::Create | TaskAction::Delete) {
             self.resource.vim.vim_status = Some(VimStatus::VimError);
             self.resource.vim.vim_message = Some(message);
+        } else {
+            // Whatever came of it is for the VIM to show.
+            self.look_at_the_element();
         }
         if let Some(task) = self
             .resource
@@ -402,12 +440,29 @@ impl Machine<'_> {
     }
 }
 
+impl Machine<'_> {
+    /// The element is observed at once, if there is one that can be.
+    pub(super) fn look_at_the_element(&mut self) {
+        let there = self.resource.vim.vim_id.is_some() && self.resource.live_creates().next().is_some();
+        if there && super::answer::is_observed(self.resource.item) {
+            self.resource.observed_unchanged = 0;
+            self.resource.observe_at = Some(self.around.now);
+        }
+    }
+}
+
 /// Whether a deletion makes room for a new element of the same item (see [`crate::plan::REPLACED`]).
 fn is_replacement(task: &Task) -> bool {
     task.params
         .as_ref()
         .and_then(|params| params.get(crate::plan::REPLACED))
         .is_some()
+}
+
+/// Whether a creation is of a VM that takes the place of another one.
+fn is_made_anew(task: &Task) -> bool {
+    let params = task.params.as_ref().filter(|_| task.action == TaskAction::Create);
+    params.and_then(|params| params.get(crate::plan::TAKEN_OVER)).is_some()
 }
 
 /// The text of NG-RO (engine §9.3), its parenthesis balanced.

@@ -24,6 +24,7 @@
 //! * A task that waits says on what; nothing waits for something that is over.
 
 mod answer;
+mod command;
 mod look;
 mod observe;
 mod record;
@@ -41,6 +42,7 @@ use vimhost_connector::{
 };
 use vimhost_model::{IllegalMove, RecordChange, Resource, ResourceId, TaskId, Timestamp, VimId};
 
+pub use command::CONSOLE;
 pub(crate) use look::CANCELLED;
 pub use standing::{Creation, Standing};
 

@@ -9,7 +9,7 @@ use crate::retry;
 
 /// An element that was just made and is not shown yet is looked for this often before it counts as gone: VIMs answer lists from
 /// caches and replicas that lag by seconds. With the pauses of [`retry::observation_pause`] this is about eight seconds.
-const SIGHTS_BEFORE_GONE: u32 = 13;
+pub(super) const SIGHTS_BEFORE_GONE: u32 = 13;
 
 /// How long a failed element rests before it is observed again; it can recover (NG-RO engine §9.7).
 const FAILED_PAUSE: std::time::Duration = std::time::Duration::from_secs(600);
@@ -100,7 +100,9 @@ impl Machine<'_> {
         for index in 0..self.resource.tasks.len() {
             self.move_creation(index, observation.status, observation)?;
         }
-        self.next_sight(unchanged);
+        if !self.end_commands(observation)? {
+            self.next_sight(unchanged);
+        }
         Ok(())
     }
 
@@ -161,6 +163,7 @@ impl Machine<'_> {
                 task.message = Some("Deleted externally".to_owned());
             }
         }
+        self.fail_commands_that_await_a_sight("Deleted externally")?;
         self.effects.push(Effect::LookAgain);
         Ok(())
     }
@@ -249,6 +252,13 @@ fn show_server(vim: &mut VimState, server: &ServerObservation, (vnf, vdu): (Opti
     }
     vim.interfaces = interfaces;
     vim.volumes.clone_from(&server.volumes);
+    // A VIM that leaves one out for once has not taken it away.
+    if server.image.is_some() {
+        vim.image.clone_from(&server.image);
+    }
+    if server.flavour.is_some() {
+        vim.flavour.clone_from(&server.flavour);
+    }
 }
 
 fn shown(interface: &InterfaceObservation) -> InterfaceInfo {

@@ -40,6 +40,15 @@ pub(super) fn failed(resource: &Resource, item: &ItemRef) -> RecordChange {
     change
 }
 
+/// The status of a VM that only its record knows: no document of ours speaks for it.
+pub(super) fn status_alone(item: &ItemRef, target: &TargetId, status: VimStatus) -> RecordChange {
+    let mut change = RecordChange::to_item(item);
+    let word = json!(status.as_str());
+    change.set.push((vim_info(target).key("vim_status"), word.clone()));
+    change.set.push((FieldPath::keys(["status"]), word));
+    change
+}
+
 /// An item whose element is gone, or not wanted any more.
 pub(super) fn cleared(item: &ItemRef, target: &TargetId) -> RecordChange {
     let mut change = RecordChange::to_item(item);

@@ -183,6 +183,39 @@ pub(super) fn create(
     }
 }
 
+/// Volumes that outlive a VM that is deleted.
+pub(super) fn held_volumes(deletion: &Task) -> Vec<VimId> {
+    let params = deletion.params.as_ref().unwrap_or(&Value::Null);
+    list(params, crate::plan::HELD_VOLUMES)
+        .iter()
+        .filter_map(|id| VimId::new(id.as_str()?).ok())
+        .collect()
+}
+
+/// Puts the id of the flavour that a command needs in the place of what stood for it, so that the end of the command knows it too.
+pub(super) fn put_flavour(task: &mut Task, references: &HashMap<String, VimId>) {
+    let Some(flavour) = task
+        .params
+        .as_mut()
+        .and_then(|params| params.get_mut(crate::plan::FLAVOUR))
+    else {
+        return;
+    };
+    let known = flavour
+        .as_str()
+        .and_then(|text| text.strip_prefix("TASK-"))
+        .and_then(|reference| references.get(reference));
+    if let Some(id) = known {
+        *flavour = Value::String(id.to_string());
+    }
+}
+
+/// The flavour that a VM gets, once it is known.
+pub(super) fn flavour_of(task: &Task) -> Option<VimId> {
+    let params = task.params.as_ref().filter(|_| task.item == Item::VerticalScale)?;
+    VimId::new(text(params, crate::plan::FLAVOUR).filter(|text| !text.starts_with("TASK-"))?).ok()
+}
+
 /// A command.
 pub(super) fn operate(task: &Task, known: Option<&VimId>) -> Result<OperateRequest> {
     let params = task.params.as_ref().unwrap_or(&Value::Null);
@@ -211,6 +244,10 @@ pub(super) fn operate(task: &Task, known: Option<&VimId>) -> Result<OperateReque
             server,
             console_type: None,
         }),
+        Item::VerticalScale => Ok(OperateRequest::Resize {
+            server,
+            flavour: flavour_of(task).ok_or("the VM's new flavour is not there")?,
+        }),
         other @ (Item::Net
         | Item::Image
         | Item::Flavor
@@ -218,7 +255,6 @@ pub(super) fn operate(task: &Task, known: Option<&VimId>) -> Result<OperateReque
         | Item::AffinityGroup
         | Item::SharedVolume
         | Item::SdnNet
-        | Item::VerticalScale
         | Item::Stack) => Err(format!("command '{other}' is not known")),
     }
 }

@@ -8,9 +8,11 @@ use vimhost_model::{
     TargetId, Task, TaskAction, TaskId, TaskStatus,
 };
 
+use super::assembly::{self, What};
+use super::compare::changed_fields;
 use super::derivation::{derive, kind_of};
 use super::existing::{existing_of, recorded_items, recorded_targets};
-use super::{Change, Comparison, Facts, Plan, Remedy, Verb, texts};
+use super::{Change, Comparison, Facts, Plan, Remedy, Verb};
 use crate::Error;
 use crate::derive::Derived;
 use crate::wanted::{Wanted, WantedItem, WantedVnf};
@@ -360,7 +362,8 @@ impl<'f> Builder<'f> {
         let mut reason = "exists as wanted";
         if self.comparison == Comparison::Parameters {
             let derived = derive(self.facts, self.wanted, vnf, &slot.0, item, on)?;
-            let fields = changed_fields(resource, &slot.0, &derived, &item.path)?;
+            let id_of = |reference: &str| self.id_of(reference, &slot.1);
+            let fields = changed_fields(resource, &slot.0, &derived, &item.path, &id_of)?;
             if !fields.is_empty() {
                 let in_place = resource.item == Item::Vdu && fields.iter().all(|field| field == "flavor_id");
                 verb = Verb::Changed {
@@ -376,6 +379,13 @@ impl<'f> Builder<'f> {
         }
         self.line(slot.clone(), resource.item, verb, reason);
         Ok(())
+    }
+
+    /// The id of what a reference stands for on a target, where it is ours.
+    fn id_of(&self, reference: &str, target: &TargetId) -> Option<String> {
+        let (_, targets) = self.known.iter().find(|(item, _)| item.to_string() == reference)?;
+        let resource = self.resources.get(targets.get(target)?.held.as_ref()?)?;
+        resource.vim.vim_id.as_ref().map(ToString::to_string)
     }
 
     /// Where a new element's task goes: beside the task of whoever shares it, or into a document of its own.
@@ -414,29 +424,14 @@ impl<'f> Builder<'f> {
     }
 
     fn task(&self, action: TaskAction, item: &ItemRef, position: usize, kind: Item) -> Task {
-        Task {
-            // The number follows when all tasks are known.
-            id: placeholder_task_id(),
-            action_id: self.action_id.clone(),
-            nsr_id: self.facts.nsr_id.clone(),
+        let what = What {
             action,
             item: kind,
-            status: TaskStatus::Scheduled,
-            target_record: item.clone(),
+            record: item,
             position,
-            params: None,
-            find_params: None,
-            depends_on: Vec::new(),
-            common_id: None,
-            mgmt_vnf_interface: None,
-            mgmt_vdu_interface: None,
-            message: None,
-            attempt: 0,
-            not_before: None,
-            accepted: false,
-            cancel_asked: false,
-            connector_state: None,
-        }
+        };
+        // The number follows when all tasks are known.
+        assembly::task(self.facts, self.action_id, placeholder_task_id(), what)
     }
 
     /// Something that is there and not wanted.
@@ -560,35 +555,6 @@ impl Draft {
             path: String::new(),
         }
     }
-}
-
-/// Names of the parameters in which an element differs from what is wanted now.
-fn changed_fields(resource: &Resource, item: &ItemRef, derived: &Derived, path: &str) -> Result<Vec<String>, Error> {
-    let Some(task) = resource.live_creates().find(|task| task.target_record == *item) else {
-        return Ok(Vec::new());
-    };
-    let mut fields = Vec::new();
-    for (old, new) in [
-        (&task.params, &derived.params),
-        (&task.find_params, &derived.find_params),
-    ] {
-        let mut new = new.clone().unwrap_or(Value::Null);
-        texts::extract(&mut new, &mut Vec::new(), path)?;
-        let old = old.clone().unwrap_or(Value::Null);
-        let keys = old
-            .as_object()
-            .into_iter()
-            .chain(new.as_object())
-            .flat_map(|map| map.keys());
-        for key in keys {
-            // A network that a data-plane interface turned into one is what was wanted.
-            let turned = key == "net_type" && old.get(key) == Some(&Value::String("data".to_owned()));
-            if !turned && old.get(key) != new.get(key) && !fields.contains(key) {
-                fields.push(key.clone());
-            }
-        }
-    }
-    Ok(fields)
 }
 
 fn placeholder_task_id() -> TaskId {

@@ -1,7 +1,7 @@
 //! Calls [`mod@crate::derive`] for one wanted item on one target.
 
-use serde_json::Value;
-use vimhost_model::{Item, ItemList, ItemRef, TargetId, TargetKind};
+use serde_json::{Map, Value};
+use vimhost_model::{Item, ItemList, ItemRef, Record, TargetId, TargetKind};
 
 use super::Facts;
 use crate::Error;
@@ -106,6 +106,36 @@ fn derive_vdu(
     derive::vdu(&context, field).map_err(of_derive)
 }
 
+/// The user data of a VDU of the records, rendered from a template that a request brings; none when it brings none for it.
+pub(super) fn user_data(
+    facts: &Facts,
+    vnfr: &Record,
+    vdur: &Value,
+    cloud_init_content: &Map<String, Value>,
+) -> Result<Option<Value>, Error> {
+    let location = vdur.get("cloud-init").and_then(Value::as_str);
+    if !location.is_some_and(|location| cloud_init_content.contains_key(location)) {
+        return Ok(None);
+    }
+    let text_of = |key: &str| vnfr.document.get(key).and_then(Value::as_str);
+    let templates = Value::Object(cloud_init_content.clone());
+    let context = VduContext {
+        ns: NsContext {
+            id: facts.nsr_id.as_str(),
+            name: None,
+        },
+        vnf_id: vnfr.id.as_str(),
+        member_index: text_of("member-vnf-index-ref").unwrap_or_default(),
+        vnfd: None,
+        public_key: facts.public_key.as_deref(),
+        cloud_init_content: Some(Field::new("cloud_init_content", &templates)),
+        shared_volumes: &[],
+    };
+    derive::user_data(&context, &Field::new("vdur", vdur))
+        .map(Some)
+        .map_err(of_derive)
+}
+
 /// VDUs on a target that use a flavour.
 fn flavour_users<'v>(facts: &'v Facts, wanted: &'v Wanted, flavour: &str, target: &TargetId) -> Vec<FlavourUser<'v>> {
     let mut users = Vec::new();
@@ -133,7 +163,7 @@ fn flavour_users<'v>(facts: &'v Facts, wanted: &'v Wanted, flavour: &str, target
 }
 
 /// An error of the derivation, for a client.
-fn of_derive(error: derive::Error) -> Error {
+pub(super) fn of_derive(error: derive::Error) -> Error {
     let path = error.path().unwrap_or_default().to_owned();
     match error.kind() {
         derive::Kind::Shape => Error::Shape {

@@ -1,12 +1,17 @@
 //! What there is already: by our own resource documents, and by the records.
 
 use serde_json::Value;
+use vimhost_connector::ElementKind;
 use vimhost_model::{ItemId, ItemList, ItemRef, Resource, TargetId, TaskAction, TaskStatus};
 
 use super::Facts;
 
 /// What a resource document says about the items it serves: held when there is no reason, else to be cleared away for that reason.
 pub(super) fn existing_of(facts: &Facts, resource: &Resource) -> Vec<(ItemRef, Option<String>)> {
+    // What holds only commands to a VM that somebody else made is no element.
+    if ElementKind::of_item(resource.item).is_none() {
+        return Vec::new();
+    }
     let ours = || resource.tasks.iter().filter(|task| task.nsr_id == facts.nsr_id);
     let mut slots: Vec<(ItemRef, Option<String>)> = Vec::new();
     for task in ours().filter(|task| task.action == TaskAction::Delete && task.status.is_open()) {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
-use vimhost_model::{ActionId, Collection, NsrId, RecordId, ResourceId};
+use vimhost_model::{ActionId, Collection, NsrId, RecordId, ResourceId, TargetId};
 
-use super::{Comparison, Facts, Plan, plan};
+use super::{Comparison, Facts, Plan, plan, plan_operation};
+use crate::operation::Operation;
 use crate::wanted::{DeployRequest, WantedItem};
 use crate::{Engine, Error};
 
@@ -18,30 +19,12 @@ impl Engine {
         request: &DeployRequest,
         comparison: Comparison,
     ) -> Result<Plan, Error> {
-        let doing = "reading a network service for planning";
-        let of_store = |error| Error::of_store(doing, error);
-        // The revision first: whatever is committed after it makes the commit fail.
-        let revision = self.store.service_revision(nsr).await.map_err(of_store)?;
-        let record_id: RecordId = nsr.retype().map_err(|error| Error::shape("", error.to_string()))?;
-        let record = self
-            .record(Collection::Nsrs, &record_id)
-            .await?
-            .ok_or_else(|| Error::not_found("network service", nsr))?;
-        let vnfrs = self.store.vnfrs_of(nsr).await.map_err(of_store)?;
-        let resources = self.store.resources_of(nsr).await.map_err(of_store)?;
-        let mut facts = Facts {
-            nsr_id: nsr.clone(),
-            revision,
-            nsr: record,
-            vnfrs,
-            vnfds: HashMap::new(),
-            resources,
-            shared: Vec::new(),
-            public_key: None,
-            now: self.clock.now(),
-        };
-        self.check_targets(request).await?;
-        self.add_descriptors(&mut facts, request).await?;
+        let mut facts = self.facts(nsr).await?;
+        let targets = all_items(request).flat_map(|item| item.targets.iter().map(|(target, _)| target.clone()));
+        self.check_targets(targets.collect()).await?;
+        let from_request = request.wanted.vnfs.iter().filter_map(|vnf| vnf.document.get("vnfd-id"));
+        self.add_descriptors(&mut facts, from_request.cloned().collect())
+            .await?;
         self.add_shared(&mut facts, request).await?;
         if wants_key(request) {
             facts.public_key = Some(self.public_key(nsr).await?);
@@ -58,17 +41,69 @@ impl Engine {
         .map_err(|error| crate::accounts::internal("planning", error))?
     }
 
-    /// Every account a request names exists: a task for one that does not could never run.
-    async fn check_targets(&self, request: &DeployRequest) -> Result<(), Error> {
-        let mut targets: Vec<_> = all_items(request)
-            .flat_map(|item| item.targets.iter().map(|(target, _)| target))
-            .collect();
+    /// Reads the facts and plans an operation.
+    pub(crate) async fn prepare_operation(
+        &self,
+        nsr: &NsrId,
+        action_id: &ActionId,
+        operation: &Operation,
+    ) -> Result<Plan, Error> {
+        let mut facts = self.facts(nsr).await?;
+        match operation {
+            Operation::VerticalScale { .. } => self.add_descriptors(&mut facts, Vec::new()).await?,
+            Operation::Recreate { cloud_init_content, .. } if !cloud_init_content.is_empty() => {
+                facts.public_key = Some(self.public_key(nsr).await?);
+            }
+            Operation::Recreate { .. } | Operation::Power(..) | Operation::Console(_) | Operation::Migrate { .. } => {}
+        }
+        let (operation, action_id) = (operation.clone(), action_id.clone());
+        let installation = self.installation.clone();
+        let planned = tokio::task::spawn_blocking(move || {
+            let mut new_id = || ResourceId::ordered_with(&installation);
+            plan_operation(&facts, &operation, &action_id, &mut new_id)
+        });
+        let plan = planned
+            .await
+            .map_err(|error| crate::accounts::internal("planning", error))??;
+        let targets = plan.resources().map(|(target, _, _)| target.clone());
+        self.check_targets(targets.collect()).await?;
+        Ok(plan)
+    }
+
+    /// Reads what is known of a service.
+    async fn facts(&self, nsr: &NsrId) -> Result<Facts, Error> {
+        let doing = "reading a network service for planning";
+        let of_store = |error| Error::of_store(doing, error);
+        // The revision first: whatever is committed after it makes the commit fail.
+        let revision = self.store.service_revision(nsr).await.map_err(of_store)?;
+        let record_id: RecordId = nsr.retype().map_err(|error| Error::shape("", error.to_string()))?;
+        let record = self
+            .record(Collection::Nsrs, &record_id)
+            .await?
+            .ok_or_else(|| Error::not_found("network service", nsr))?;
+        let vnfrs = self.store.vnfrs_of(nsr).await.map_err(of_store)?;
+        let resources = self.store.resources_of(nsr).await.map_err(of_store)?;
+        Ok(Facts {
+            nsr_id: nsr.clone(),
+            revision,
+            nsr: record,
+            vnfrs,
+            vnfds: HashMap::new(),
+            resources,
+            shared: Vec::new(),
+            public_key: None,
+            now: self.clock.now(),
+        })
+    }
+
+    /// Every account a request is about exists: a task for one that does not could never run.
+    async fn check_targets(&self, mut targets: Vec<TargetId>) -> Result<(), Error> {
         targets.sort();
         targets.dedup();
         for target in targets {
             let known = self
                 .store
-                .account(target)
+                .account(&target)
                 .await
                 .map_err(|error| Error::of_store("reading an account", error))?;
             if known.is_none() {
@@ -78,15 +113,14 @@ impl Engine {
         Ok(())
     }
 
-    async fn add_descriptors(&self, facts: &mut Facts, request: &DeployRequest) -> Result<(), Error> {
+    async fn add_descriptors(&self, facts: &mut Facts, from_request: Vec<Value>) -> Result<(), Error> {
         let from_records = facts
             .vnfrs
             .iter()
             .map(|vnfr| &vnfr.document)
             .filter_map(|document| document.get("vnfd-id"));
-        let from_request = request.wanted.vnfs.iter().filter_map(|vnf| vnf.document.get("vnfd-id"));
         let mut ids: Vec<String> = from_records
-            .chain(from_request)
+            .chain(&from_request)
             .filter_map(Value::as_str)
             .map(str::to_owned)
             .collect();

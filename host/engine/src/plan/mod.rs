@@ -12,15 +12,24 @@
 //! * A dependency is resolved to a resource document when it is planned, so a later element of the same name is never taken for
 //!   it (D30). What cannot be resolved is an error of the request, before anything is stored.
 //! * Everything of a plan is accepted by one commit, or nothing (D25, D37).
+//!
+//! Operations on what exists ([`plan_operation`]) are planned by their own modules: `operate` (power, console, migration), `resize`,
+//! `recreate`. They find the VM by the id of its VDU, whatever its position (D8, D26), and one that is not there is an error (D13).
 
+mod assembly;
 mod builder;
+mod compare;
 mod derivation;
 mod existing;
 mod gather;
 mod link;
+mod operate;
+mod recreate;
+mod resize;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod vm;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -32,11 +41,24 @@ use vimhost_model::{
 use vimhost_store::{ActionCommit, ResourceUpdate};
 
 pub use builder::plan;
+pub use operate::plan_operation;
 pub use texts::{fill_texts, put_texts_back, text_digests};
 
 /// Parameter of a deletion that makes room for a new element of the same item: the record then speaks of the new one, so the end of
 /// the deletion leaves it alone.
 pub const REPLACED: &str = "replaced";
+
+/// Parameter of a deletion: ids of volumes that outlive the VM, because the VM that takes its place gets them.
+pub const HELD_VOLUMES: &str = "volumes_to_hold";
+
+/// Parameter of a VM that was made anew: what it has taken over from the one before it.
+pub const TAKEN_OVER: &str = "previous_created_volumes";
+
+/// Parameter of a change of a VM's size: the flavour, or what stands for it until it is there.
+pub const FLAVOUR: &str = "flavor_id";
+
+/// Parameter of a change of a VM's size: the item of the NS record that the VDU's record points to when it is done.
+pub const NS_FLAVOUR: &str = "ns_flavor_id";
 
 /// Whether parameters of what exists are compared too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -234,7 +234,7 @@ impl Scheduler {
     async fn standings(self: &Arc<Self>, resource: &Resource) -> Result<HashMap<ResourceId, Standing>, Over> {
         let mut others = HashMap::new();
         let made = resource.vim.vim_id.is_some();
-        let open = |task: &&Task| task.status.is_open() && (!made || task.action == TaskAction::Delete);
+        let open = |task: &&Task| task.status.is_open() && (!made || task.action != TaskAction::Create);
         let mut awaited = HashSet::new();
         for dependency in resource.tasks.iter().filter(open).flat_map(|task| &task.depends_on) {
             let on = &dependency.resource;
@@ -381,7 +381,9 @@ impl Scheduler {
                 self.want(&account.target);
                 Err(Over::Elsewhere)
             }
-            error => self.store_failed(doing, &error, pause).await,
+            error @ (StoreError::Conflict { .. } | StoreError::Unavailable { .. } | StoreError::Corrupt { .. }) => {
+                self.store_failed(doing, &error, pause).await
+            }
         }
     }
 

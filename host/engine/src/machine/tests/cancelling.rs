@@ -57,6 +57,36 @@ fn what_has_announced_an_element_goes_on() {
 }
 
 #[test]
+fn volumes_that_were_taken_over_are_no_beginning_and_stay_known() {
+    let case = case("vm");
+    let mut world = World::new(&case);
+    world.journal.push(JournalEntry {
+        id: 1,
+        kind: "volume".to_owned(),
+        token: "an-old-one.v0".to_owned(),
+        status: JournalStatus::Committed,
+        begun_at: Timestamp(0),
+        element: Some("volume-1".parse().unwrap()),
+    });
+    world.saved.tasks[0].cancel_asked = true;
+    world.saved.tasks[0].params.as_mut().unwrap()["previous_created_volumes"] = serde_json::json!({});
+    world.run();
+    assert_eq!(world.status(0), TaskStatus::Failed);
+    assert!(world.calls.is_empty());
+    assert_eq!(world.journal.len(), 1);
+    assert!(
+        world.records.is_empty(),
+        "the record speaks of the VM before it, which is as it was"
+    );
+    world.commit(delete(&case, 1));
+    assert_eq!(
+        (world.status(1), world.calls.as_slice()),
+        (TaskStatus::Finished, ["delete"].as_slice())
+    );
+    assert!(world.journal.is_empty());
+}
+
+#[test]
 fn a_deletion_that_has_not_begun_leaves_the_element_as_it_was_and_can_be_asked_for_again() {
     let case = case("vm");
     let mut world = World::new(&case);

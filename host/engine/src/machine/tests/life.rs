@@ -391,6 +391,8 @@ fn what_an_operation_announced_ends_with_it_and_nothing_else_does() {
             "op:1".parse().unwrap(),
             super::super::Answer::Operated(answer),
         ));
+        // It is over when the VM has been seen since.
+        world.run();
         assert_eq!(world.saved.tasks[1].status, ended);
         let left: Vec<u64> = world.journal.iter().map(|entry| entry.id).collect();
         let expected: Vec<u64> = before.iter().map(|entry| entry.id).chain([93]).collect();

@@ -1,6 +1,7 @@
 //! Facts about the machine, on a little VIM that does what the machine asks for.
 
 mod cancelling;
+mod commands;
 mod holders;
 mod life;
 mod records;
@@ -159,6 +160,7 @@ fn task(id: &str, action: TaskAction, case: &Case) -> Task {
         not_before: None,
         accepted: false,
         cancel_asked: false,
+        result: None,
         connector_state: None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value, json};
 use vimhost_connector::{
     Created, DeleteRequest, DeleteStep, ElementStatus, Error as CallError, ErrorKind, FindRequest, Found,
-    InterfaceObservation, Observation, Outcome as Certainty, ServerObservation, Step,
+    InterfaceObservation, Observation, OperateRequest, Operated, Outcome as Certainty, ServerObservation, Step,
 };
 use vimhost_model::{
     Item, JournalEntry, JournalStatus, RecordChange, Resource, ResourceId, Task, TaskAction, TaskStatus, Timestamp,
@@ -69,6 +69,12 @@ pub(super) struct World {
     pub(super) slow_deletion: Option<usize>,
     /// The VIM is at it.
     leaving: bool,
+    /// What the VIM answers to a command.
+    pub(super) operated: Operated,
+    /// Commands it was given.
+    pub(super) commands: Vec<OperateRequest>,
+    /// Volumes it was to keep.
+    pub(super) held: Vec<VimId>,
 }
 
 impl World {
@@ -98,6 +104,9 @@ impl World {
             waiting: false,
             slow_deletion: None,
             leaving: false,
+            operated: Operated::default(),
+            commands: Vec::new(),
+            held: Vec::new(),
         }
     }
 
@@ -244,8 +253,10 @@ impl World {
             Request::Find(find) => Answer::Found(self.find(&find, fault)?),
             Request::Create(_) => Answer::Created(self.create(fault)?.map(Step::Done)),
             Request::Delete(delete) => Answer::Deleted(self.delete(&delete, fault)?),
-            Request::Operate(_) => {
-                Answer::Operated(failing(fault, 0)?.map_or_else(|| Ok(Step::Done(Default::default())), Err))
+            Request::Operate(command) => {
+                self.commands.push(command);
+                let done = || Ok(Step::Done(self.operated.clone()));
+                Answer::Operated(failing(fault, 0)?.map_or_else(done, Err))
             }
         };
         self.point()?;
@@ -338,6 +349,7 @@ impl World {
         if let Some(error) = failing(fault, 0)? {
             return Ok(Err(error));
         }
+        self.held.clone_from(&request.hold);
         if self.slow_deletion.is_some() && self.elements.contains_key(&self.saved.token()) {
             self.leaving = true;
             return Ok(Ok(DeleteStep::Accepted));

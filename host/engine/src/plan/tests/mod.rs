@@ -3,6 +3,8 @@
 mod changes;
 mod deploy;
 mod limits;
+mod operations;
+mod recreations;
 
 use std::collections::HashMap;
 

@@ -1,0 +1,145 @@
+//! Puts the plan of an operation together, task by task.
+
+use std::collections::HashMap;
+
+use vimhost_model::{
+    ActionId, Item, ItemRef, JournalEntry, RecordChange, Resource, ResourceId, TargetId, Task, TaskAction, TaskId,
+    TaskStatus, VimState,
+};
+use vimhost_store::ResourceUpdate;
+
+use super::{Facts, Plan};
+use crate::Error;
+
+/// What a task is about.
+pub(super) struct What<'a> {
+    pub(super) action: TaskAction,
+    pub(super) item: Item,
+    /// Where results go.
+    pub(super) record: &'a ItemRef,
+    pub(super) position: usize,
+}
+
+/// A task that nothing has happened to.
+pub(super) fn task(facts: &Facts, action_id: &ActionId, id: TaskId, what: What<'_>) -> Task {
+    Task {
+        id,
+        action_id: action_id.clone(),
+        nsr_id: facts.nsr_id.clone(),
+        action: what.action,
+        item: what.item,
+        status: TaskStatus::Scheduled,
+        target_record: what.record.clone(),
+        position: what.position,
+        params: None,
+        find_params: None,
+        depends_on: Vec::new(),
+        common_id: None,
+        mgmt_vnf_interface: None,
+        mgmt_vdu_interface: None,
+        message: None,
+        attempt: 0,
+        not_before: None,
+        accepted: false,
+        cancel_asked: false,
+        result: None,
+        connector_state: None,
+    }
+}
+
+/// A plan in the making. Tasks are numbered in the order they are asked for.
+pub(super) struct Assembly<'f> {
+    pub(super) facts: &'f Facts,
+    action_id: &'f ActionId,
+    new_id: &'f mut dyn FnMut() -> ResourceId,
+    tasks: usize,
+    new_resources: Vec<Resource>,
+    updates: Vec<(TargetId, ResourceUpdate)>,
+    places: HashMap<ResourceId, usize>,
+    pub(super) record_changes: Vec<RecordChange>,
+    pub(super) texts: Vec<(String, String)>,
+}
+
+impl<'f> Assembly<'f> {
+    pub(super) fn new(facts: &'f Facts, action_id: &'f ActionId, new_id: &'f mut dyn FnMut() -> ResourceId) -> Self {
+        Self {
+            facts,
+            action_id,
+            new_id,
+            tasks: 0,
+            new_resources: Vec::new(),
+            updates: Vec::new(),
+            places: HashMap::new(),
+            record_changes: Vec::new(),
+            texts: Vec::new(),
+        }
+    }
+
+    /// The next task.
+    pub(super) fn task(&mut self, what: What<'_>) -> Result<Task, Error> {
+        let id = TaskId::new(format!("{}:{}", self.action_id, self.tasks))
+            .map_err(|error| Error::shape("action_id", error.to_string()))?;
+        self.tasks += 1;
+        Ok(task(self.facts, self.action_id, id, what))
+    }
+
+    /// Gives a task to an element that exists; `uses` is what the element uses from then on.
+    pub(super) fn update(&mut self, resource: &Resource, task: Task, uses: Vec<ResourceId>) {
+        let index = *self.places.entry(resource.id.clone()).or_insert(self.updates.len());
+        if let Some((_, update)) = self.updates.get_mut(index) {
+            update.tasks.push(task);
+            update.uses.extend(uses);
+            return;
+        }
+        let update = ResourceUpdate {
+            resource: resource.id.clone(),
+            expected: resource.revision,
+            tasks: vec![task],
+            uses,
+        };
+        self.updates.push((resource.target.clone(), update));
+    }
+
+    /// Gives a task to an element of its own; `journal` is what the element takes over from the one before it.
+    pub(super) fn add(
+        &mut self,
+        target: &TargetId,
+        task: Task,
+        uses: Vec<ResourceId>,
+        journal: Vec<JournalEntry>,
+    ) -> ResourceId {
+        let id = (self.new_id)();
+        self.new_resources.push(Resource {
+            id: id.clone(),
+            target: target.clone(),
+            item: task.item,
+            generation: 1,
+            tasks: vec![task],
+            vim: VimState::default(),
+            journal,
+            uses,
+            observe_at: None,
+            observed_unchanged: 0,
+            created_at: self.facts.now,
+            modified_at: self.facts.now,
+            revision: 0,
+        });
+        id
+    }
+
+    pub(super) fn finish(self) -> Plan {
+        let (update_targets, updates) = self.updates.into_iter().unzip();
+        Plan {
+            changes: Vec::new(),
+            nsr_id: self.facts.nsr_id.clone(),
+            action_id: self.action_id.clone(),
+            revision: self.facts.revision,
+            now: self.facts.now,
+            new_resources: self.new_resources,
+            updates,
+            update_targets,
+            record_changes: self.record_changes,
+            texts: self.texts,
+        }
+    }
+}
