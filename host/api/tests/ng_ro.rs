@@ -263,12 +263,14 @@ async fn every_refusal_has_its_status_and_text() {
         "verticalscale",
         "console",
     ] {
-        let (status, code, detail) =
-            refused(host.lcm(Method::POST, &format!("/ro//ns/v1/{topic}/{NSR}")).body("{}")).await;
-        assert_eq!((status, code.as_str()), (501, "NOT_IMPLEMENTED"));
-        assert!(detail.contains(topic), "{detail}");
+        let path = format!("/ro//ns/v1/{topic}/{NSR}");
+        let (status, code, detail) = refused(host.lcm(Method::POST, &path).body("{}")).await;
+        assert_eq!((status, code.as_str()), (422, "UNPROCESSABLE_ENTITY"), "{topic}");
+        assert!(detail.ends_with("is a required property' "), "{detail}");
+        let (status, ..) = refused(host.lcm(Method::POST, &path).body("nonsense: 1")).await;
+        assert_eq!(status, 422);
     }
-    assert_eq!(refused(host.lcm(Method::POST, "/ro/admin/v1/tokens")).await.0, 501);
+    assert_eq!(refused(host.lcm(Method::POST, "/ro/admin/v1/tokens")).await.0, 404);
 
     let (status, code, detail) = refused(host.lcm(Method::PUT, &deploy)).await;
     assert_eq!(

@@ -5,8 +5,8 @@
 //!   and each way of being wrong has a text of its own.
 //! * The query string is ignored. NG-RO lets `METHOD=DELETE` turn a link into a deletion, and refuses any other parameter; neither
 //!   is worth keeping (D38).
-//! * Operations other than deploy are known by path and answered with 501, so that a client can tell "not yet" from "wrong path".
-//!   Their status paths work: the status of an action is the same by whichever path it is asked for.
+//! * The status of an action is the same by whichever path it is asked for.
+//! * An operation that no VM is there for is refused. NG-RO accepts it, and an action without tasks reads as success (D13).
 //! * The status of an action that was never accepted is 404. NG-RO answers `DONE` with `progress 0/0` (D4), which reads as success;
 //!   an action that was accepted and has no tasks still answers that.
 //!
@@ -24,8 +24,9 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use serde_json::{Value, json};
+use vimhost_engine::operation::{OperationRequest, Topic};
 use vimhost_engine::wanted::DeployRequest;
-use vimhost_engine::{Engine, Error};
+use vimhost_engine::{Accepted, Engine, Error};
 use vimhost_model::{ActionId, ActionStatus, NsrId};
 
 use crate::body::{self, Reading};
@@ -109,10 +110,9 @@ impl NgRo {
             Route::Status(nsr, action, _) => self.status(&nsr, &action).await.map(reply),
             Route::Deploy(nsr) => self.deploy(&nsr, &parts.headers, body).await,
             Route::Forget(nsr) => self.forget(&nsr).await,
-            Route::Later(what) => {
-                let detail = format!("'{what}' is not offered by this version of vimhost");
-                Err(Failure::new(StatusCode::NOT_IMPLEMENTED, "not-offered", detail))
-            }
+            Route::VimInfo(nsr, action) => self.vim_info(&nsr, &action).await.map(reply),
+            Route::Cancel(nsr, action) => self.cancel(&nsr, &action).await.map(reply),
+            Route::Operate(nsr, topic) => self.operate(&nsr, topic, &parts.headers, body).await,
         }
     }
 
@@ -121,12 +121,31 @@ impl NgRo {
         let request =
             DeployRequest::parse(body::decode(headers, bytes, Reading::AsPython).await?).map_err(refusal_of)?;
         let accepted = self.engine.deploy(nsr, &request).await.map_err(refusal_of)?;
-        let value = json!({"status": "ok", "nsr_id": accepted.nsr_id, "action_id": accepted.action_id});
-        let mut response = answer::success(&value, headers);
-        if let Ok(location) = HeaderValue::from_str(&format!("/ro/ns/v1/deploy/{}", encoded(nsr.as_str()))) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        Ok(response)
+        Ok(accepted_as("deploy", &accepted, headers))
+    }
+
+    async fn operate(&self, nsr: &NsrId, topic: Topic, headers: &HeaderMap, body: Body) -> Result<Response, Failure> {
+        let bytes = body::read(headers, body, self.options.limits.body).await?;
+        let body = body::decode(headers, bytes, Reading::AsPython).await?;
+        let request = OperationRequest::parse(topic, body).map_err(refusal_of)?;
+        let accepted = self.engine.operate(nsr, &request).await.map_err(refusal_of)?;
+        Ok(accepted_as(topic.as_str(), &accepted, headers))
+    }
+
+    /// What LCM reads a console from: the key `nrs_id` is NG-RO's.
+    async fn vim_info(&self, nsr: &NsrId, action: &ActionId) -> Result<Value, Failure> {
+        let report = self.engine.action_state(nsr, action).await.map_err(refusal_of)?;
+        let list: Vec<Value> = report.tasks.iter().map(task::vim_info).collect();
+        Ok(json!({"nrs_id": nsr, "action_id": action, "vim_info_list": list}))
+    }
+
+    /// NG-RO has the path and nothing behind it (D1).
+    async fn cancel(&self, nsr: &NsrId, action: &ActionId) -> Result<Value, Failure> {
+        let told = self.engine.cancel(nsr, action).await.map_err(refusal_of)?;
+        Ok(json!({
+            "status": "ok", "nsr_id": nsr, "action_id": action,
+            "cancelled": told.cancelled, "going_on": told.going_on, "undecided": told.undecided,
+        }))
     }
 
     async fn status(&self, nsr: &NsrId, action: &ActionId) -> Result<Value, Failure> {
@@ -182,6 +201,17 @@ impl NgRo {
         self.engine.forget(nsr).await.map_err(refusal_of)?;
         Ok(StatusCode::NO_CONTENT.into_response())
     }
+}
+
+/// The answer to an accepted request. `Location` names the service and not the action, as NG-RO's does.
+fn accepted_as(topic: &str, accepted: &Accepted, headers: &HeaderMap) -> Response {
+    let value = json!({"status": "ok", "nsr_id": accepted.nsr_id, "action_id": accepted.action_id});
+    let mut response = answer::success(&value, headers);
+    let location = format!("/ro/ns/v1/{topic}/{}", encoded(accepted.nsr_id.as_str()));
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
 }
 
 fn status_word(status: ActionStatus) -> &'static str {

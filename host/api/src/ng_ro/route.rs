@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
+use vimhost_engine::operation::Topic;
 use vimhost_model::{ActionId, NsrId};
 
 use crate::failure::Failure;
@@ -22,8 +23,9 @@ pub(super) enum Route {
     Forget(NsrId),
     /// The topic it is asked under makes no difference.
     Status(NsrId, ActionId, &'static str),
-    /// Known, and not offered.
-    Later(&'static str),
+    VimInfo(NsrId, ActionId),
+    Cancel(NsrId, ActionId),
+    Operate(NsrId, Topic),
 }
 
 impl Route {
@@ -63,23 +65,41 @@ impl Route {
                     _ => only(method, &[Method::GET, Method::POST, Method::DELETE], Self::Home),
                 }
             }
-            (true, "deploy", [_, _, "cancel"]) => only(method, &[Method::POST], Self::Later("cancel")),
-            (true, "deploy", [_, _, "viminfo"]) => only(method, &[Method::GET], Self::Later("viminfo")),
+            (true, "deploy", [nsr, action, "cancel"]) => {
+                let route = Self::Cancel(nsr_id(nsr)?, action_id(action)?);
+                only(method, &[Method::POST], route)
+            }
+            (true, "deploy", [nsr, action, "viminfo"]) => {
+                let route = Self::VimInfo(nsr_id(nsr)?, action_id(action)?);
+                only(method, &[Method::GET], route)
+            }
             (true, "deploy" | "recreate" | "migrate" | "verticalscale", [nsr, action]) => {
                 let route = Self::Status(nsr_id(nsr)?, action_id(action)?, status_template(topic));
                 only(method, &[Method::GET], route)
             }
-            (true, "start" | "stop" | "rebuild" | "console", [_, _]) => Err(extra_items(ids.get(1).unwrap_or(&""))),
             (true, "deploy", [_, _, extra]) => Err(unexpected(extra)),
-            (true, _, [] | [_]) if later(topic).is_some() => {
-                only(method, &[Method::POST], Self::Later(later(topic).unwrap_or_default()))
-            }
-            (false, "tokens", []) => only(method, &[Method::POST], Self::Later("tokens")),
-            (false, "tokens", [_]) => only(method, &[Method::DELETE], Self::Later("tokens")),
             (true, "deploy", [.., extra]) => Err(extra_items(extra)),
-            (true, topic, [.., extra]) if later(topic).is_some() => Err(extra_items(extra)),
+            // NG-RO names these routes and has nothing behind them (D1).
+            (false, "tokens", [] | [_]) => Err(Failure::not_found(
+                "there are no tokens at this interface; it serves its source ranges without",
+            )),
             (false, "tokens", [.., extra]) => Err(extra_items(extra)),
-            (_, topic, _) => Err(unexpected(topic)),
+            (true, word, ids) => Self::of_operation(method, word, ids),
+            (false, topic, _) => Err(unexpected(topic)),
+        }
+    }
+
+    fn of_operation(method: &Method, word: &str, ids: &[&str]) -> Result<Self, Failure> {
+        let topic = Topic::from_word(word).ok_or_else(|| unexpected(word))?;
+        match ids {
+            [] => Err(Failure::not_found(format!(
+                "'{word}' is asked for at the path of a network service"
+            ))),
+            [nsr] => {
+                let route = Self::Operate(nsr_id(nsr)?, topic);
+                only(method, &[Method::POST], route)
+            }
+            [.., extra] => Err(extra_items(extra)),
         }
     }
 
@@ -91,23 +111,17 @@ impl Route {
             Self::Services => "/ro/ns/v1/deploy",
             Self::Actions(_) | Self::Deploy(_) | Self::Forget(_) => "/ro/ns/v1/deploy/{nsr}",
             Self::Status(_, _, template) => template,
-            Self::Later(_) => "/ro/ns/v1/(not offered)",
+            Self::VimInfo(..) => "/ro/ns/v1/deploy/{nsr}/{action}/viminfo",
+            Self::Cancel(..) => "/ro/ns/v1/deploy/{nsr}/{action}/cancel",
+            Self::Operate(_, Topic::Start) => "/ro/ns/v1/start/{nsr}",
+            Self::Operate(_, Topic::Stop) => "/ro/ns/v1/stop/{nsr}",
+            Self::Operate(_, Topic::Rebuild) => "/ro/ns/v1/rebuild/{nsr}",
+            Self::Operate(_, Topic::Console) => "/ro/ns/v1/console/{nsr}",
+            Self::Operate(_, Topic::Migrate) => "/ro/ns/v1/migrate/{nsr}",
+            Self::Operate(_, Topic::VerticalScale) => "/ro/ns/v1/verticalscale/{nsr}",
+            Self::Operate(_, Topic::Recreate) => "/ro/ns/v1/recreate/{nsr}",
         }
     }
-}
-
-fn later(topic: &str) -> Option<&'static str> {
-    [
-        "recreate",
-        "migrate",
-        "verticalscale",
-        "start",
-        "stop",
-        "rebuild",
-        "console",
-    ]
-    .into_iter()
-    .find(|known| *known == topic)
 }
 
 fn status_template(topic: &str) -> &'static str {
@@ -190,15 +204,46 @@ mod tests {
             (
                 Method::GET,
                 "/ro/ns/v1/recreate/n1/op%3A1%2f2",
-                Route::Status(nsr, action, status_template("recreate")),
+                Route::Status(nsr.clone(), action.clone(), status_template("recreate")),
             ),
-            (Method::POST, "/ro/ns/v1/recreate/n1", Route::Later("recreate")),
-            (Method::POST, "/ro/ns/v1/stop", Route::Later("stop")),
-            (Method::POST, "/ro/admin/v1/tokens", Route::Later("tokens")),
-            (Method::DELETE, "/ro/admin/v1/tokens/t", Route::Later("tokens")),
-            (Method::POST, "/ro/ns/v1/deploy/n1/a/cancel", Route::Later("cancel")),
+            (
+                Method::POST,
+                "/ro//ns/v1/recreate/n1",
+                Route::Operate(nsr.clone(), Topic::Recreate),
+            ),
+            (
+                Method::POST,
+                "/ro//ns/v1/stop/n1",
+                Route::Operate(nsr.clone(), Topic::Stop),
+            ),
+            (
+                Method::POST,
+                "/ro/ns/v1/deploy/n1/op:1%2F2/cancel",
+                Route::Cancel(nsr.clone(), action.clone()),
+            ),
+            (
+                Method::GET,
+                "/ro//ns/v1/deploy/n1/op:1%2F2/viminfo",
+                Route::VimInfo(nsr, action),
+            ),
         ] {
             assert_eq!(Route::parse(&method, path).unwrap(), route, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn d1_routes_without_anything_behind_them_do_not_exist_and_the_others_are_served() {
+        assert_eq!(refused(Method::POST, "/ro/admin/v1/tokens").0, 404);
+        assert_eq!(refused(Method::DELETE, "/ro/admin/v1/tokens/t").0, 404);
+        for path in [
+            "/ro/ns/v1/migrate/n/a",
+            "/ro/ns/v1/verticalscale/n/a",
+            "/ro/ns/v1/recreate/n/a",
+        ] {
+            assert!(
+                matches!(Route::parse(&Method::GET, path), Ok(Route::Status(..))),
+                "{path}"
+            );
         }
     }
 
@@ -250,6 +295,8 @@ mod tests {
             assert_eq!(refused(method, path), (405, detail.to_owned()), "{path}");
         }
         assert_eq!(refused(Method::GET, "/osm/v1").0, 404);
+        assert_eq!(refused(Method::POST, "/ro/ns/v1/stop").0, 404);
+        assert_eq!(refused(Method::GET, "/ro/ns/v1/stop/n").0, 405);
         assert_eq!(refused(Method::GET, "/ro/ns/v1/deploy/%ff").0, 400);
         assert_eq!(refused(Method::GET, "/ro/ns/v1/deploy/a%00b").0, 400);
         assert_eq!(

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 use vimhost_engine::TaskReport;
-use vimhost_model::{Item, TaskAction};
+use vimhost_engine::machine::CONSOLE;
+use vimhost_engine::plan::{HELD_VOLUMES, TAKEN_OVER};
+use vimhost_model::{Item, TaskAction, VimStatus};
 
 use crate::mask::mask;
 
@@ -28,9 +30,26 @@ pub(super) fn document(report: &TaskReport) -> Value {
     set("item", json!(task.item.as_str()));
     set("target_record", json!(format!("{record}.{}{tail}", task.position)));
     set("target_record_id", json!(format!("{place}{suffix}")));
-    for (key, value) in [("params", &task.params), ("find_params", &task.find_params)] {
+    // NG-RO has them beside the parameters, not among them.
+    let mut params = task.params.clone();
+    if task.item == Item::Vdu
+        && let Some(map) = params.as_mut().and_then(Value::as_object_mut)
+    {
+        let beside: &[&str] = match task.action {
+            TaskAction::Delete => &["created_items", "vim_id", HELD_VOLUMES],
+            TaskAction::Create => &[TAKEN_OVER],
+            TaskAction::Update | TaskAction::Exec => &[],
+        };
+        for key in beside.iter().copied() {
+            if let Some(value) = map.remove(key) {
+                set(key, value);
+            }
+        }
+    }
+    let params = params.filter(|params| task.action != TaskAction::Delete || *params != json!({}));
+    for (key, value) in [("params", params), ("find_params", task.find_params.clone())] {
         if let Some(value) = value {
-            set(key, value.clone());
+            set(key, value);
         }
     }
     if !task.depends_on.is_empty() {
@@ -55,6 +74,31 @@ pub(super) fn document(report: &TaskReport) -> Value {
     document
 }
 
+/// What is known of a task's element, in NG-RO's shape (engine §2.2), with the console that a command has opened.
+pub(super) fn vim_info(report: &TaskReport) -> Value {
+    let vim = &report.vim;
+    let server = report.task.params.as_ref().and_then(|params| params.get("vim_vm_id"));
+    let mut info = json!({
+        "created": vim.created,
+        // The VM of a command that somebody else made has no document that knows it.
+        "vim_id": vim.vim_id.as_ref().map(|id| json!(id)).or_else(|| server.cloned()),
+        "vim_name": vim.vim_name,
+        "vim_status": vim.vim_status.map(VimStatus::as_str),
+        "vim_details": vim.vim_details,
+        "vim_message": vim.vim_message,
+    });
+    let console = report.task.result.as_ref().and_then(|result| result.get(CONSOLE));
+    if let Some(map) = info.as_object_mut() {
+        if !vim.interfaces.is_empty() {
+            map.insert("interfaces".to_owned(), json!(vim.interfaces));
+        }
+        if let Some(console) = console {
+            map.insert(CONSOLE.to_owned(), console.clone());
+        }
+    }
+    info
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +114,7 @@ mod tests {
             task: Task {
                 accepted: false,
                 cancel_asked: false,
+                result: None,
                 id: "op-1:3".parse().unwrap(),
                 action_id: "op-1".parse().unwrap(),
                 nsr_id: "n".parse().unwrap(),
@@ -111,6 +156,37 @@ mod tests {
                 "params": {"name": "ns-vnf1-vmA-0", "cloud_config": {"password": "***"}},
             })
         );
+    }
+
+    #[test]
+    fn tasks_of_a_recreation_have_beside_their_parameters_what_ng_ro_has_there() {
+        let mut deletion = report(TaskAction::Delete, Item::Vdu);
+        deletion.task.params =
+            Some(json!({"vim_id": "vm1", "created_items": {"port:p": true}, "volumes_to_hold": ["v"]}));
+        let shown = document(&deletion);
+        assert_eq!(
+            (&shown["vim_id"], &shown["created_items"], &shown["volumes_to_hold"]),
+            (&json!("vm1"), &json!({"port:p": true}), &json!(["v"]))
+        );
+        assert!(shown.get("params").is_none(), "{shown}");
+        let mut creation = report(TaskAction::Create, Item::Vdu);
+        creation.task.params = Some(json!({"name": "vm", "previous_created_volumes": {"volume:v": true}}));
+        let shown = document(&creation);
+        assert_eq!(shown["params"], json!({"name": "vm"}));
+        assert_eq!(shown["previous_created_volumes"], json!({"volume:v": true}));
+    }
+
+    #[test]
+    fn a_console_stands_in_the_vim_info_and_nowhere_in_the_task() {
+        let mut console = report(TaskAction::Exec, Item::Console);
+        console.task.params = Some(json!({"vim_vm_id": "vm1", "action": "console"}));
+        console.task.result = Some(json!({CONSOLE: {"suffix": "?token=canary"}}));
+        let info = vim_info(&console);
+        assert_eq!(
+            (&info["vim_id"], &info[CONSOLE]["suffix"]),
+            (&json!("vm1"), &json!("?token=canary"))
+        );
+        assert!(!document(&console).to_string().contains("canary"));
     }
 
     #[test]
