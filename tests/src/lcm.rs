@@ -243,6 +243,36 @@ impl<'h> Lcm<'h> {
             .context("deploy answered no action_id")
     }
 
+    /// Asks for an operation on what is deployed; answers the action id.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn operate(&self, topic: &str, nsr: &str, body: &Value) -> anyhow::Result<String> {
+        let (status, answer) = self.call("POST", &format!("ns/v1/{topic}/{nsr}"), Some(body)).await?;
+        if status != 200 {
+            bail!("{topic} answered {status}: {answer}");
+        }
+        answer
+            .get("action_id")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .with_context(|| format!("{topic} answered no action_id"))
+    }
+
+    /// LCM's body of start, stop, rebuild and console, made of a VNF record as it is now. What LCM calls the index is the count of the
+    /// replica.
+    #[must_use]
+    pub fn operate_body(topic: &str, vnfr: &Value, vdur: &Value) -> Value {
+        let target = vdur
+            .get("vim_info")
+            .and_then(Value::as_object)
+            .and_then(|map| map.keys().next());
+        json!({topic: {
+            "vim_vm_id": vdur.get("vim-id"), "vnf_id": vnfr.get("_id"), "vdu_id": vdur.get("id"),
+            "vdu_index": vdur.get("count-index"), "target_vim": target, "vim_account_id": vnfr.get("vim-account-id"),
+        }})
+    }
+
     /// LCM's terminate body.
     #[must_use]
     pub fn terminate_body(action_id: &str) -> Value {
