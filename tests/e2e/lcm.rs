@@ -214,7 +214,7 @@ async fn a_service_of_lcm_is_deployed_scaled_and_terminated_and_nothing_is_left(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deploy_after_a_failure_makes_what_is_missing() {
+async fn d6_a_deploy_after_a_failure_makes_what_is_missing() {
     let vim = start_vim(Faults::default()).await.unwrap();
     let faults = json!({"server_error": [{"name": "*vnf2*", "message": "no valid host"}]});
     vim.set_faults(serde_json::from_value(faults).unwrap()).unwrap();

@@ -15,6 +15,7 @@ mod canary;
 mod chaos;
 mod command_line;
 mod defects;
+mod deployed;
 mod doctor;
 mod kill;
 mod lcm;

@@ -5,7 +5,7 @@ use mock_vim::elements::ServerStatus;
 use serde_json::{Value, json};
 use vimhost_tests::{Host, Lcm};
 
-use super::{Deployed, TARGET, tasks, vdur};
+use crate::deployed::{Deployed, TARGET, tasks, vdur};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d8_power_operations_reach_the_vm_of_the_vdu_and_not_of_the_index() {

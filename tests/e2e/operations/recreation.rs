@@ -8,7 +8,7 @@ use mock_vim::elements::Port;
 use serde_json::{Value, json};
 use vimhost_tests::{Host, Random, wait_until};
 
-use super::{Deployed, LIMIT, TARGET, tasks, with_group, with_volumes};
+use crate::deployed::{Deployed, LIMIT, TARGET, tasks, with_group, with_volumes};
 
 /// What a VM keeps when it is made anew.
 #[derive(Debug, PartialEq)]
@@ -147,7 +147,7 @@ async fn a_vm_that_somebody_deleted_comes_back_with_its_volumes() {
     let vnfr = deployed.vnfr(0).await;
     let before = kept(&deployed, &vnfr["vdur"][0]["vim-id"]);
     let id = vnfr["vdur"][0]["vim-id"].as_str().unwrap().to_owned();
-    delete_in_the_vim(&deployed, &id).await;
+    deployed.delete_in_the_vim("servers", &id).await;
     wait_until("the loss to be seen", LIMIT, async || {
         let vnfr = deployed.vnfr(0).await;
         Ok(vnfr["vdur"][0]["vim_info"][TARGET]["vim_status"] == "DELETED")
@@ -166,26 +166,6 @@ async fn a_vm_that_somebody_deleted_comes_back_with_its_volumes() {
     deployed.terminate().await;
     assert_eq!(deployed.vim.inventory().created(), 2, "the kept volumes of two VMs");
     deployed.vim.stop().await.unwrap();
-}
-
-/// As an operator of the VIM would.
-async fn delete_in_the_vim(deployed: &Deployed, server: &str) {
-    let login = json!({"user": "mock", "password": vimhost_tests::PASSWORD, "tenant": "mock"});
-    let http = &deployed.host.http;
-    let session = http
-        .post(format!("{}/v1/session", deployed.vim.url()))
-        .json(&login)
-        .send()
-        .await
-        .unwrap();
-    let token = session.headers()["x-mock-token"].to_str().unwrap().to_owned();
-    let gone = http
-        .delete(format!("{}/v1/servers/{server}", deployed.vim.url()))
-        .header("X-Auth-Token", token)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(gone.status(), 204);
 }
 
 #[tokio::test(flavor = "multi_thread")]

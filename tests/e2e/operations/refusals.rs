@@ -4,7 +4,8 @@ use mock_vim::Faults;
 use serde_json::{Value, json};
 use vimhost_tests::{Lcm, wait_until};
 
-use super::{Deployed, LIMIT, scale};
+use super::scale;
+use crate::deployed::{Deployed, LIMIT};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_not_begun_is_cancelled_and_what_has_goes_on() {

@@ -3,7 +3,8 @@
 use mock_vim::Faults;
 use serde_json::{Value, json};
 
-use super::{Deployed, TARGET, scale, tasks};
+use super::scale;
+use crate::deployed::{Deployed, TARGET, tasks};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d19_a_vertical_scale_is_known_to_the_records_and_fails_when_its_flavour_cannot_be_had() {

@@ -73,7 +73,7 @@ fn every_kind_is_made_or_found_observed_and_given_up_without_a_trace() {
 }
 
 #[test]
-fn a_host_that_dies_at_any_point_makes_nothing_twice_and_leaves_nothing() {
+fn d24_a_host_that_dies_at_any_point_makes_nothing_twice_and_leaves_nothing() {
     for case in cases() {
         let life = |crash_at: Option<usize>| {
             let mut world = World::new(&case);
@@ -236,6 +236,23 @@ fn a_creation_that_is_given_up_while_its_call_is_pending_is_removed_by_its_journ
     world.commit(delete(&case, 1));
     assert_eq!(world.calls, ["delete"]);
     assert_no_trace(&world, "pending");
+}
+
+/// NG-RO took the status text of the service for the task's: one in ERROR counted as done, and was never looked at again.
+#[test]
+fn d20_a_connectivity_service_in_error_has_failed_and_is_done_when_it_recovers() {
+    let case = case("connectivity service");
+    let mut world = World::new(&case);
+    world.sights = vec![Some(ElementStatus::Build), Some(ElementStatus::Error)];
+    world.run();
+    assert_eq!(world.status(0), TaskStatus::Failed);
+    assert!(world.saved.observe_at.is_some(), "it is looked at again");
+    let id = world.saved.vim.vim_id.clone().unwrap();
+    let sight = Sight::Present(Box::new(observation(id, ElementStatus::Active, &[])));
+    world.happens(Event::Observed(sight));
+    assert_eq!(world.status(0), TaskStatus::Done);
+    world.commit(delete(&case, 1));
+    assert_no_trace(&world, "connectivity service");
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn a_terminate_deletes_everything_users_first() {
 }
 
 #[test]
-fn what_is_still_being_deleted_is_made_anew_after_it() {
+fn d30_what_is_still_being_deleted_is_made_anew_after_it() {
     let mut facts = deployed(1);
     let mut without = small(1);
     without["vnf"] = json!([]);

@@ -50,7 +50,7 @@ fn in_service() -> Facts {
 }
 
 #[test]
-fn a_vm_is_made_anew_as_it_was_after_the_old_one_is_gone() {
+fn d31_a_vm_is_made_anew_as_it_was_after_the_old_one_is_gone() {
     let mut facts = in_service();
     let plan = operated(&facts, Topic::Recreate, heal(json!([{"vdu-id": "vm"}])), "op").unwrap();
     let both = tasks(&plan);
