@@ -11,6 +11,7 @@ mod figure;
 mod harness;
 mod hosts;
 mod plugins;
+mod scale;
 mod start;
 mod stored;
 
@@ -35,6 +36,8 @@ enum Part {
     Deploys,
     /// What stored services cost those that come.
     Stored,
+    /// Large services, and slow VIMs.
+    Scale,
     /// One, two and three hosts on one database.
     Hosts,
 }
@@ -73,6 +76,7 @@ async fn main() -> anyhow::Result<()> {
             Part::Start => start::measure(&mut figures).await,
             Part::Deploys => deploys::measure(&mut figures, arguments.store).await,
             Part::Stored => stored::measure(&mut figures, arguments.services).await,
+            Part::Scale => scale::measure(&mut figures).await,
             Part::Hosts => hosts::measure(&mut figures).await,
         };
         if let Err(error) = measured {
