@@ -191,12 +191,23 @@ async fn d11_a_plugin_that_cannot_be_loaded_is_told_with_its_reason() {
     fs::copy(plugin_dir().unwrap().join("mock.wasm"), plugins.join("mock.wasm")).unwrap();
     fs::write(plugins.join("broken.wasm"), b"this is no component").unwrap();
     let mut setup = Setup::new(&dir.path().join("data"));
-    setup.plugin_dir = Some(plugins);
-    let host = Host::start(&setup).unwrap();
-    let account = json!({"id": ACCOUNT, "name": "x", "vim_type": "broken", "url": "http://127.0.0.1:9", "user": "u", "tenant": "t",
+    setup.plugin_dir = Some(plugins.clone());
+    let mut host = Host::start(&setup).unwrap();
+    let account = json!({"id": "x", "name": "x", "vim_type": "broken", "url": "http://127.0.0.1:9", "user": "u", "tenant": "t",
                          "credentials": {"password": "not looked at"}});
     let (code, answer) = host.admin("POST", "/v1/vims", Some(account)).await.unwrap();
-    assert!((200..300).contains(&code), "{answer}");
+    let detail = answer["detail"].as_str().unwrap();
+    assert!(
+        code == 400 && detail.contains("broken.wasm") && detail.contains("not WebAssembly"),
+        "{answer}"
+    );
+
+    // One that could be loaded when the account was made.
+    host.add_vim(ACCOUNT, "mock:").await.unwrap();
+    host.kill();
+    fs::write(plugins.join("mock.wasm"), b"this is no component").unwrap();
+    // A host whose only connector is broken is up, and not ready.
+    let host = Host::start(&setup).unwrap();
     let records = Records::fixture(FIXTURE, ACCOUNT).unwrap();
     records.put(&host).await.unwrap();
     let lcm = Lcm::new(&host);
@@ -210,7 +221,10 @@ async fn d11_a_plugin_that_cannot_be_loaded_is_told_with_its_reason() {
     .await
     .unwrap();
     let details = lcm.status(&records.id(), &action).await.unwrap()["details"].to_string();
-    assert!(details.contains("broken") && details.contains("component"), "{details}");
+    assert!(
+        details.contains("mock.wasm") && details.contains("not WebAssembly"),
+        "{details}"
+    );
 }
 
 /// NG-RO's monitor ended with its first error; the address of a VNF went to a field of another name.
@@ -310,7 +324,7 @@ async fn d27_what_a_forgotten_service_shared_goes_on_for_the_others() {
             .unwrap();
         let mut wanted = net.clone();
         wanted["vim_info"] = json!({TARGET: {}});
-        let body = json!({"action_id": "make", "ns": {"vld": [wanted]}});
+        let body = json!({"action_id": "make", "name": nsr, "ns": {"vld": [wanted]}});
         let action = lcm.deploy(nsr, &body).await.unwrap();
         lcm.wait_done(nsr, &action, LIMIT).await.unwrap();
     }
@@ -369,7 +383,10 @@ async fn d36_an_image_that_is_gone_is_told_by_the_vm_that_needs_it() {
         .as_str()
         .unwrap()
         .to_owned();
-    deployed.delete_in_the_vim("images", &image).await;
+    // The images of the mock VIM cannot be deleted, so it is told what to answer when one is gone.
+    let gone = json!({"fail": [
+        {"kind": "servers", "operation": "create", "status": 400, "message": format!("image {image} does not exist")}]});
+    deployed.vim.set_faults(faults(gone)).unwrap();
     let heal = json!({"action_id": "heal", "healVnfData": [{"vnfInstanceId": deployed.vnf(0)}]});
     deployed.lcm().operate("recreate", &deployed.nsr, &heal).await.unwrap();
     let failed = deployed.failed("heal").await;
