@@ -3,6 +3,8 @@
 //! The engine knows connectors only through [`Connector`] and [`Connectors`]; the runtime implements both over WebAssembly
 //! components. Requests and answers are typed once here, so the engine never sees a generated binding and the runtime never
 //! sees a task.
+//!
+//! Beside them stands [`KeyInjector`], which reaches VMs from the host itself.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +12,7 @@ mod call;
 mod connector;
 mod descriptor;
 mod error;
+mod key_injector;
 mod observation;
 mod request;
 mod stack;
@@ -24,6 +27,7 @@ pub use descriptor::{
     AnswerCredential, CredentialSlot, CredentialUse, Descriptor, EgressWish, OriginScope, Place, TokenPlace,
 };
 pub use error::{Error, ErrorKind, Outcome};
+pub use key_injector::{InjectionError, KeyInjection, KeyInjector};
 pub use observation::{
     ElementKind, ElementStatus, InterfaceObservation, Observation, Observed, Owned, OwnedPage, ServerObservation,
 };

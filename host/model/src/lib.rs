@@ -9,6 +9,7 @@
 mod access;
 mod account;
 mod action;
+mod address;
 mod id;
 mod item;
 mod journal;
@@ -24,6 +25,7 @@ mod vim_state;
 pub use access::{AccessToken, AuditEntry, Role, TokenState, UnknownRole};
 pub use account::{AccountState, AddressRange, Grants, Origin, OriginError, VimAccount};
 pub use action::{ActionHeader, ActionKind, ActionStatus};
+pub use address::{is_never_dialled, plain_form};
 pub use id::{
     AccountId, ActionId, AuditId, HostId, Id, IdError, ItemId, Kind, NsrId, RecordId, ResourceId, TaskId, TokenId,
     VimId, VnfrId,
