@@ -191,6 +191,75 @@ async fn a_failed_task_is_told_in_ng_ros_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_let_in_with_the_services_own_and_no_answer_shows_a_secret() {
+    let host = with_records().await;
+    let deploy = format!("/ro//ns/v1/deploy/{NSR}");
+    let answer = host.lcm(Method::POST, &deploy).body(INSTANTIATE).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(host.settled(NSR, INSTANTIATION).await["status"], "DONE");
+    let key = "ssh-rsa AAAAB3NzaC1yc2E= lcm@osm";
+    let body = |vdu: &str| {
+        format!(
+            "action:\n  action: inject_ssh_key\n  key: {key}\n  password: canary-password\n  user: ubuntu\n\
+             action_id: inject\nvnf:\n- _id: {VNFR}\n  vdur:\n  - id: {vdu}\n"
+        )
+    };
+    let answer = host.lcm(Method::POST, &deploy).body(body(VDUR)).send().await.unwrap();
+    let (status, location) = (answer.status(), answer.headers().get("location").cloned());
+    let text = answer.text().await.unwrap();
+    assert_eq!(
+        (status, location.unwrap().to_str().unwrap()),
+        (StatusCode::OK, &*format!("/ro/ns/v1/deploy/{NSR}"))
+    );
+    assert_eq!(text, format!("---\naction_id: inject\nnsr_id: {NSR}\nstatus: ok\n"));
+    let settled = host.settled(NSR, "inject").await;
+    assert_eq!(
+        (&settled["status"], &settled["details"]),
+        (&json!("DONE"), &json!("progress 1/1"))
+    );
+    let injections = host.vim.injections();
+    assert_eq!(injections.len(), 1);
+    assert_eq!(
+        (injections[0].user.as_str(), injections[0].public_key.as_str()),
+        ("ubuntu", key)
+    );
+    assert_eq!(injections[0].password.as_ref().unwrap().expose(), "canary-password");
+    let private = injections[0].private_key.as_ref().unwrap().expose();
+    assert!(private.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----"));
+    let task = &settled["tasks"][0];
+    assert_eq!(
+        (&task["action"], &task["item"], &task["status"], &task["retries"]),
+        (&json!("EXEC"), &json!("vdu"), &json!("FINISHED"), &json!(0))
+    );
+    assert_eq!(task["target_record"], format!("vnfrs:{VNFR}:vdur.0.ssh_keys"));
+    assert_eq!(
+        (&task["target_record_id"], &task["depends_on"]),
+        (&Value::Null, &json!([format!("vnfrs:{VNFR}:vdur.{VDUR}")]))
+    );
+    assert_eq!(
+        (&task["params"]["key"], &task["params"]["user"]),
+        (&json!(key), &json!("ubuntu"))
+    );
+    assert_eq!(task["params"]["ip_address"], injections[0].address.to_string());
+    assert!(!settled.to_string().contains("canary") && !settled.to_string().contains("BEGIN"));
+
+    let post = |body: String| host.lcm(Method::POST, &deploy).body(body);
+    let (status, code, detail) = refused(post(body("nobody"))).await;
+    assert_eq!((status, code.as_str()), (400, "BAD_REQUEST"));
+    assert_eq!(detail, format!("Invalid vdu vnf={VNFR}.nobody"));
+    let (status, _, detail) = refused(post(body(VDUR).replace("inject_ssh_key", "reboot"))).await;
+    assert!(
+        status == 422 && detail.starts_with("Format error at 'action:action' "),
+        "{status} {detail}"
+    );
+    let (status, _, detail) = refused(post(body(VDUR).replace(key, "k"))).await;
+    assert!(
+        status == 422 && detail.starts_with("Format error at 'action:key' "),
+        "{status} {detail}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_refusal_has_its_status_and_text() {
     let host = with_records().await;
     let deploy = format!("/ro//ns/v1/deploy/{NSR}");
@@ -223,10 +292,10 @@ async fn every_refusal_has_its_status_and_text() {
         ("a: [1", 400, "BAD_REQUEST", "Invalid yaml format "),
         ("a: !!python/object:x {}", 400, "BAD_REQUEST", "Invalid yaml format "),
         (
-            "action: {action: inject_ssh_key, key: k}",
-            501,
-            "NOT_IMPLEMENTED",
-            "command 'action'",
+            "action: {action: inject_ssh_key}\nvnf: []",
+            422,
+            "UNPROCESSABLE_ENTITY",
+            "Format error at 'vnf' 'names no VDU' ",
         ),
     ] {
         let (got_status, got_code, got_detail) = refused(post(body)).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tracing::Instrument as _;
-use vimhost_connector::{Connectors, InstallError, PluginInfo};
+use vimhost_connector::{Connectors, InstallError, KeyInjector, PluginInfo};
 use vimhost_model::{ActionId, ActionKind, Collection, HostId, NsrId, Record, RecordId, TargetId};
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
 
@@ -67,6 +67,7 @@ impl Engine {
         config: EngineConfig,
         store: Arc<dyn Store>,
         connectors: Arc<dyn Connectors>,
+        injector: Arc<dyn KeyInjector>,
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
@@ -74,7 +75,8 @@ impl Engine {
             .installation()
             .await
             .map_err(|error| Error::of_store("reading whose installation this is", error))?;
-        let schedule = Scheduler::start(config, store.clone(), connectors.clone(), keys.clone(), clock.clone()).await?;
+        let (with, by) = (connectors.clone(), keys.clone());
+        let schedule = Scheduler::start(config, store.clone(), with, injector, by, clock.clone()).await?;
         let engine = Arc::new(Self {
             store,
             connectors,

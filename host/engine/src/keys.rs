@@ -4,8 +4,8 @@
 
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
-use vimhost_model::{NsrId, Secret};
-use vimhost_store::KeyPair;
+use vimhost_model::{ActionId, NsrId, Secret};
+use vimhost_store::{KeyPair, SealedText};
 
 use crate::accounts::internal;
 use crate::{Engine, Error};
@@ -15,7 +15,19 @@ pub(crate) fn seal_context(nsr: &NsrId) -> String {
     format!("key-pair:{nsr}")
 }
 
+/// What the sealed password of a key injection is bound to.
+pub(crate) fn password_context(nsr: &NsrId, action: &ActionId) -> String {
+    format!("key-injection:{nsr}:{action}")
+}
+
 impl Engine {
+    /// Seals the password of a key injection for the tasks of its action.
+    pub(crate) fn seal_password(&self, nsr: &NsrId, action: &ActionId, password: &Secret) -> Result<SealedText, Error> {
+        self.keys
+            .seal(password, &password_context(nsr, action))
+            .map_err(|error| internal("sealing a password", error))
+    }
+
     /// The service's public key; a pair is made and kept at the first call.
     pub(crate) async fn public_key(&self, nsr: &NsrId) -> Result<String, Error> {
         let of_store = |error| Error::of_store("reading a key pair", error);

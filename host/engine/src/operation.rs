@@ -6,6 +6,10 @@
 //!
 //! The operations on one VM (start, stop, rebuild, console) have one key that names the operation. It has to be that of the URL:
 //! NG-RO took the key and ignored the URL, and took an `action_id` for an operation (D35).
+//!
+//! The one command that is posted as a deploy, `key_injection`, becomes an operation too.
+
+mod key_injection;
 
 use serde_json::{Map, Value, json};
 use vimhost_model::{ActionId, ActionKind, ItemId, RecordId, TargetId, VimId};
@@ -13,6 +17,8 @@ use vimhost_model::{ActionId, ActionKind, ItemId, RecordId, TargetId, VimId};
 use crate::Error;
 use crate::derive::{self, Field};
 use crate::wanted::digest_of;
+
+pub use key_injection::KeyInjection;
 
 /// VNFs and VDUs of one request: more is refused. A service of OSM has a few hundred at most.
 const MAX_ITEMS: usize = 10_000;
@@ -120,6 +126,8 @@ pub enum Operation {
         /// Templates by location key, for VDUs whose user data are to be rendered anew.
         cloud_init_content: Map<String, Value>,
     },
+    /// Let a public key into VMs.
+    InjectKey(KeyInjection),
 }
 
 impl Operation {
@@ -131,6 +139,7 @@ impl Operation {
             Self::Migrate { .. } => ActionKind::Migrate,
             Self::VerticalScale { .. } => ActionKind::VerticalScale,
             Self::Recreate { .. } => ActionKind::Recreate,
+            Self::InjectKey(_) => ActionKind::InjectSshKey,
         }
     }
 }

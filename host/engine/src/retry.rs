@@ -76,6 +76,15 @@ pub fn pause(action: TaskAction, error: &Error, attempt: u32) -> Option<Duration
     Some(grown.max(error.retry_after.unwrap_or_default()))
 }
 
+/// How long to wait before a key injection is tried again that has failed so often; none when it is given up (NG-RO engine §10.2: 20
+/// tries, every 30 s). Not doubled: LCM gives up after ten minutes, and what it waits for is a VM that comes up at some time.
+#[must_use]
+pub fn injection_pause(failed: u32) -> Option<Duration> {
+    const TRIES: u32 = 20;
+    const PAUSE: Duration = Duration::from_secs(30);
+    (failed < TRIES).then_some(PAUSE)
+}
+
 /// How long to wait before an element that is still building is looked at again: at once, then growing by half, at most 5 s.
 #[must_use]
 pub fn observation_pause(unchanged: u32) -> Duration {

@@ -69,7 +69,7 @@ impl DeployRequest {
     /// Parses a body.
     ///
     /// # Errors
-    /// [`Error::Shape`] naming the field; [`Error::Unsupported`] for a command.
+    /// [`Error::Shape`] naming the field, also for a command: that is no wanted state (see [`crate::operation`]).
     pub fn parse(body: Value) -> Result<Self, Error> {
         let digest = digest_of(&body);
         let Value::Object(mut body) = body else {
@@ -86,11 +86,6 @@ impl DeployRequest {
             None => None,
             Some(value) => Some(short_text("name", &value)?),
         };
-        if body.contains_key("action") {
-            return Err(Error::Unsupported {
-                reason: "command 'action' (ssh key injection) is not served".to_owned(),
-            });
-        }
         let mut wanted = Wanted {
             name,
             ..Wanted::default()
@@ -165,7 +160,7 @@ pub fn hex(bytes: &[u8]) -> String {
         })
 }
 
-fn short_text(path: &str, value: &Value) -> Result<String, Error> {
+pub(crate) fn short_text(path: &str, value: &Value) -> Result<String, Error> {
     let text = value.as_str().filter(|text| (1..=255).contains(&text.chars().count()));
     text.map(str::to_owned)
         .ok_or_else(|| Error::shape(path, "is not a text of 1 to 255 characters"))

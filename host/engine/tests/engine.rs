@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vimhost_connector::ErrorKind;
+use vimhost_engine::operation::{KeyInjection, Operation, OperationRequest};
 use vimhost_engine::{ActionReport, Engine, EngineConfig, Error, NewAccount, ServiceSpec, SystemClock};
-use vimhost_model::{ActionId, ActionStatus, NsrId};
+use vimhost_model::{ActionId, ActionStatus, Item, NsrId, Secret};
 use vimhost_store::Store;
 use vimhost_store::seal::{KeyRing, SealKey};
 use vimhost_store_sqlite::{Options, SqliteStore};
@@ -54,6 +55,7 @@ impl Lab {
         let engine = Engine::start(
             config,
             self.store.clone(),
+            self.vim.clone(),
             self.vim.clone(),
             self.keys.clone(),
             Arc::new(SystemClock),
@@ -126,6 +128,54 @@ async fn vdurs(engine: &Engine) -> Vec<Value> {
         .as_array()
         .unwrap()
         .clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_let_in_by_a_password_that_nobody_keeps_and_without_any_way_in_it_is_not() {
+    let lab = Lab::new();
+    let engine = lab.started().await;
+    let deployed = done(&engine, deploy(&engine, 1, None).await).await;
+    let vm = deployed
+        .tasks
+        .iter()
+        .find(|report| report.task.item == Item::Vdu)
+        .unwrap();
+    let place = vm.task.target_record.clone();
+    let request = |digest: &str, password: Option<&str>| OperationRequest {
+        action_id: None,
+        digest: digest.to_owned(),
+        operation: Operation::InjectKey(KeyInjection {
+            key: "ssh-rsa AAAA".to_owned(),
+            user: "ubuntu".to_owned(),
+            password: password.map(Secret::new),
+            vdus: vec![(place.record.clone(), place.item.clone())],
+        }),
+    };
+    // None of its VMs has asked for the service's key, so there is no pair.
+    let accepted = engine.operate(&nsr(), &request("a", None)).await.unwrap();
+    let report = over(&engine, &accepted.action_id).await;
+    assert_eq!(report.status, ActionStatus::Failed);
+    assert!(
+        report.failures[0].contains("the service has no key pair"),
+        "{:?}",
+        report.failures
+    );
+    assert!(lab.vim.injections().is_empty());
+
+    let accepted = engine.operate(&nsr(), &request("b", Some("swordfish"))).await.unwrap();
+    let report = done(&engine, accepted).await;
+    let injections = lab.vim.injections();
+    assert_eq!(injections.len(), 1);
+    assert_eq!(
+        (
+            injections[0].address.to_string(),
+            &injections[0].password,
+            &injections[0].private_key
+        ),
+        ("10.0.0.1".to_owned(), &Some(Secret::new("swordfish")), &None)
+    );
+    assert_eq!(report.tasks[0].task.params.as_ref().unwrap()["password"], Value::Null);
+    engine.stop(DEADLINE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,9 +42,16 @@ async fn start(store: &Arc<dyn Store>, keys: &Arc<KeyRing>) -> Arc<Engine> {
         leases: None,
     };
     let vim = Arc::new(vim::Vim::default());
-    Engine::start(config, store.clone(), vim, keys.clone(), Arc::new(SystemClock))
-        .await
-        .unwrap()
+    Engine::start(
+        config,
+        store.clone(),
+        vim.clone(),
+        vim,
+        keys.clone(),
+        Arc::new(SystemClock),
+    )
+    .await
+    .unwrap()
 }
 
 fn context(target: &TargetId) -> String {

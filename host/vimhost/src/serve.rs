@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use vimhost_api::{RequestLimits, ServeOptions, SourceRanges, admin, ng_ro};
 use vimhost_engine::{Engine, EngineConfig, SystemClock};
 use vimhost_runtime::{HostKey, Runtime, RuntimeConfig};
+use vimhost_ssh::{Reach, SshInjector};
 
 use crate::plugin_dir::PluginDir;
 use crate::settings::{Effective, Resolved, Settings, Source};
@@ -63,7 +64,12 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
         leases: opened.leases,
     };
     let connectors = Arc::new(PluginDir::new(runtime, plugin_dir));
-    let engine = Engine::start(config, opened.store.clone(), connectors, keys, Arc::new(SystemClock))
+    let injector = Arc::new(SshInjector::new(vimhost_ssh::Config {
+        port: settings.ssh_port.get(),
+        reach: Reach::new(settings.ssh_addresses.clone()),
+    }));
+    let (store, clock) = (opened.store.clone(), Arc::new(SystemClock));
+    let engine = Engine::start(config, store, connectors, injector, keys, clock)
         .await
         .context("cannot start the engine")?;
     let shutdown = CancellationToken::new();

@@ -118,10 +118,16 @@ impl NgRo {
 
     async fn deploy(&self, nsr: &NsrId, headers: &HeaderMap, body: Body) -> Result<Response, Failure> {
         let bytes = body::read(headers, body, self.options.limits.body).await?;
-        let request =
-            DeployRequest::parse(body::decode(headers, bytes, Reading::AsPython).await?).map_err(refusal_of)?;
-        let accepted = self.engine.deploy(nsr, &request).await.map_err(refusal_of)?;
-        Ok(accepted_as("deploy", &accepted, headers))
+        let body = body::decode(headers, bytes, Reading::AsPython).await?;
+        // With an `action` it is a command, and the wanted state is not meant.
+        let accepted = if body.get("action").is_some() {
+            let request = OperationRequest::parse_action(body).map_err(refusal_of)?;
+            self.engine.operate(nsr, &request).await
+        } else {
+            let request = DeployRequest::parse(body).map_err(refusal_of)?;
+            self.engine.deploy(nsr, &request).await
+        };
+        Ok(accepted_as("deploy", &accepted.map_err(refusal_of)?, headers))
     }
 
     async fn operate(&self, nsr: &NsrId, topic: Topic, headers: &HeaderMap, body: Body) -> Result<Response, Failure> {

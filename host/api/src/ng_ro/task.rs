@@ -13,11 +13,13 @@ pub(super) fn document(report: &TaskReport) -> Value {
     let task = &report.task;
     let place = &task.target_record;
     let record = format!("{}:{}:{}", place.collection.as_str(), place.record, place.list.as_str());
+    // NG-RO has no item of its own for the injection of a key.
+    let injection = task.action == TaskAction::Exec && task.item == Item::Vdu;
     // A command's results do not go to one target's part of the item.
-    let tail = if task.action == TaskAction::Exec {
-        String::new()
-    } else {
-        format!(".vim_info.{}", report.target)
+    let tail = match task.action {
+        TaskAction::Exec if injection => ".ssh_keys".to_owned(),
+        TaskAction::Exec => String::new(),
+        TaskAction::Create | TaskAction::Update | TaskAction::Delete => format!(".vim_info.{}", report.target),
     };
     let suffix = if task.item == Item::SdnNet { ".sdn" } else { "" };
     let mut document = Map::new();
@@ -29,7 +31,8 @@ pub(super) fn document(report: &TaskReport) -> Value {
     set("action", json!(task.action.as_str()));
     set("item", json!(task.item.as_str()));
     set("target_record", json!(format!("{record}.{}{tail}", task.position)));
-    set("target_record_id", json!(format!("{place}{suffix}")));
+    let record_id = (!injection).then(|| format!("{place}{suffix}"));
+    set("target_record_id", json!(record_id));
     // NG-RO has them beside the parameters, not among them.
     let mut params = task.params.clone();
     if task.item == Item::Vdu
@@ -52,11 +55,14 @@ pub(super) fn document(report: &TaskReport) -> Value {
             set(key, value);
         }
     }
-    if !task.depends_on.is_empty() {
-        set(
-            "depends_on",
-            task.depends_on.iter().map(|on| json!(on.reference)).collect(),
-        );
+    let mut depends_on: Vec<String> = task.depends_on.iter().map(|on| on.reference.clone()).collect();
+    if injection {
+        // It waits for its own VM, in whose document it is.
+        depends_on.push(place.to_string());
+        set("retries", json!(task.attempt));
+    }
+    if !depends_on.is_empty() {
+        set("depends_on", json!(depends_on));
     }
     if let Some(common_id) = &task.common_id {
         set("common_id", json!(common_id));
@@ -187,6 +193,28 @@ mod tests {
             (&json!("vm1"), &json!("?token=canary"))
         );
         assert!(!document(&console).to_string().contains("canary"));
+    }
+
+    #[test]
+    fn a_key_injection_has_ng_ros_record_counts_its_tries_and_shows_no_secret() {
+        let mut injection = report(TaskAction::Exec, Item::Vdu);
+        injection.task.status = TaskStatus::Build;
+        injection.task.attempt = 3;
+        injection.task.depends_on.clear();
+        injection.task.mgmt_vnf_interface = None;
+        injection.task.params = Some(
+            json!({"ip_address": "10.0.0.5", "user": "ubuntu", "key": "ssh-rsa AAAA",
+            "password": "v1.canary", "private_key": "ro_nsrs:n"}),
+        );
+        assert_eq!(
+            document(&injection),
+            json!({
+                "action_id": "op-1", "nsr_id": "n", "task_id": "op-1:3", "status": "BUILD", "action": "EXEC", "item": "vdu",
+                "target_record": "vnfrs:v:vdur.0.ssh_keys", "target_record_id": null, "depends_on": ["vnfrs:v:vdur.d"],
+                "retries": 3, "params": {"ip_address": "10.0.0.5", "user": "ubuntu", "key": "ssh-rsa AAAA",
+                    "password": "***", "private_key": "***"},
+            })
+        );
     }
 
     #[test]

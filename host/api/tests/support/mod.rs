@@ -56,7 +56,8 @@ impl Host {
             leases: None,
         };
         let keys = Arc::new(KeyRing::new(SealKey::from_bytes([7; 32])));
-        let engine = Engine::start(config, Arc::new(store), vim.clone(), keys, Arc::new(SystemClock))
+        let clock = Arc::new(SystemClock);
+        let engine = Engine::start(config, Arc::new(store), vim.clone(), vim.clone(), keys, clock)
             .await
             .unwrap();
         let shutdown = CancellationToken::new();

@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use vimhost_connector::{
     Call, Capabilities, CheckReport, Connector, Connectors, CreateRequest, Created, CredentialSlot, DeleteRequest,
-    DeleteStep, Descriptor, ElementKind, ElementStatus, Error, ErrorKind, FindRequest, Found, InterfaceObservation,
-    LoadError, Observation, Observed, OperateRequest, Operated, OwnedPage, PluginInfo, PluginState, ServerObservation,
-    Step,
+    DeleteStep, Descriptor, ElementKind, ElementStatus, Error, ErrorKind, FindRequest, Found, InjectionError,
+    InterfaceObservation, KeyInjection, KeyInjector, LoadError, Observation, Observed, OperateRequest, Operated,
+    OwnedPage, PluginInfo, PluginState, ServerObservation, Step,
 };
 use vimhost_model::{TargetId, VimAccount, VimId};
 
@@ -28,6 +28,7 @@ struct State {
     made: AtomicUsize,
     /// Calls that are held back.
     held: AtomicUsize,
+    injections: Mutex<Vec<KeyInjection>>,
 }
 
 impl Default for StubVim {
@@ -39,6 +40,7 @@ impl Default for StubVim {
             elements: Mutex::default(),
             made: AtomicUsize::new(0),
             held: AtomicUsize::new(0),
+            injections: Mutex::default(),
         }))
     }
 }
@@ -63,6 +65,11 @@ impl StubVim {
     /// How many calls are held back now.
     pub fn held(&self) -> usize {
         self.0.held.load(Ordering::SeqCst)
+    }
+
+    /// Keys that were let into its servers, and how.
+    pub fn injections(&self) -> Vec<KeyInjection> {
+        self.0.injections.lock().unwrap().clone()
     }
 
     pub fn let_one_server_go(&self) {
@@ -93,6 +100,15 @@ impl State {
             },
         );
         Created { id, name, interfaces }
+    }
+}
+
+/// Its servers let everybody in.
+#[async_trait]
+impl KeyInjector for StubVim {
+    async fn inject(&self, injection: &KeyInjection) -> Result<(), InjectionError> {
+        self.0.injections.lock().unwrap().push(injection.clone());
+        Ok(())
     }
 }
 

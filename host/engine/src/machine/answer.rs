@@ -1,4 +1,4 @@
-//! What a connector's answer makes of a task.
+//! What an answer makes of a task.
 
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ impl Machine<'_> {
                 self.deleted(index, "already deleted")?;
             }
             Answer::Operated(Ok(Step::Done(operated))) => self.operated(index, &operated)?,
+            Answer::Injected(Ok(())) => self.end_command(index)?,
+            Answer::Injected(Err(error)) => self.not_injected(index, &error)?,
             Answer::Found(Err(error))
             | Answer::Created(Err(error))
             | Answer::Deleted(Err(error))

@@ -9,7 +9,7 @@ use vimhost_connector::{Console, ElementStatus, Observation, Operated};
 use vimhost_model::{FieldPath, IllegalMove, Item, RecordChange, Task, TaskAction, TaskStatus, VimId};
 
 use super::observe::SIGHTS_BEFORE_GONE;
-use super::{Effect, Machine, answer, record, request};
+use super::{Effect, Machine, answer, inject, record, request};
 use crate::retry;
 
 /// Where the answer to a console command stands, in `viminfo` too.
@@ -77,12 +77,13 @@ impl Machine<'_> {
         Ok(awaited)
     }
 
-    fn end_command(&mut self, index: usize) -> Result<(), IllegalMove> {
+    pub(super) fn end_command(&mut self, index: usize) -> Result<(), IllegalMove> {
         let Some(task) = self.resource.tasks.get_mut(index) else {
             return Ok(());
         };
         task.move_to(TaskStatus::Finished)?;
         answer::settle(task);
+        inject::forget_password(task);
         if task.item == Item::VerticalScale
             && let Some(reference) = task.depends_on.first().map(|on| on.reference.clone())
         {

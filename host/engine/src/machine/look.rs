@@ -6,7 +6,7 @@ use vimhost_connector::{DeleteRequest, ElementKind};
 use vimhost_model::{IllegalMove, Item, ResourceId, Task, TaskAction, TaskStatus, Until, VimId, VimStatus};
 
 use super::standing::{Creation, Deletion};
-use super::{Effect, Machine, Request, record, request};
+use super::{Effect, Machine, Request, inject, record, request};
 
 /// Why a task that was cancelled has failed. NG-RO has no state of its own for it, and its clients know only these.
 pub(crate) const CANCELLED: &str = "cancelled by request";
@@ -58,6 +58,7 @@ impl Machine<'_> {
                 task.move_to(TaskStatus::Failed)?;
                 task.message = Some(CANCELLED.to_owned());
                 task.not_before = None;
+                inject::forget_password(task);
             }
         }
         Ok(())
@@ -176,10 +177,7 @@ impl Machine<'_> {
 
     /// True when a command has the floor. Commands of one element come one after the other, in the order they were asked for.
     fn look_at_commands(&mut self) -> Result<bool, IllegalMove> {
-        while let Some(index) = self
-            .first_open(TaskAction::Exec)
-            .or_else(|| self.first_open(TaskAction::Update))
-        {
+        while let Some(index) = self.next_command() {
             let of_an_element = ElementKind::of_item(self.resource.item).is_some();
             if of_an_element && self.resource.live_creates().next().is_none() {
                 self.fail(index, "the VM was deleted meanwhile".to_owned())?;
@@ -208,6 +206,12 @@ impl Machine<'_> {
             if self.too_early(index) {
                 return Ok(true);
             }
+            if self.resource.tasks.get(index).is_some_and(inject::is_injection) {
+                if self.look_at_injection(index)? {
+                    return Ok(true);
+                }
+                continue;
+            }
             let Some(task) = self.resource.tasks.get_mut(index) else {
                 return Ok(false);
             };
@@ -228,6 +232,20 @@ impl Machine<'_> {
             .tasks
             .iter()
             .position(|task| task.action == action && task.status.is_open())
+    }
+
+    /// The command that is next. A key injection rests for half a minute between two tries, so what comes after it goes before it then.
+    fn next_command(&self) -> Option<usize> {
+        let open = |action: TaskAction| {
+            let tasks = self.resource.tasks.iter().enumerate();
+            tasks.filter(move |(_, task)| task.action == action && task.status.is_open())
+        };
+        let awake = |action: TaskAction| open(action).find(|(_, task)| !self.rests(task));
+        let first_to_wake = || open(TaskAction::Exec).min_by_key(|(_, task)| task.not_before);
+        let next = awake(TaskAction::Exec)
+            .or_else(|| awake(TaskAction::Update))
+            .or_else(first_to_wake);
+        next.map(|(index, _)| index)
     }
 
     /// A deletion ends the creations it is about: those before it that write to the same item.
@@ -416,6 +434,7 @@ impl Machine<'_> {
         task.not_before = None;
         task.connector_state = None;
         task.accepted = false;
+        inject::forget_password(task);
         self.end_operation(index);
         let Some(task) = self.resource.tasks.get(index) else {
             return Ok(());
@@ -466,7 +485,7 @@ fn is_made_anew(task: &Task) -> bool {
 }
 
 /// The text of NG-RO (engine §9.3), its parenthesis balanced.
-fn depends_on_failed(task: &Task, item: Option<Item>, verb: &str, reference: &str, why: &str) -> String {
+pub(super) fn depends_on_failed(task: &Task, item: Option<Item>, verb: &str, reference: &str, why: &str) -> String {
     let action = task.action.as_str().to_lowercase();
     let item = item.map_or("element", Item::as_str);
     format!(

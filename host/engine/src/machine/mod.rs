@@ -16,6 +16,8 @@
 //!  └──── Observed ◄──────────────────────────── shared poller
 //! ```
 //!
+//! `Inject` is a call too, to the VM itself: its answer comes back in the same way.
+//!
 //! Order within a resource (NG-RO engine §9.2): deletions, then creations, then commands. States: [`vimhost_model::TaskStatus`].
 //!
 //! What must always hold:
@@ -25,6 +27,7 @@
 
 mod answer;
 mod command;
+mod inject;
 mod look;
 mod observe;
 mod record;
@@ -37,12 +40,14 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 use vimhost_connector::{
-    CreateRequest, Created, DeleteRequest, DeleteStep, Error as CallError, FindRequest, Found, Observation,
-    OperateRequest, Operated, Step,
+    CreateRequest, Created, DeleteRequest, DeleteStep, Error as CallError, FindRequest, Found, InjectionError,
+    Observation, OperateRequest, Operated, Step,
 };
 use vimhost_model::{IllegalMove, RecordChange, Resource, ResourceId, TaskId, Timestamp, VimId};
 
 pub use command::CONSOLE;
+pub use inject::InjectRequest;
+pub(crate) use inject::is_injection;
 pub(crate) use look::CANCELLED;
 pub use standing::{Creation, Standing};
 
@@ -57,7 +62,7 @@ pub enum Event {
     Observed(Sight),
 }
 
-/// What a connector answered.
+/// What was answered.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// To a search.
@@ -68,6 +73,8 @@ pub enum Answer {
     Deleted(Result<DeleteStep, CallError>),
     /// To a command.
     Operated(Result<Step<Operated>, CallError>),
+    /// To a key injection; not the connector's.
+    Injected(Result<(), InjectionError>),
 }
 
 impl Answer {
@@ -79,6 +86,7 @@ impl Answer {
             Self::Created(made) => made.is_err(),
             Self::Deleted(gone) => gone.is_err(),
             Self::Operated(operated) => operated.is_err(),
+            Self::Injected(injected) => injected.is_err(),
         }
     }
 }
@@ -123,6 +131,8 @@ pub enum Request {
 pub enum Effect {
     /// Make a call for a task and feed the answer back.
     Call(TaskId, Box<Request>),
+    /// Let a key into the VM for a task and feed the answer back.
+    Inject(TaskId, Box<InjectRequest>),
     /// Look again when one of these moves.
     Wait(Vec<ResourceId>),
     /// Look again then.

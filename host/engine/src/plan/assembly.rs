@@ -10,6 +10,7 @@ use vimhost_store::ResourceUpdate;
 
 use super::{Facts, Plan};
 use crate::Error;
+use crate::machine::is_injection;
 
 /// What a task is about.
 pub(super) struct What<'a> {
@@ -109,10 +110,12 @@ impl<'f> Assembly<'f> {
         journal: Vec<JournalEntry>,
     ) -> ResourceId {
         let id = (self.new_id)();
+        // What holds nothing but a command to somebody else's VM is not that VM.
+        let item = if is_injection(&task) { Item::Update } else { task.item };
         self.new_resources.push(Resource {
             id: id.clone(),
             target: target.clone(),
-            item: task.item,
+            item,
             generation: 1,
             tasks: vec![task],
             vim: VimState::default(),

@@ -54,6 +54,10 @@ impl Engine {
             Operation::Recreate { cloud_init_content, .. } if !cloud_init_content.is_empty() => {
                 facts.public_key = Some(self.public_key(nsr).await?);
             }
+            Operation::InjectKey(injection) => {
+                let seal = |password| self.seal_password(nsr, action_id, password);
+                facts.sealed_password = injection.password.as_ref().map(seal).transpose()?;
+            }
             Operation::Recreate { .. } | Operation::Power(..) | Operation::Console(_) | Operation::Migrate { .. } => {}
         }
         let (operation, action_id) = (operation.clone(), action_id.clone());
@@ -92,6 +96,7 @@ impl Engine {
             resources,
             shared: Vec::new(),
             public_key: None,
+            sealed_password: None,
             now: self.clock.now(),
         })
     }

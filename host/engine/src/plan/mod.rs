@@ -14,7 +14,8 @@
 //! * Everything of a plan is accepted by one commit, or nothing (D25, D37).
 //!
 //! Operations on what exists ([`plan_operation`]) are planned by their own modules: `operate` (power, console, migration), `resize`,
-//! `recreate`. They find the VM by the id of its VDU, whatever its position (D8, D26), and one that is not there is an error (D13).
+//! `recreate`, `inject` (SSH keys).
+//! They find the VM by the id of its VDU, whatever its position (D8, D26), and one that is not there is an error (D13).
 
 mod assembly;
 mod builder;
@@ -22,6 +23,7 @@ mod compare;
 mod derivation;
 mod existing;
 mod gather;
+mod inject;
 mod link;
 mod operate;
 mod recreate;
@@ -38,7 +40,7 @@ use vimhost_model::{
     ActionHeader, ActionId, ActionKind, Item, ItemRef, NsrId, Record, RecordChange, Resource, ResourceId, Revision,
     TargetId, Task, Timestamp,
 };
-use vimhost_store::{ActionCommit, ResourceUpdate};
+use vimhost_store::{ActionCommit, ResourceUpdate, SealedText};
 
 pub use builder::plan;
 pub use operate::plan_operation;
@@ -59,6 +61,9 @@ pub const FLAVOUR: &str = "flavor_id";
 
 /// Parameter of a change of a VM's size: the item of the NS record that the VDU's record points to when it is done.
 pub const NS_FLAVOUR: &str = "ns_flavor_id";
+
+/// Parameter of a key injection: a password, sealed. Null when there is none, and as soon as it is not needed any more.
+pub const PASSWORD: &str = "password";
 
 /// Whether parameters of what exists are compared too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +147,8 @@ pub struct Facts {
     pub shared: Vec<Resource>,
     /// Public key of the service, when a VM asks for it.
     pub public_key: Option<String>,
+    /// Password of a key injection, sealed for the action that is planned.
+    pub sealed_password: Option<SealedText>,
     /// Now.
     pub now: Timestamp,
 }

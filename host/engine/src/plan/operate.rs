@@ -5,7 +5,7 @@ use vimhost_model::{ActionId, Item, Record, ResourceId, TargetId, Task, TaskActi
 
 use super::assembly::{Assembly, What};
 use super::vm::{self, Vdu, Vm};
-use super::{Facts, Plan, recreate, resize, texts};
+use super::{Facts, Plan, inject, recreate, resize, texts};
 use crate::Error;
 use crate::operation::{Operation, Place};
 
@@ -42,6 +42,7 @@ pub fn plan_operation(
             vnfs,
             cloud_init_content,
         } => recreate::plan(&mut assembly, vnfs, cloud_init_content)?,
+        Operation::InjectKey(injection) => inject::plan(&mut assembly, injection)?,
     }
     Ok(assembly.finish())
 }

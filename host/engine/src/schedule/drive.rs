@@ -11,6 +11,7 @@ use vimhost_model::{JournalEntry, Resource, ResourceId, Task, TaskAction, TaskId
 use vimhost_store::{Error as StoreError, JournalWrite};
 
 use super::account::{Account, Due, Hold, Opened};
+use super::inject::Served;
 use super::{Scheduler, call, lock};
 use crate::machine::{self, Effect, Event, Outcome, Request, Standing, Surroundings};
 
@@ -409,6 +410,13 @@ impl Scheduler {
                     if let Some(opened) = opened.take() {
                         next = self.call(account, opened, hold, resource, task, *request).await;
                     }
+                }
+                Effect::Inject(task, request) => {
+                    let served = self.inject(hold, &resource.id, &task, *request).await;
+                    next = served.map(|served| match served {
+                        Served::Answered(answer) => Next::at_once(Event::Answered(task, answer)),
+                        Served::Changed => Next::look_anew(Vec::new()),
+                    });
                 }
             }
         }

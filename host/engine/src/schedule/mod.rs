@@ -5,6 +5,8 @@
 //! the document, asks [`crate::machine::apply`], writes the result down, and only then acts on it. A write that met another
 //! write is decided anew on what is there now, with the same event.
 //!
+//! Keys that are to be let into VMs are served by the host itself, beside the account's connector (`inject`).
+//!
 //! What must always hold:
 //! * A call goes out only after the state that asks for it is on disk, and its answer is applied before anything else happens to
 //!   the resource.
@@ -17,6 +19,7 @@ mod call;
 mod drive;
 mod finished;
 mod gate;
+mod inject;
 mod keeper;
 mod lease;
 mod poller;
@@ -29,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vimhost_connector::Connectors;
+use vimhost_connector::{Connectors, KeyInjector};
 use vimhost_model::{Resource, ResourceId, TargetId, Timestamp};
 use vimhost_store::{Store, seal::KeyRing};
 
@@ -55,6 +58,7 @@ pub struct Scheduler {
     config: EngineConfig,
     store: Arc<dyn Store>,
     connectors: Arc<dyn Connectors>,
+    injector: Arc<dyn KeyInjector>,
     /// Where resources are driven: a step is a call of a connector and what is written before and after it.
     executor: tokio::runtime::Handle,
     keys: Arc<KeyRing>,
@@ -69,6 +73,8 @@ pub struct Scheduler {
     asked: Notify,
     /// Accounts claimed at the same time.
     gains: Semaphore,
+    /// Logins on VMs at the same time.
+    logins: Semaphore,
     last_lease_end: Mutex<Timestamp>,
     tasks: TaskTracker,
     /// Nothing new begins.
@@ -83,6 +89,7 @@ impl Scheduler {
         config: EngineConfig,
         store: Arc<dyn Store>,
         connectors: Arc<dyn Connectors>,
+        injector: Arc<dyn KeyInjector>,
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
@@ -91,6 +98,7 @@ impl Scheduler {
             config,
             store,
             connectors,
+            injector,
             executor,
             keys,
             clock,
@@ -102,6 +110,7 @@ impl Scheduler {
             wanted: Mutex::default(),
             asked: Notify::new(),
             gains: Semaphore::new(keeper::CLAIMS_AT_ONCE),
+            logins: Semaphore::new(inject::LOGINS_AT_ONCE),
             last_lease_end: Mutex::new(Timestamp(0)),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use serde_json::json;
 use vimhost_connector::{
     Call, CheckReport, Connector, Connectors, CreateRequest, Created, DeleteRequest, DeleteStep, ElementKind,
-    ElementStatus, Error, ErrorKind, FindRequest, Found, InterfaceObservation, LoadError, Observation, Observed,
-    OperateRequest, Operated, OwnedPage, PluginInfo, ServerObservation, Step,
+    ElementStatus, Error, ErrorKind, FindRequest, Found, InjectionError, InterfaceObservation, KeyInjection,
+    KeyInjector, LoadError, Observation, Observed, OperateRequest, Operated, OwnedPage, PluginInfo, ServerObservation,
+    Step,
 };
 use vimhost_model::{TargetId, VimAccount, VimId};
 
@@ -29,6 +30,7 @@ struct State {
     made: Vec<String>,
     faults: HashMap<&'static str, (ErrorKind, usize)>,
     builds_for: usize,
+    injections: Vec<KeyInjection>,
 }
 
 #[derive(Default, Clone)]
@@ -47,6 +49,11 @@ impl Vim {
     /// How many looks show an element as building.
     pub fn builds_for(&self, sights: usize) {
         self.state().builds_for = sights;
+    }
+
+    /// Keys that were let into its servers.
+    pub fn injections(&self) -> Vec<KeyInjection> {
+        self.state().injections.clone()
     }
 
     pub fn count(&self, kind: &str) -> usize {
@@ -271,5 +278,14 @@ impl Connectors for Vim {
 
     fn plugins(&self) -> Vec<PluginInfo> {
         Vec::new()
+    }
+}
+
+/// Its servers let everybody in.
+#[async_trait]
+impl KeyInjector for Vim {
+    async fn inject(&self, injection: &KeyInjection) -> Result<(), InjectionError> {
+        self.state().injections.push(injection.clone());
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ mod file;
 mod value;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -183,6 +183,11 @@ settings! {
     calls_per_account: value NonZeroUsize, "calls-per-account", "calls-per-account", "VIMHOST_CALLS_PER_ACCOUNT", "N", "32";
     /// How often idle elements are observed, in seconds; 0 never.
     idle_period: value u64, "idle-period", "idle-period", "VIMHOST_IDLE_PERIOD", "SECONDS", "60";
+    /// Where VMs may be that SSH keys are let into, as ranges of addresses. Repeatable; everywhere but on this host when none
+    /// is given.
+    ssh_addresses: list AddressRange, "ssh-addresses", "ssh-address", "VIMHOST_SSH_ADDRESSES", "CIDR", "";
+    /// Port of the SSH servers of VMs.
+    ssh_port: value NonZeroU16, "ssh-port", "ssh-port", "VIMHOST_SSH_PORT", "PORT", "22";
     /// Which lines are logged, by target and level: `info,vimhost_runtime=debug`.
     log: value LogFilter, "log", "log", "VIMHOST_LOG" or "RUST_LOG", "FILTER", "info";
     /// Log lines as JSON.

@@ -1,7 +1,7 @@
 //! The kinds of values settings have: read from text once, whichever place the text stands in, and shown again.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
@@ -61,6 +61,15 @@ impl Value for u64 {
 impl Value for NonZeroUsize {
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "not a whole number from 1".to_owned())
+    }
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for NonZeroU16 {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "not a port from 1 to 65535".to_owned())
     }
     fn shown(&self) -> String {
         self.to_string()
@@ -189,6 +198,7 @@ mod tests {
         assert!(SocketAddr::read("localhost").unwrap_err().contains("127.0.0.1:9191"));
         assert!(AddressRange::read("10.0.0.0").unwrap_err().contains("10.1.0.0/16"));
         assert!(NonZeroUsize::read("0").unwrap_err().contains("from 1"));
+        assert!(NonZeroU16::read("0").unwrap_err().contains("65535"));
         assert!(bool::read("perhaps").unwrap_err().contains("true"));
         assert!(TokenDigest::read("abc").unwrap_err().contains("ROLE:DIGEST"));
         assert!(TokenDigest::read("root:00").unwrap_err().contains("operator"));

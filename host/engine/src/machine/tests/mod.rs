@@ -3,6 +3,7 @@
 mod cancelling;
 mod commands;
 mod holders;
+mod injections;
 mod life;
 mod records;
 mod slow_deletions;

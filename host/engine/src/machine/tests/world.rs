@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value, json};
 use vimhost_connector::{
     Created, DeleteRequest, DeleteStep, ElementStatus, Error as CallError, ErrorKind, FindRequest, Found,
-    InterfaceObservation, Observation, OperateRequest, Operated, Outcome as Certainty, ServerObservation, Step,
+    InjectionError, InterfaceObservation, Observation, OperateRequest, Operated, Outcome as Certainty,
+    ServerObservation, Step,
 };
 use vimhost_model::{
     Item, JournalEntry, JournalStatus, RecordChange, Resource, ResourceId, Task, TaskAction, TaskStatus, Timestamp,
     VimId,
 };
 
-use super::super::{Answer, Effect, Event, Request, Sight, Standing, Surroundings, apply};
+use super::super::{Answer, Effect, Event, InjectRequest, Request, Sight, Standing, Surroundings, apply};
 use super::{Case, no_config, resource, task};
 
 /// What goes wrong with a call.
@@ -75,6 +76,11 @@ pub(super) struct World {
     pub(super) commands: Vec<OperateRequest>,
     /// Volumes it was to keep.
     pub(super) held: Vec<VimId>,
+    /// The VM lets nobody in for so many tries, for this reason.
+    pub(super) shut_for: usize,
+    pub(super) refusal: InjectionError,
+    /// Every try, and when it was.
+    pub(super) injections: Vec<(Timestamp, InjectRequest)>,
 }
 
 impl World {
@@ -107,6 +113,9 @@ impl World {
             operated: Operated::default(),
             commands: Vec::new(),
             held: Vec::new(),
+            shut_for: 0,
+            refusal: InjectionError::Passing("no answer".to_owned()),
+            injections: Vec::new(),
         }
     }
 
@@ -153,6 +162,10 @@ impl World {
                         panic!("two calls at once")
                     }
                     Effect::Call(task, request) => next = Some(Event::Answered(task, self.perform(*request)?)),
+                    Effect::Inject(task, request) => {
+                        assert!(next.is_none(), "a call and an injection at once");
+                        next = Some(Event::Answered(task, self.inject(*request)?));
+                    }
                     Effect::LookAgain => next = next.or(Some(Event::Look)),
                     Effect::WakeAt(at) => {
                         self.now = self.now.max(at);
@@ -261,6 +274,18 @@ impl World {
         };
         self.point()?;
         Ok(answer)
+    }
+
+    fn inject(&mut self, request: InjectRequest) -> Result<Answer, Died> {
+        self.calls.push("inject");
+        self.injections.push((self.now, request));
+        let answer = if self.injections.len() > self.shut_for {
+            Ok(())
+        } else {
+            Err(self.refusal.clone())
+        };
+        self.point()?;
+        Ok(Answer::Injected(answer))
     }
 
     fn find(&self, request: &FindRequest, fault: Option<Fault>) -> Result<Result<Vec<Found>, CallError>, Died> {

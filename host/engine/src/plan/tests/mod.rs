@@ -2,6 +2,7 @@
 
 mod changes;
 mod deploy;
+mod injections;
 mod limits;
 mod operations;
 mod recreations;
@@ -86,6 +87,7 @@ fn facts_of(nsr: &Value, vnfrs: &[Value]) -> Facts {
         resources: Vec::new(),
         shared: Vec::new(),
         public_key: None,
+        sealed_password: None,
         now: Timestamp(7),
     }
 }
