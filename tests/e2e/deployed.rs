@@ -20,7 +20,7 @@ pub(crate) struct Deployed {
     pub(crate) records: Records,
     pub(crate) nsr: String,
     pub(crate) setup: Setup,
-    _dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Deployed {
@@ -32,9 +32,21 @@ impl Deployed {
 
     /// The records are written, nothing is deployed yet.
     pub(crate) async fn prepared(faults: Faults, change: impl FnOnce(&mut Records)) -> Self {
+        Self::prepared_with(faults, &[], "info", change).await
+    }
+
+    /// On a host with more arguments and another log.
+    pub(crate) async fn prepared_with(
+        faults: Faults,
+        arguments: &[&str],
+        log: &str,
+        change: impl FnOnce(&mut Records),
+    ) -> Self {
         let vim = start_vim(faults).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let setup = Setup::new(dir.path());
+        let mut setup = Setup::new(dir.path());
+        setup.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        log.clone_into(&mut setup.log);
         let host = Host::start(&setup).unwrap();
         host.add_vim(ACCOUNT, &vim.url()).await.unwrap();
         let mut records = Records::fixture(FIXTURE, ACCOUNT).unwrap();
@@ -47,7 +59,7 @@ impl Deployed {
             records,
             nsr,
             setup,
-            _dir: dir,
+            dir,
         }
     }
 

@@ -273,6 +273,12 @@ impl<'h> Lcm<'h> {
         }})
     }
 
+    /// LCM's body for letting a key into a VM.
+    #[must_use]
+    pub fn inject_body(vnf: &str, vdu: &str, key: &str, user: &str) -> Value {
+        json!({"action": {"action": "inject_ssh_key", "key": key, "user": user}, "vnf": [{"_id": vnf, "vdur": [{"id": vdu}]}]})
+    }
+
     /// LCM's terminate body.
     #[must_use]
     pub fn terminate_body(action_id: &str) -> Value {

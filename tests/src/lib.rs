@@ -1,4 +1,4 @@
-//! What end-to-end tests share: the real binary as a child process, a mock VIM, LCM's calls.
+//! What end-to-end tests share: the real binary as a child process, a mock VIM, LCM's calls, an SSH server.
 //!
 //! `cargo xtask test` builds the binary and the connectors first; a test that finds none says which command does.
 
@@ -8,8 +8,10 @@ mod cluster;
 mod host;
 mod lcm;
 mod random;
+mod sshd;
 
 pub use cluster::Cluster;
 pub use host::{Host, PASSWORD, Setup, binary, plugin_dir, start_vim, wait_until};
 pub use lcm::{Lcm, Records};
 pub use random::Random;
+pub use sshd::Sshd;

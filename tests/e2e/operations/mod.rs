@@ -1,6 +1,7 @@
-//! Operations on a deployed service, driven with LCM's calls: power, console, migration, vertical scale, recreate, cancel.
+//! Operations on a deployed service, driven with LCM's calls: power, console, migration, vertical scale, recreate, cancel, SSH keys.
 
 mod commands;
+mod keys;
 mod recreation;
 mod refusals;
 mod sizes;
