@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use vimhost_connector::{CheckReport, Connector, LoadError, PluginInfo};
-use vimhost_model::{AccountState, Grants, Revision, Secret, TargetId, VimAccount};
+use vimhost_model::{AccountSource, AccountState, Grants, Revision, Secret, TargetId, VimAccount};
 use vimhost_store::{StoredAccount, seal::KeyRing};
 
 use crate::{Engine, Error, settings};
@@ -114,6 +114,8 @@ pub struct AccountView {
     pub insecure_tls: bool,
     /// Grants.
     pub grants: Grants,
+    /// Who keeps it. Of an account that OSM keeps only the grants are changed here; anything else is put back to what OSM says.
+    pub source: AccountSource,
     /// How the last check ended.
     #[serde(flatten)]
     pub state: AccountState,
@@ -136,6 +138,7 @@ impl From<StoredAccount> for AccountView {
             credentials: account.credentials.into_keys().collect(),
             insecure_tls: account.insecure_tls,
             grants: account.grants,
+            source: account.source,
             state: account.state,
             revision: account.revision,
         }
@@ -184,6 +187,7 @@ impl Engine {
             ca_certificates: new.ca_certificates,
             insecure_tls: new.insecure_tls,
             grants,
+            source: AccountSource::Own,
             state: AccountState::Processing,
             created_at: now,
             modified_at: now,
@@ -322,34 +326,52 @@ impl Engine {
         Ok(())
     }
 
-    /// Tries an account: plugin, network, login. The result is kept with the account.
+    /// Tries an account: settings, plugin, network, login. The result is kept with the account.
     ///
     /// # Errors
-    /// [`Error::Vim`] with what the VIM or the plugin said.
+    /// [`Error::Vim`] with what the VIM or the plugin said, or why there is no plugin (NG-RO D11).
     pub async fn check_account(&self, target: &TargetId) -> Result<CheckReport, Error> {
-        let connector = self.connector(target).await?;
-        let result = connector.check().await;
+        let mut account = self.stored_account(target).await?;
+        let result = self.try_out(&account).await;
         let state = match &result {
             Ok(_) => AccountState::Enabled,
-            Err(error) => AccountState::Error(error.message.clone()),
+            Err(Error::Vim { reason }) => AccountState::Error(reason.clone()),
+            // A fault of the host says nothing about the account.
+            Err(_) => return result,
         };
-        let mut account = self.stored_account(target).await?;
         if account.state != state {
             account.state = state;
             account.modified_at = self.clock.now();
             let revision = account.revision;
             match self.store.put_account(account, Some(revision)).await {
-                // Somebody edited it meanwhile: the result speaks of the old one and is not kept.
+                // Somebody edited or removed it meanwhile: the result speaks of the old one and is not kept.
                 Ok(_) | Err(vimhost_store::Error::Conflict { .. }) => {}
                 Err(error) => return Err(Error::of_store("keeping the result of a check", error)),
             }
         }
-        result.map_err(|error| Error::Vim { reason: error.message })
+        result
+    }
+
+    async fn try_out(&self, account: &StoredAccount) -> Result<CheckReport, Error> {
+        match self.check_settings(&account.vim_type, &account.config) {
+            Ok(()) => {}
+            Err(Error::Shape { path, reason }) => {
+                return Err(Error::Vim {
+                    reason: format!("{path}: {reason}"),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+        let connector = self.connector(account).await?;
+        connector
+            .check()
+            .await
+            .map_err(|error| Error::Vim { reason: error.message })
     }
 
     /// The connector of an account.
-    pub(crate) async fn connector(&self, target: &TargetId) -> Result<Arc<dyn Connector>, Error> {
-        let account = open(&self.stored_account(target).await?, &self.keys)?;
+    async fn connector(&self, account: &StoredAccount) -> Result<Arc<dyn Connector>, Error> {
+        let account = open(account, &self.keys)?;
         self.connectors.open(&account).await.map_err(|error| match error {
             LoadError::NoPlugin { .. } | LoadError::Unusable { .. } | LoadError::Account { .. } => Error::Vim {
                 reason: error.to_string(),
@@ -365,7 +387,7 @@ impl Engine {
             .ok_or_else(|| Error::not_found("account", &target.account))
     }
 
-    fn rules_digest(&self, vim_type: &str) -> Option<String> {
+    pub(crate) fn rules_digest(&self, vim_type: &str) -> Option<String> {
         self.plugin_for(vim_type).and_then(|plugin| plugin.rules_digest)
     }
 
@@ -386,7 +408,7 @@ impl Engine {
         }
     }
 
-    async fn forget_connector(&self, target: &TargetId) {
+    pub(crate) async fn forget_connector(&self, target: &TargetId) {
         self.connectors.close(target).await;
         self.schedule.account_changed(target);
     }

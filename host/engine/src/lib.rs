@@ -15,6 +15,7 @@
 mod access;
 mod accounts;
 mod actions;
+mod adopted;
 mod clock;
 pub mod derive;
 mod engine;
@@ -34,6 +35,7 @@ pub mod wanted;
 pub use access::NewToken;
 pub use accounts::{AccountEdit, AccountView, NewAccount, check_secrets};
 pub use actions::{ActionFilter, Cancelled};
+pub use adopted::{AccountContent, Adopted};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Accepted, Engine, EngineConfig};
 pub use error::Error;

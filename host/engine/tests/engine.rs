@@ -15,8 +15,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vimhost_connector::ErrorKind;
 use vimhost_engine::operation::{KeyInjection, Operation, OperationRequest};
-use vimhost_engine::{ActionReport, Engine, EngineConfig, Error, NewAccount, ServiceSpec, SystemClock};
-use vimhost_model::{ActionId, ActionStatus, Item, NsrId, Secret};
+use vimhost_engine::{
+    AccountContent, AccountEdit, ActionReport, Adopted, Engine, EngineConfig, Error, NewAccount, ServiceSpec,
+    SystemClock,
+};
+use vimhost_model::{AccountSource, AccountState, ActionId, ActionStatus, Grants, Item, NsrId, Secret};
 use vimhost_store::Store;
 use vimhost_store::seal::{KeyRing, SealKey};
 use vimhost_store_sqlite::{Options, SqliteStore};
@@ -418,4 +421,76 @@ fn hosts_that_die_at_any_moment_make_nothing_twice_and_leave_nothing() {
         }
         lab.vim.assert_empty();
     }
+}
+
+/// What another program says about an account.
+fn content(vim_type: &str, password: &str) -> AccountContent {
+    AccountContent {
+        target: "sdn:theirs".parse().unwrap(),
+        name: "theirs".to_owned(),
+        description: String::new(),
+        vim_type: vim_type.to_owned(),
+        url: "memory:".to_owned(),
+        user: None,
+        tenant: None,
+        config: serde_json::Map::new(),
+        credentials: [("password".to_owned(), Secret::new(password))].into(),
+        ca_certificates: None,
+        insecure_tls: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_of_another_program_is_as_that_program_has_it_and_its_grants_are_the_operators() {
+    let lab = Lab::new();
+    let engine = lab.start().await;
+    let target = content("memory", "a").target;
+    let adopt = async |content: &AccountContent| engine.adopt_account(content, AccountSource::Osm).await.unwrap();
+    assert_eq!(adopt(&content("memory", "a")).await, Adopted::Added);
+    engine.check_account(&target).await.unwrap();
+    assert_eq!(adopt(&content("memory", "a")).await, Adopted::Unchanged);
+    assert_eq!(engine.account(&target).await.unwrap().state, AccountState::Enabled);
+
+    let grants = Grants {
+        same_host_any_port: true,
+        ..Grants::default()
+    };
+    let edit = AccountEdit {
+        name: Some("mine".to_owned()),
+        grants: Some(grants.clone()),
+        ..AccountEdit::default()
+    };
+    engine.edit_account(&target, edit, None).await.unwrap();
+    assert_eq!(adopt(&content("memory", "b")).await, Adopted::Changed);
+    let account = engine.account(&target).await.unwrap();
+    assert_eq!((&*account.name, account.grants), ("theirs", grants));
+    assert_eq!(
+        (account.state, account.source),
+        (AccountState::Processing, AccountSource::Osm)
+    );
+    // A secret is part of it, and what was sealed with a key that is gone is sealed anew.
+    let other_keys = Lab {
+        keys: Arc::new(KeyRing::new(SealKey::random().unwrap())),
+        ..lab
+    };
+    let engine = other_keys.start().await;
+    let again = engine.adopt_account(&content("memory", "b"), AccountSource::Osm).await;
+    assert_eq!(again.unwrap(), Adopted::Changed);
+    engine.check_account(&target).await.unwrap();
+    let kept = engine.accounts_of(AccountSource::Osm).await.unwrap();
+    assert_eq!(kept.len(), 1);
+    assert!(engine.accounts_of(AccountSource::Own).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d11_an_account_without_a_connector_is_kept_and_says_why() {
+    let lab = Lab::new();
+    let engine = lab.start().await;
+    let account = content("vaporware", "a");
+    let adopted = engine.adopt_account(&account, AccountSource::Osm).await;
+    assert_eq!(adopted.unwrap(), Adopted::Added);
+    let refused = engine.check_account(&account.target).await.unwrap_err().to_string();
+    assert!(refused.contains("no plugin serves VIM type 'vaporware'"), "{refused}");
+    let state = engine.account(&account.target).await.unwrap().state;
+    assert_eq!(state, AccountState::Error(refused));
 }

@@ -120,6 +120,17 @@ pub enum AccountState {
     Error(String),
 }
 
+/// Who keeps an account: whose word counts about everything but its grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountSource {
+    /// vimhost itself: it was added by the admin interface.
+    #[default]
+    Own,
+    /// OSM's database (NG-RO 2, `vim_accounts`, `wim_accounts`, `sdns`).
+    Osm,
+}
+
 /// An account of a VIM, WIM or SDN controller, its secrets in clear. Not serialisable: the store keeps a sealed form.
 #[derive(Debug, Clone)]
 pub struct VimAccount {

@@ -23,7 +23,7 @@ mod time;
 mod vim_state;
 
 pub use access::{AccessToken, AuditEntry, Role, TokenState, UnknownRole};
-pub use account::{AccountState, AddressRange, Grants, Origin, OriginError, VimAccount};
+pub use account::{AccountSource, AccountState, AddressRange, Grants, Origin, OriginError, VimAccount};
 pub use action::{ActionHeader, ActionKind, ActionStatus};
 pub use address::{is_never_dialled, plain_form};
 pub use id::{

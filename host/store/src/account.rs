@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use vimhost_model::{AccountState, Grants, Revision, TargetId, Timestamp};
+use vimhost_model::{AccountSource, AccountState, Grants, Revision, TargetId, Timestamp};
 
 /// A secret as it is kept: ciphertext, nonce and the id of the key, as text. See [`crate::seal`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,9 @@ pub struct StoredAccount {
     /// What the connector may reach.
     #[serde(default)]
     pub grants: Grants,
+    /// Who keeps it. Accounts of a store that was written before others kept any are vimhost's own.
+    #[serde(default)]
+    pub source: AccountSource,
     /// How the last check ended.
     pub state: AccountState,
     /// When it was made.

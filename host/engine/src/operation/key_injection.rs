@@ -136,10 +136,11 @@ mod tests {
     }
 
     fn injection(body: Value) -> KeyInjection {
-        match OperationRequest::parse_action(body).unwrap().operation {
-            Operation::InjectKey(injection) => injection,
-            other => panic!("{other:?}"),
-        }
+        let operation = OperationRequest::parse_action(body).unwrap().operation;
+        let Operation::InjectKey(injection) = operation else {
+            panic!("{operation:?}")
+        };
+        injection
     }
 
     fn refused(body: Value) -> (String, String) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use vimhost_model::{
-    AccountState, ActionHeader, ActionKind, Collection, Grants, HostId, Id, Item, ItemRef, Kind, NsrId, Resource,
-    TargetId, Task, TaskAction, TaskStatus, Timestamp, VimState, VimStatus,
+    AccountSource, AccountState, ActionHeader, ActionKind, Collection, Grants, HostId, Id, Item, ItemRef, Kind, NsrId,
+    Resource, TargetId, Task, TaskAction, TaskStatus, Timestamp, VimState, VimStatus,
 };
 
 use crate::{ActionCommit, Claim, SealedText, Store, StoredAccount};
@@ -51,6 +51,7 @@ pub fn account(account: &str) -> StoredAccount {
         ca_certificates: None,
         insecure_tls: false,
         grants: Grants::default(),
+        source: AccountSource::Own,
         state: AccountState::Processing,
         created_at: NOW,
         modified_at: NOW,
