@@ -22,6 +22,7 @@ mod lcm;
 mod metrics;
 mod misbehaviour;
 mod operations;
+mod osm_accounts;
 mod settings;
 mod several_hosts;
 mod slow_deletion;

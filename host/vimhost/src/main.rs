@@ -11,6 +11,7 @@ mod client;
 mod doctor;
 mod identity;
 mod mock_vim;
+mod osm;
 mod output;
 mod plugin;
 mod plugin_dir;

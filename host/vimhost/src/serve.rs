@@ -15,6 +15,7 @@ use vimhost_engine::{Engine, EngineConfig, SystemClock};
 use vimhost_runtime::{HostKey, Runtime, RuntimeConfig};
 use vimhost_ssh::{Reach, SshInjector};
 
+use crate::osm::Osm;
 use crate::plugin_dir::PluginDir;
 use crate::settings::{Effective, Resolved, Settings, Source};
 use crate::store;
@@ -46,6 +47,7 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
         Some(address) => Some(bind("metrics", address).await?),
         None => None,
     };
+    let osm = Osm::of(&settings).await?;
     let opened = store::open(&settings, &data_dir).await?;
     let keys = Arc::new(opened.keys(settings.seal_keys.as_deref().unwrap_or(&data_dir))?);
     let runtime = Runtime::new(RuntimeConfig::new(data_dir.join("images"), image_key(&data_dir)?))
@@ -106,11 +108,15 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
             shutdown.clone(),
         ))
     }));
+    let following = osm.map(|osm| osm.follow(&engine, &shutdown));
     wait_for_signal().await?;
     tracing::info!("stopping");
     shutdown.cancel();
     for server in servers {
         server.await.context("a listener ended badly")?;
+    }
+    if let Some(following) = following {
+        following.await.context("following OSM's accounts ended badly")?;
     }
     engine.stop(PATIENCE).await;
     opened.close().await;

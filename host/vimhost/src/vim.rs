@@ -132,6 +132,7 @@ fn show(global: &Global, account: &Value) -> anyhow::Result<()> {
         let keys = [
             "id",
             "target",
+            "source",
             "name",
             "vim_type",
             "url",

@@ -7,6 +7,7 @@
 mod files;
 mod listeners;
 mod machine;
+mod osm;
 mod plugins;
 
 use clap::ArgMatches;
@@ -143,6 +144,7 @@ async fn examine(given: &Given, matches: &ArgMatches) -> Vec<Check> {
         Ok(dir) => checks.extend(plugins::checks(&dir, data_dir.as_deref().ok()).await),
         Err(error) => checks.push(Check::fail("plugins", format!("{error:#}"), "give --plugin-dir")),
     }
+    checks.extend(osm::checks(settings).await);
     checks.extend(machine::checks());
     checks.extend(listeners::checks(settings).await);
     checks

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::{Effective, Given, Resolved, Source, TABLE};
+use super::{Effective, Given, Resolved, Settings, Source, TABLE};
 use crate::cli::Global;
 use crate::output::{head, print, table};
 
@@ -159,13 +159,51 @@ pub fn findings(resolved: &Resolved) -> Vec<Finding> {
             "without a token nobody but loopback is served although it listens elsewhere; --admin-token adds one";
         found.push(warns("admin-tokens", text.to_owned()));
     }
+    found.extend(osm(settings));
     found
 }
+
+/// What OSM's accounts are read with.
+fn osm(settings: &Settings) -> Vec<Finding> {
+    let mut found = vec![];
+    let (file, key) = (&settings.osm_commonkey_file, &settings.osm_commonkey);
+    if settings.osm_database_uri.is_none() {
+        if file.is_some() || key.is_some() {
+            let text = "it is not used without --osm-database-uri, which names OSM's database";
+            let given = if file.is_some() {
+                "osm-commonkey-file"
+            } else {
+                "osm-commonkey"
+            };
+            found.push(warns(given, text.to_owned()));
+        }
+        return found;
+    }
+    if let Err(error) = settings.osm_common_key() {
+        found.push(fails("osm-commonkey-file", format!("{error:#}")));
+    } else if file.is_none() && key.is_none() {
+        let text =
+            "without the common key of OSM's components, accounts whose secrets they encrypt with it are refused";
+        found.push(warns("osm-commonkey-file", text.to_owned()));
+    }
+    let mode = file
+        .as_ref()
+        .and_then(|file| Some((file, std::fs::metadata(file).ok()?.permissions().mode() & 0o777)));
+    if let Some((file, mode)) = mode.filter(|(_, mode)| mode & 0o077 != 0) {
+        let file = file.display();
+        let text = format!("{file} holds a key and has mode {mode:03o}; `chmod 600 {file}` mends it");
+        found.push(warns("osm-commonkey-file", text));
+    }
+    found
+}
+
+/// Settings that may hold a secret in clear.
+const SECRET: &[&str] = &["mongodb-uri", "osm-database-uri", "osm-commonkey"];
 
 /// A secret in a file that others may read.
 fn open_secret(row: &Effective) -> Option<Finding> {
     let Source::File(place) = &row.source else { return None };
-    if row.key != "mongodb-uri" {
+    if !SECRET.contains(&row.key) {
         return None;
     }
     let (file, _) = place.rsplit_once(':')?;
@@ -261,6 +299,29 @@ mod tests {
         assert_eq!(with(&["--config", &config]), [("mongodb-uri", false)]);
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(with(&["--config", &config]), []);
+
+        std::fs::write(&config, "osm-database-uri: mongodb://me:swordfish@127.0.0.1/\n").unwrap();
+        let key = path("commonkey");
+        let osm = |key: &str| with(&["--config", &config, "--osm-commonkey-file", key]);
+        assert_eq!(osm(&key), [("osm-commonkey-file", true)]);
+        std::fs::write(&key, "osmcommonkey\n").unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(osm(&key), []);
+        assert_eq!(
+            with(&[
+                "--config",
+                &config,
+                "--osm-commonkey-file",
+                &key,
+                "--osm-commonkey",
+                "x"
+            ]),
+            [("osm-commonkey-file", true)]
+        );
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(osm(&key), [("osm-commonkey-file", false)]);
+        assert_eq!(with(&["--config", &config]), [("osm-commonkey-file", false)]);
+        assert_eq!(with(&["--osm-commonkey", "x"]), [("osm-commonkey", false)]);
 
         let (file, empty, nothing) = (path("file"), path("empty"), path("nothing"));
         assert_eq!(

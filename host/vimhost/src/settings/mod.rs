@@ -164,6 +164,15 @@ settings! {
     mongodb_uri: optional Secret, "mongodb-uri", "mongodb-uri", "VIMHOST_MONGODB_URI", "URI", "";
     /// Its database.
     mongodb_database: value Name, "mongodb-database", "mongodb-database", "VIMHOST_MONGODB_DATABASE", "NAME", "vimhost";
+    /// OSM's own database (mongodb://…): its VIM, WIM and SDN accounts are vimhost's then. It may hold a password, so the environment
+    /// is the better place for it.
+    osm_database_uri: optional Secret, "osm-database-uri", "osm-database-uri", "VIMHOST_OSM_DATABASE_URI" or "OSMRO_DATABASE_URI", "URI", "";
+    /// Its database.
+    osm_database_name: value Name, "osm-database-name", "osm-database-name", "VIMHOST_OSM_DATABASE_NAME" or "OSMRO_DATABASE_NAME", "NAME", "osm";
+    /// File with the key that OSM's components encrypt secrets of accounts with.
+    osm_commonkey_file: optional PathBuf, "osm-commonkey-file", "osm-commonkey-file", "VIMHOST_OSM_COMMONKEY_FILE", "FILE", "";
+    /// That key itself; a file is the better place for it.
+    osm_commonkey: optional Secret, "osm-commonkey", "osm-commonkey", "VIMHOST_OSM_COMMONKEY" or "OSMRO_DATABASE_COMMONKEY", "KEY", "";
     /// Name of this host in leases and logs, where hosts share a database.
     host_name: optional Name, "host-name", "host-name", "VIMHOST_HOST_NAME", "NAME", "`the machine's name`";
     /// Directory of the keys that seal secrets. Hosts that share a database share the keys.
@@ -383,6 +392,27 @@ impl Settings {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
             .context("cannot find out the name of this machine: give --host-name")?;
         Ok(name.trim().to_owned())
+    }
+
+    /// The key that OSM's components share: as told, or from its file; none when neither is given.
+    pub fn osm_common_key(&self) -> anyhow::Result<Option<Secret>> {
+        let Some(file) = &self.osm_commonkey_file else {
+            return Ok(self.osm_commonkey.clone());
+        };
+        if self.osm_commonkey.is_some() {
+            bail!(
+                "the common key is given by a file and in clear (--osm-commonkey or its environment); one of them is enough"
+            );
+        }
+        let text = std::fs::read_to_string(file)
+            .map(Secret::new)
+            .with_context(|| format!("cannot read the common key in {}", file.display()))?;
+        // An editor ends the line.
+        let key = text.expose().trim_end_matches(['\r', '\n']);
+        if key.is_empty() {
+            bail!("{} holds no key", file.display());
+        }
+        Ok(Some(Secret::new(key)))
     }
 
     /// The plugin directory: as told, else beside the binary, else where a package puts it.
