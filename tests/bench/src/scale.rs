@@ -16,6 +16,9 @@ const PLANNED: usize = 200;
 const VMS: usize = 2_000;
 const USER_DATA: usize = 32 * 1024;
 
+/// Its VNF.
+const VNF: &str = "0f4c2a9e-5d1b-4a57-8a3e-2b6f0c7d9e11";
+
 /// How long the slow VIM takes for each answer.
 const SLOW_MS: u64 = 5_000;
 
@@ -62,7 +65,7 @@ async fn large(figures: &mut Figures) -> anyhow::Result<()> {
             "interfaces": [{"name": "eth0", "ns-vld-id": "data", "type": "PARAVIRT"}],
         })
     };
-    let vnfr = json!({"_id": "vnf", "nsr-id-ref": "large", "member-vnf-index-ref": "1", "vdur": (0..VMS).map(vdur).collect::<Vec<_>>()});
+    let vnfr = json!({"_id": VNF, "nsr-id-ref": "large", "member-vnf-index-ref": "1", "vdur": (0..VMS).map(vdur).collect::<Vec<_>>()});
     let items = [
         ("vld", json!([{"id": "data", "name": "data"}])),
         ("image", json!([{"id": "0", "image": "any"}])),
@@ -94,7 +97,9 @@ async fn large(figures: &mut Figures) -> anyhow::Result<()> {
         json!({"vnfd:file:user-data": template}),
     );
     host.host.admin_ok("PUT", "/v1/records/nsrs/large", Some(nsr)).await?;
-    host.host.admin_ok("PUT", "/v1/records/vnfrs/vnf", Some(vnfr)).await?;
+    host.host
+        .admin_ok("PUT", &format!("/v1/records/vnfrs/{VNF}"), Some(vnfr))
+        .await?;
 
     let lcm = Lcm::new(&host.host);
     let accepting = Instant::now();
