@@ -30,7 +30,9 @@ pub(crate) fn run() -> Result<()> {
     plugins::build(&["mock".to_owned()])?;
     step("building vimhost");
     let status = cargo()
-        .args(["build", "--package", "vimhost"])
+        // Of the whole workspace, as the tests build it: of one package alone, crates shared with others would have fewer features, and
+        // wasmtime would be compiled once for the demonstration and once for the tests.
+        .args(["build", "--workspace", "--bin", "vimhost"])
         .status()
         .context("cargo cannot be run")?;
     ensure!(status.success(), "vimhost does not build; the compiler says why above");
