@@ -100,7 +100,7 @@ impl AccountState {
                 credentials,
                 config: serde_json::Value::Object(account.config.clone()).to_string(),
             }),
-            client: Client::new(account, &policy, resolver, limits).map_err(unfit)?,
+            client: Client::new(account, &policy, resolver, fence.subscribe(), limits).map_err(unfit)?,
             policy,
             vault: Arc::new(vault),
             cache: Mutex::new(Cache::new(limits)),
@@ -276,7 +276,7 @@ fn check_fit(account: &VimAccount, plugin: &Plugin) -> Result<(), LoadError> {
         return Err(unfit(format!(
             "the plugin's rules for credentials and network access are not the ones that were approved; to see and approve \
              them: vimhost vim allow {} --rules",
-            account.id()
+            account.command_words()
         )));
     }
     let names_user = |url: url::Url| !url.username().is_empty() || url.password().is_some();

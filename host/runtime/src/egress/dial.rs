@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use super::fence::{Fenced, Gate};
 use super::policy::Policy;
 use super::resolve::Resolve;
 
@@ -44,21 +45,23 @@ pub(super) enum DialError {
 pub(super) struct Dial {
     policy: Arc<Policy>,
     resolver: Arc<dyn Resolve>,
+    gate: Gate,
     limit: Duration,
 }
 
 impl Dial {
-    pub(super) fn new(policy: Arc<Policy>, resolver: Arc<dyn Resolve>, limit: Duration) -> Self {
+    pub(super) fn new(policy: Arc<Policy>, resolver: Arc<dyn Resolve>, gate: Gate, limit: Duration) -> Self {
         Self {
             policy,
             resolver,
+            gate,
             limit,
         }
     }
 }
 
 impl Service<Uri> for Dial {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Fenced<TcpStream>>;
     type Error = DialError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
 
@@ -68,6 +71,7 @@ impl Service<Uri> for Dial {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (policy, resolver) = (Arc::clone(&self.policy), Arc::clone(&self.resolver));
+        let gate = self.gate.clone();
         let limit = CONNECT_LIMIT
             .try_with(|limit| *limit)
             .unwrap_or(self.limit)
@@ -77,24 +81,20 @@ impl Service<Uri> for Dial {
             let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
             let tls = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
             let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-            tokio::time::timeout(limit, connect(&policy, &*resolver, host, port))
+            let stream = tokio::time::timeout(limit, connect(&policy, &*resolver, host, port))
                 .await
                 .unwrap_or_else(|_| {
                     Err(DialError::Slow {
                         host: host.to_owned(),
                         limit,
                     })
-                })
+                })?;
+            Ok(TokioIo::new(Fenced::new(stream, gate)))
         })
     }
 }
 
-async fn connect(
-    policy: &Policy,
-    resolver: &dyn Resolve,
-    host: &str,
-    port: u16,
-) -> Result<TokioIo<TcpStream>, DialError> {
+async fn connect(policy: &Policy, resolver: &dyn Resolve, host: &str, port: u16) -> Result<TcpStream, DialError> {
     let addresses = resolver.resolve(host, port).await.map_err(|error| DialError::Unknown {
         host: host.to_owned(),
         reason: error.to_string(),
@@ -117,7 +117,7 @@ async fn connect(
             Ok(stream) => {
                 // Requests are written whole; waiting for more only delays them. A socket that refuses is still a connection.
                 let _ = stream.set_nodelay(true);
-                return Ok(TokioIo::new(stream));
+                return Ok(stream);
             }
             Err(source) => {
                 failure = DialError::Unreachable {

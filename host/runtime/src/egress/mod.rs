@@ -9,6 +9,7 @@
 mod body;
 mod dial;
 mod failure;
+mod fence;
 mod fill;
 pub(crate) mod needles;
 pub(crate) mod policy;
@@ -29,6 +30,7 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::watch;
 use tracing::{Instrument as _, Span};
 use vimhost_connector::{AnswerCredential, ErrorKind};
 use vimhost_model::{Origin, VimAccount};
@@ -41,6 +43,7 @@ use crate::context::{Breach, Shared};
 use crate::text::safe;
 use body::Guarded;
 use dial::{CONNECT_LIMIT, Dial};
+use fence::Gate;
 use fill::Target;
 use policy::Policy;
 use resolve::Resolve;
@@ -61,6 +64,7 @@ impl Client {
         account: &VimAccount,
         policy: &Arc<Policy>,
         resolver: &Arc<dyn Resolve>,
+        lease: watch::Receiver<Option<Instant>>,
         limits: &Limits,
     ) -> Result<Self, String> {
         let tls = tls::config(account.ca_certificates.as_deref(), account.insecure_tls)?;
@@ -69,7 +73,12 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Dial::new(Arc::clone(policy), Arc::clone(resolver), limits.connect));
+            .wrap_connector(Dial::new(
+                Arc::clone(policy),
+                Arc::clone(resolver),
+                Gate::new(lease, limits.send_margin),
+                limits.connect,
+            ));
         let pool = Pool::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -190,7 +199,7 @@ impl Egress {
                 breach.message
             )));
         }
-        self.check_lease(*account.fence().borrow())?;
+        self.check_lease(account)?;
         if self.shared.count_request() > self.limits.requests {
             let limit = self.limits.requests;
             return Err(Refusal(
@@ -219,15 +228,10 @@ impl Egress {
     /// # Errors
     /// When too little of it is left. The whole call fails then, as one that is worth repeating: nobody has done anything wrong,
     /// and whoever holds the account next goes on.
-    fn check_lease(&self, until: Option<Instant>) -> Result<Option<Duration>, Refusal> {
-        let Some(until) = until else { return Ok(None) };
-        let left = until
-            .saturating_duration_since(Instant::now())
-            .saturating_sub(self.limits.send_margin);
-        if left.is_zero() {
-            return Err(self.lease_over("the time in which this host may send for the account is over"));
-        }
-        Ok(Some(left))
+    fn check_lease(&self, account: &AccountState) -> Result<Option<Duration>, Refusal> {
+        Gate::new(account.fence(), self.limits.send_margin)
+            .left()
+            .map_err(|over| self.lease_over(&over.to_string()))
     }
 
     fn lease_over(&self, reason: &str) -> Refusal {
@@ -296,7 +300,7 @@ impl Egress {
         let mut fence = account.fence();
         let mut until = *fence.borrow_and_update();
         let mut connect = smaller(self.limits.connect, options.connect_timeout);
-        if let Some(left) = self.check_lease(until).map_err(&refused)? {
+        if let Some(left) = self.check_lease(account).map_err(&refused)? {
             connect = connect.min(left);
         }
         let call = self.shared.deadline.saturating_duration_since(Instant::now());
@@ -342,6 +346,8 @@ impl Egress {
                 if failure::was_never_sent(&error) {
                     self.shared.settled();
                 }
+                // Whatever it failed at: it was the connection that may not write any more, or it does not matter.
+                self.check_lease(account).map_err(&refused)?;
                 let (code, text) = failure::of_request(&error);
                 if matches!(code, Error::DestinationIpProhibited) {
                     account.metrics().refused(&code);

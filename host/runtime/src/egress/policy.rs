@@ -37,7 +37,7 @@ impl Policy {
             .filter_map(|origin| address_of(&host_of(origin)?))
             .collect();
         Self {
-            account: account.id().to_string(),
+            account: account.command_words(),
             own,
             wishes: descriptor.egress.iter().map(|wish| wish.origins).collect(),
             grants: account.grants.clone(),
