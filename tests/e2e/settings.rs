@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use vimhost_tests::{binary, plugin_dir};
+use vimhost_tests::{Host, Setup, binary, plugin_dir};
 
 fn check(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(binary().unwrap())
@@ -71,6 +71,82 @@ fn each_place_wins_over_the_next_and_the_report_says_which() {
     }
     assert!(!String::from_utf8_lossy(&output.stdout).contains("abab"));
     assert!(!data.exists(), "a check touches nothing");
+}
+
+#[test]
+fn variables_of_ng_ro_are_taken_or_named_with_the_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, plugins) = (dir.path().join("data"), plugin_dir().unwrap());
+    let arguments = [
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--plugin-dir",
+        plugins.to_str().unwrap(),
+        "-o",
+        "json",
+    ];
+    // What OSM's own deployment gives its RO, and two of ours.
+    let environment = [
+        ("OSMRO_DATABASE_DRIVER", "mongo"),
+        ("OSMRO_DATABASE_URI", "mongodb://mongo:27017/?replicaSet=rs0"),
+        ("OSMRO_DATABASE_COMMONKEY", "osmcommonkey"),
+        ("OSMRO_LOG_LEVEL", "DEBUG"),
+        ("OSMRO_MESSAGE_DRIVER", "kafka"),
+        ("OSMRO_MESSAGE_PORT", "9092"),
+        ("OSMRO_PERIOD_REFRESH_ACTIVE", "60"),
+        ("OSMRO_SERVER_SOCKET_PORT", "9998"),
+        ("OSMRO_SERVER_SSL_CERTIFICATE", "/etc/cert.pem"),
+        ("VIMHOST_NG_RO_LISTEN", "127.0.0.1:9090"),
+        ("VIMHOST_OSM_DATABASE_NAME", "osm2"),
+    ];
+    let output = check(&arguments, &environment);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for (key, value, source) in [
+        ("osm-database-uri", "***", "environment OSMRO_DATABASE_URI"),
+        ("osm-commonkey", "***", "environment OSMRO_DATABASE_COMMONKEY"),
+        ("osm-database-name", "osm2", "environment VIMHOST_OSM_DATABASE_NAME"),
+        ("log", "debug", "environment OSMRO_LOG_LEVEL"),
+        ("idle-period", "60", "environment OSMRO_PERIOD_REFRESH_ACTIVE"),
+        ("ng-ro-listen", "127.0.0.1:9090", "environment VIMHOST_NG_RO_LISTEN"),
+    ] {
+        assert_eq!(setting(&report, key), (Value::from(value), source.to_owned()), "{key}");
+    }
+    let findings = report["findings"].as_array().unwrap();
+    let texts: Vec<&str> = findings
+        .iter()
+        .map(|finding| finding["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "OSMRO_DATABASE_DRIVER has no effect: OSM's database is MongoDB",
+            "OSMRO_MESSAGE_DRIVER has no effect: the database is followed; there is no message bus",
+            "OSMRO_MESSAGE_PORT has no effect: the database is followed; there is no message bus",
+            "OSMRO_SERVER_SOCKET_PORT has no effect: `ng-ro-listen` is said by environment VIMHOST_NG_RO_LISTEN",
+            "OSMRO_SERVER_SSL_CERTIFICATE has no effect: NG-RO's interface has no TLS here; a proxy before it may end TLS",
+        ]
+    );
+    assert!(findings.iter().all(|finding| finding["level"] == "warn"));
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("osmcommonkey"));
+
+    // A host says once which of them are of no use to it, and a value that is wrong stops it.
+    let output = check(&arguments, &[("OSMRO_SERVER_SOCKET_PORT", "many")]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("OSMRO_SERVER_SOCKET_PORT: not a port from 1 to 65535"),
+        "{text}"
+    );
+    let mut setup = Setup::new(&data);
+    for (name, value) in [("OSMRO_MESSAGE_HOST", "kafka"), ("OSMRO_SERVER_NS_THREADS", "10")] {
+        setup.environment.push((name.to_owned(), value.to_owned()));
+    }
+    let log = Host::start(&setup).unwrap().stop().unwrap();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("variables of NG-RO")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(told[0].contains("OSMRO_MESSAGE_HOST, OSMRO_SERVER_NS_THREADS"), "{log}");
+    assert!(!log.contains("WARN"), "{log}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::cli::Global;
 use crate::output::{print, table};
-use crate::settings::{Given, findings};
+use crate::settings::{ENVIRONMENT, Given, findings};
 use crate::store;
 
 /// How a check ended.
@@ -117,7 +117,10 @@ async fn examine(given: &Given, matches: &ArgMatches) -> Vec<Check> {
     let mut checks: Vec<Check> = findings(&resolved)
         .into_iter()
         .map(|finding| {
-            let remedy = format!("set {} otherwise; docs/configuration.md", finding.key);
+            let remedy = match finding.key {
+                ENVIRONMENT => "leave it or take it out; docs/configuration.md has its counterpart".to_owned(),
+                key => format!("set {key} otherwise; docs/configuration.md"),
+            };
             if finding.fails {
                 Check::fail("settings", format!("{}: {}", finding.key, finding.text), remedy)
             } else {

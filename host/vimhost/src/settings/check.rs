@@ -12,6 +12,9 @@ use super::{Effective, Given, Resolved, Settings, Source, TABLE};
 use crate::cli::Global;
 use crate::output::{head, print, table};
 
+/// What stands for a setting where a variable is none.
+pub const ENVIRONMENT: &str = "environment";
+
 /// What was found about a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -59,11 +62,7 @@ pub fn run(global: &Global, given: &Given, matches: &ArgMatches) -> anyhow::Resu
 /// A setting with all its names, for programs.
 fn described([key, value, source]: &[Value; 3]) -> Value {
     let setting = TABLE.iter().find(|setting| *key == setting.key);
-    let environment = setting.map(|setting| {
-        std::iter::once(setting.env)
-            .chain(setting.common_env)
-            .collect::<Vec<_>>()
-    });
+    let environment = setting.map(|setting| setting.environment().collect::<Vec<_>>());
     json!({
         "key": key, "value": value, "source": source,
         "flag": setting.map(|setting| format!("--{}", setting.flag)), "environment": environment,
@@ -160,6 +159,10 @@ pub fn findings(resolved: &Resolved) -> Vec<Finding> {
         found.push(warns("admin-tokens", text.to_owned()));
     }
     found.extend(osm(settings));
+    found.extend(resolved.unused.iter().map(|unused| {
+        let text = format!("{} has no effect: {}", unused.name, unused.reason);
+        warns(ENVIRONMENT, text)
+    }));
     found
 }
 

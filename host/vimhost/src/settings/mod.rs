@@ -1,4 +1,5 @@
-//! What the host is told: by flags, environment, a file, and defaults; the earlier of these wins.
+//! What the host is told: by flags, environment, a file, and defaults; the earlier of these wins. In the environment our own name wins
+//! over one that other programs honour too, and that over NG-RO's (`ng_ro`).
 //!
 //! Every setting is one row of the table below, which makes the flag, the name in the environment, the key of the file, the
 //! default, the help text and the row in `docs/configuration.md` (a test compares them). A value is read by the same function
@@ -6,8 +7,10 @@
 
 mod check;
 mod file;
+mod ng_ro;
 mod value;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::{NonZeroU16, NonZeroUsize};
 use std::path::PathBuf;
@@ -18,8 +21,10 @@ use clap::parser::ValueSource;
 use vimhost_api::admin::TokenDigest;
 use vimhost_model::{AddressRange, Secret};
 
-pub use check::{findings, run as check_config};
+pub use check::{ENVIRONMENT, findings, run as check_config};
 use file::{File, Problem};
+use ng_ro::Environment;
+pub use ng_ro::Unused;
 pub use value::{HttpUrl, LogFilter, Name, Value};
 
 /// One row of the table, for documentation and checks.
@@ -37,6 +42,14 @@ pub struct Setting {
     pub default: &'static str,
     /// What it does.
     pub help: &'static [&'static str],
+}
+
+impl Setting {
+    /// Every name in the environment, the stronger first.
+    pub fn environment(&self) -> impl Iterator<Item = &'static str> {
+        let of_ng_ro = ng_ro::names(self.key).iter().copied();
+        std::iter::once(self.env).chain(self.common_env).chain(of_ng_ro)
+    }
 }
 
 /// Where a value comes from.
@@ -81,6 +94,8 @@ pub struct Resolved {
     pub settings: Settings,
     /// The same as texts with their origins, in the table's order.
     pub effective: Vec<Effective>,
+    /// Variables of NG-RO that are set and change nothing.
+    pub unused: Vec<Unused>,
 }
 
 macro_rules! settings {
@@ -166,13 +181,13 @@ settings! {
     mongodb_database: value Name, "mongodb-database", "mongodb-database", "VIMHOST_MONGODB_DATABASE", "NAME", "vimhost";
     /// OSM's own database (mongodb://…): its VIM, WIM and SDN accounts are vimhost's then. It may hold a password, so the environment
     /// is the better place for it.
-    osm_database_uri: optional Secret, "osm-database-uri", "osm-database-uri", "VIMHOST_OSM_DATABASE_URI" or "OSMRO_DATABASE_URI", "URI", "";
+    osm_database_uri: optional Secret, "osm-database-uri", "osm-database-uri", "VIMHOST_OSM_DATABASE_URI", "URI", "";
     /// Its database.
-    osm_database_name: value Name, "osm-database-name", "osm-database-name", "VIMHOST_OSM_DATABASE_NAME" or "OSMRO_DATABASE_NAME", "NAME", "osm";
+    osm_database_name: value Name, "osm-database-name", "osm-database-name", "VIMHOST_OSM_DATABASE_NAME", "NAME", "osm";
     /// File with the key that OSM's components encrypt secrets of accounts with.
     osm_commonkey_file: optional PathBuf, "osm-commonkey-file", "osm-commonkey-file", "VIMHOST_OSM_COMMONKEY_FILE", "FILE", "";
     /// That key itself; a file is the better place for it.
-    osm_commonkey: optional Secret, "osm-commonkey", "osm-commonkey", "VIMHOST_OSM_COMMONKEY" or "OSMRO_DATABASE_COMMONKEY", "KEY", "";
+    osm_commonkey: optional Secret, "osm-commonkey", "osm-commonkey", "VIMHOST_OSM_COMMONKEY", "KEY", "";
     /// Name of this host in leases and logs, where hosts share a database.
     host_name: optional Name, "host-name", "host-name", "VIMHOST_HOST_NAME", "NAME", "`the machine's name`";
     /// Directory of the keys that seal secrets. Hosts that share a database share the keys.
@@ -228,10 +243,12 @@ struct Places {
 /// The look for every setting in turn.
 struct Look<'a> {
     matches: &'a ArgMatches,
-    environment: &'a dyn Fn(&str) -> Option<String>,
+    environment: &'a Environment,
     file: &'a File,
     effective: Vec<Effective>,
     problems: Vec<Problem>,
+    /// NG-RO's names that were used.
+    used: BTreeSet<&'static str>,
 }
 
 impl Look<'_> {
@@ -244,29 +261,45 @@ impl Look<'_> {
             };
             return Some((values.to_vec(), source));
         }
+        let environment = self.environment;
         let common = places
             .common_env
-            .and_then(|name| Some((name, (self.environment)(name).filter(|text| !text.is_empty())?)));
-        let (texts, source, place) = match (common, self.file.entry(places.key)) {
-            (Some((name, text)), _) => (vec![text], Source::Environment(name), name.to_owned()),
-            (None, Some(entry)) => {
-                let place = self.file.place(entry.line);
-                let named = format!("{place}: {}", places.key);
-                (entry.values.clone(), Source::File(place), named)
-            }
-            (None, None) => return None,
-        };
+            .and_then(|name| Some((name, environment.get(name).filter(|text| !text.is_empty())?)));
+        if let Some((name, text)) = common {
+            return Some(self.read(std::slice::from_ref(text), Source::Environment(name), name));
+        }
+        if let Some(said) = ng_ro::said(places.key, environment) {
+            self.used.extend(said.names);
+            let source = Source::Environment(said.label);
+            return Some(match said.text {
+                Ok(text) => self.read(&[text], source, said.label),
+                Err(what) => {
+                    let place = said.label.to_owned();
+                    self.problems.push(Problem { place, what });
+                    (vec![], source)
+                }
+            });
+        }
+        let file = self.file;
+        let entry = file.entry(places.key)?;
+        let place = file.place(entry.line);
+        let named = format!("{place}: {}", places.key);
+        Some(self.read(&entry.values, Source::File(place), &named))
+    }
+
+    /// Reads texts that stand at a place.
+    fn read<T: Value>(&mut self, texts: &[String], source: Source, place: &str) -> (Vec<T>, Source) {
         let mut values = vec![];
-        for text in &texts {
+        for text in texts {
             match T::read(text) {
                 Ok(value) => values.push(value),
                 Err(what) => self.problems.push(Problem {
-                    place: place.clone(),
+                    place: place.to_owned(),
                     what,
                 }),
             }
         }
-        Some((values, source))
+        (values, source)
     }
 
     fn one<T: Value>(&mut self, given: Option<&[T]>, places: &Places) -> Option<(T, Source)> {
@@ -323,6 +356,42 @@ impl Look<'_> {
         self.note(&places, Some(value.shown()), source);
         Some(value)
     }
+
+    /// What was found, once all of it is known.
+    fn resolved(mut self, mut settings: Settings) -> Resolved {
+        // A file with the key is a name of ours, so it wins over NG-RO's for the key itself.
+        if settings.osm_commonkey_file.is_some() {
+            let own = |row: &&mut Effective| row.key == "osm-commonkey";
+            let by_ng_ro = |row: &&mut Effective| match row.source {
+                Source::Environment(name) => self.used.contains(name),
+                Source::Flag | Source::File(_) | Source::Default => false,
+            };
+            if let Some(row) = self.effective.iter_mut().find(own).filter(by_ng_ro) {
+                (row.value, row.source) = (None, Source::Default);
+                settings.osm_commonkey = None;
+                self.used.retain(|name| !ng_ro::names("osm-commonkey").contains(name));
+            }
+        }
+        let effective = self.effective;
+        let winner = |key: &'static str| {
+            let source_of = |key: &str| effective.iter().find(|row| row.key == key).map(|row| &row.source);
+            let other = if key == "osm-commonkey" && settings.osm_commonkey_file.is_some() {
+                "osm-commonkey-file"
+            } else {
+                key
+            };
+            match source_of(other) {
+                None | Some(Source::Default) => format!("it says nothing of `{key}` alone"),
+                Some(source) => format!("`{other}` is said by {source}"),
+            }
+        };
+        let unused = ng_ro::unused(self.environment, &self.used, winner);
+        Resolved {
+            settings,
+            effective,
+            unused,
+        }
+    }
 }
 
 impl Given {
@@ -331,14 +400,10 @@ impl Given {
     /// # Errors
     /// Everything that is wrong.
     pub fn resolve(&self, matches: &ArgMatches) -> Result<Resolved, Vec<Problem>> {
-        self.resolve_with(matches, &|name| std::env::var(name).ok())
+        self.resolve_with(matches, &ng_ro::environment())
     }
 
-    fn resolve_with(
-        &self,
-        matches: &ArgMatches,
-        environment: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Resolved, Vec<Problem>> {
+    fn resolve_with(&self, matches: &ArgMatches, environment: &Environment) -> Result<Resolved, Vec<Problem>> {
         let names: Vec<&str> = TABLE.iter().map(|setting| setting.key).collect();
         let file = match &self.config {
             Some(path) => File::read(path, &names)?,
@@ -350,13 +415,10 @@ impl Given {
             file: &file,
             effective: vec![],
             problems: vec![],
+            used: BTreeSet::new(),
         };
-        let settings = self.look(&mut look);
-        match settings {
-            Some(settings) if look.problems.is_empty() => Ok(Resolved {
-                settings,
-                effective: look.effective,
-            }),
+        match self.look(&mut look) {
+            Some(settings) if look.problems.is_empty() => Ok(look.resolved(settings)),
             Some(_) | None => Err(look.problems),
         }
     }

@@ -21,10 +21,8 @@ fn resolved(arguments: &[&str], common: &[(&str, &str)], file: Option<&str>) -> 
         .try_get_matches_from(arguments)
         .unwrap();
     let given = Given::from_arg_matches(&matches).unwrap();
-    given.resolve_with(&matches, &|name| {
-        let found = common.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| (*value).to_owned())
-    })
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    given.resolve_with(&matches, &common.iter().map(owned).collect())
 }
 
 fn of<'r>(resolved: &'r Resolved, key: &str) -> (Option<&'r str>, String) {
@@ -58,6 +56,70 @@ fn a_flag_wins_over_the_environment_of_all_programs_over_the_file_over_the_defau
     let (value, source) = of(&resolved, "log-json");
     assert!(value == Some("true") && source.ends_with("vimhost.yaml:3"), "{source}");
     assert_eq!(of(&resolved, "calls-per-account"), (Some("32"), "default".to_owned()));
+}
+
+#[test]
+fn names_of_ng_ro_win_over_the_file_and_no_others() {
+    let environment = [
+        ("OSMRO_LOG_LEVEL", "ERROR"),
+        ("RUST_LOG", "debug"),
+        ("OSMRO_SERVER_SOCKET_HOST", "0.0.0.0"),
+        ("OSMRO_SERVER_SOCKET_PORT", "9998"),
+        ("OSMRO_PERIOD_REFRESH_ACTIVE", "-1"),
+        ("OSMRO_DATABASE_HOST", "mongo"),
+        ("OSMRO_DATABASE_COMMONKEY", "'swordfish'"),
+        ("OSMRO_STORAGE_DRIVER", "local"),
+    ];
+    let file = "idle-period: 5\nosm-database-name: ours\n";
+    let arguments = ["--osm-database-uri", "mongodb://elsewhere"];
+    let resolved = resolved(&arguments, &environment, Some(file)).unwrap();
+    assert_eq!(of(&resolved, "log"), (Some("debug"), "environment RUST_LOG".to_owned()));
+    let both = "environment OSMRO_SERVER_SOCKET_HOST, OSMRO_SERVER_SOCKET_PORT".to_owned();
+    assert_eq!(of(&resolved, "ng-ro-listen"), (Some("0.0.0.0:9998"), both));
+    let (idle, by) = of(&resolved, "idle-period");
+    assert_eq!((idle, &*by), (Some("0"), "environment OSMRO_PERIOD_REFRESH_ACTIVE"));
+    assert_eq!(of(&resolved, "osm-database-uri").1, "flag");
+    let uri = resolved.settings.osm_database_uri.as_ref().unwrap();
+    assert_eq!(uri.expose(), "mongodb://elsewhere");
+    let key = resolved.settings.osm_commonkey.as_ref().unwrap();
+    assert_eq!(key.expose(), "swordfish");
+    let unused: Vec<String> = resolved
+        .unused
+        .iter()
+        .map(|unused| format!("{}: {}", unused.name, unused.reason))
+        .collect();
+    assert_eq!(
+        unused,
+        [
+            "OSMRO_DATABASE_HOST: `osm-database-uri` is said by flag",
+            "OSMRO_LOG_LEVEL: `log` is said by environment RUST_LOG",
+            "OSMRO_STORAGE_DRIVER: packages are not read; templates come with the requests",
+        ]
+    );
+    assert!(!format!("{resolved:?}").contains("swordfish"));
+}
+
+#[test]
+fn a_file_with_the_common_key_wins_over_ng_ros_name_for_it() {
+    let environment = [("OSMRO_DATABASE_COMMONKEY", "swordfish"), ("OSMRO_DATABASE_PORT", "1")];
+    let resolved = resolved(&["--osm-commonkey-file", "/etc/key"], &environment, None).unwrap();
+    assert!(resolved.settings.osm_commonkey.is_none());
+    assert_eq!(of(&resolved, "osm-commonkey"), (None, "default".to_owned()));
+    let reasons: Vec<&str> = resolved.unused.iter().map(|unused| &*unused.reason).collect();
+    assert_eq!(
+        reasons,
+        [
+            "`osm-commonkey-file` is said by flag",
+            "it says nothing of `osm-database-uri` alone"
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_value_of_ng_ros_is_named() {
+    let problems = resolved(&[], &[("OSMRO_SERVER_SOCKET_PORT", "many")], None).unwrap_err();
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["OSMRO_SERVER_SOCKET_PORT: not a port from 1 to 65535"]);
 }
 
 #[test]
@@ -96,9 +158,7 @@ fn a_token_is_never_shown() {
 fn page_table() -> String {
     let mut rows = String::new();
     for setting in TABLE {
-        let common = setting
-            .common_env
-            .map_or_else(String::new, |name| format!(", `{name}`"));
+        let names: Vec<String> = setting.environment().map(|name| format!("`{name}`")).collect();
         let default = match setting.default {
             "" => "none".to_owned(),
             text if text.contains('`') => text.to_owned(),
@@ -106,10 +166,10 @@ fn page_table() -> String {
         };
         let help: Vec<&str> = setting.help.iter().map(|line| line.trim()).collect();
         rows.push_str(&format!(
-            "| `{}` | `--{}` | `{}`{common} | {default} | {} |\n",
+            "| `{}` | `--{}` | {} | {default} | {} |\n",
             setting.key,
             setting.flag,
-            setting.env,
+            names.join(", "),
             help.join(" ")
         ));
     }
