@@ -419,6 +419,11 @@ mod tests {
             value("a: &x {p: 1, q: 2}\nb: {<<: *x, q: 3}\nc: *x\n"),
             json!({"a": {"p": 1, "q": 2}, "b": {"p": 1, "q": 3}, "c": {"p": 1, "q": 2}})
         );
+        // As PyYAML lays out a list that two maps share: no deeper than the key, and long lines folded at their blanks.
+        assert_eq!(
+            value("vdur:\n- keys: &id001\n  - ssh-rsa\n    AAAA x\n  - b\n- keys: *id001\nvld: []\n"),
+            json!({"vdur": [{"keys": ["ssh-rsa AAAA x", "b"]}, {"keys": ["ssh-rsa AAAA x", "b"]}], "vld": []})
+        );
         assert_eq!(value("'<<': 1"), json!({"<<": 1}));
         assert_eq!(
             value("{0: a, yes: b, a: 1, a: 2}"),
