@@ -18,8 +18,7 @@ use vimhost_model::{Collection, RecordId, Revision};
 use vimhost_store::Error;
 
 use crate::commit::Verdict;
-use crate::db::Statement;
-use crate::fault::{Outcome, from_db, parse};
+use crate::fault::{Fault, Outcome, from_db, parse};
 use crate::fields::{list_of, number_of, text_of};
 use crate::records::{Whole, marked_whole};
 use crate::shapes::{self, DECISIONS};
@@ -50,7 +49,7 @@ impl Core {
             match (text_of(decision, "todo"), id.strip_prefix("service:")) {
                 ("commit", Some(_)) => self.complete_commit(id, decision, None).await,
                 ("forget", Some(nsr)) => self.complete_forgetting(nsr).await.map(|_| ()),
-                ("records", None) => self.complete_batch(decision).await,
+                ("records", None) => self.complete_batch(decision).await.map(|_| ()),
                 (todo, _) => Err(Error::corrupt("a decision", format!("'{id}' is left with '{todo}'")).into()),
             }
         })
@@ -113,6 +112,9 @@ impl Core {
     }
 
     /// Writes several whole records. One document with all of them decides; then each is replaced, once.
+    ///
+    /// A record that the database refuses, because of a rule that is not ours, is left out and makes this fail; the others are written.
+    /// The decision ends all the same: one that stayed would stop every reader that has to carry it out first.
     pub(crate) async fn write_records(&self, wholes: Vec<Whole>) -> Outcome<()> {
         let put = |whole: &Whole| {
             doc! {
@@ -123,10 +125,14 @@ impl Core {
         let puts: Vec<_> = wholes.iter().map(put).collect();
         let batch = doc! {"_id": format!("batch:{}", unique()), "todo": "records", "puts": puts};
         self.db.insert(DECISIONS, batch.clone()).await?;
-        self.complete_batch(&batch).await
+        match self.complete_batch(&batch).await? {
+            Some(reason) => Err(Fault::Rejected(reason)),
+            None => Ok(()),
+        }
     }
 
-    async fn complete_batch(&self, batch: &Document) -> Outcome<()> {
+    /// Answers why a record was refused, if one was.
+    async fn complete_batch(&self, batch: &Document) -> Outcome<Option<String>> {
         let id = text_of(batch, "_id");
         // No dots or colons in the name of a mark.
         let origin = id.strip_prefix("batch:").unwrap_or(id);
@@ -135,24 +141,31 @@ impl Core {
             .filter_map(Bson::as_document)
             .map(whole)
             .collect::<Result<Vec<_>, _>>()?;
-        self.make_whole(wholes.iter().map(|whole| marked_whole(whole, origin)).collect())
-            .await?;
-        self.number_all(wholes).await?;
+        let outcomes = try_join_all(wholes.into_iter().map(|whole| self.make_whole(whole, origin))).await?;
+        let (mut made, mut refused) = (Vec::new(), None);
+        for outcome in outcomes {
+            match outcome {
+                Ok(whole) => made.push(whole),
+                Err(reason) => refused = Some(reason),
+            }
+        }
+        self.number_all(made).await?;
         self.db.delete(shapes::decision(id)).await?;
-        Ok(())
+        Ok(refused)
     }
 
-    /// Replaces records; one that has the mark of the batch already is there under its id and is left alone.
-    async fn make_whole(&self, statements: Vec<Statement>) -> Outcome<()> {
-        use crate::fault::Fault;
-        let made = statements.into_iter().map(|statement| async move {
-            match self.db.update(statement).await {
-                Err(Fault::Duplicate(_)) | Ok(_) => Ok(()),
-                Err(fault) => Err(fault),
+    /// Replaces a record; one that has the mark of the batch already is there under its id and is left alone. Answers the record, or
+    /// why it is refused.
+    async fn make_whole(&self, whole: Whole, origin: &str) -> Outcome<Result<Whole, String>> {
+        match self.db.update(marked_whole(&whole, origin)).await {
+            Err(Fault::Duplicate(_)) | Ok(_) => Ok(Ok(whole)),
+            Err(Fault::Rejected(reason)) => {
+                self.left_out
+                    .refused(whole.collection.as_str(), whole.id.as_str(), &reason);
+                Ok(Err(reason))
             }
-        });
-        try_join_all(made).await?;
-        Ok(())
+            Err(fault) => Err(fault),
+        }
     }
 }
 

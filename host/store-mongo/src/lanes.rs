@@ -11,10 +11,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use mongodb::bson::doc;
 use tokio::sync::oneshot;
 
 use crate::fault::{Fault, Outcome};
 use crate::records::{self, Marked};
+use crate::shapes;
 use crate::store::Core;
 
 /// Changes that go out together. Each is a few stages of a pipeline, of which the server takes a thousand.
@@ -135,11 +137,19 @@ impl Core {
     async fn make_one(&self, change: Marked) -> Outcome<()> {
         let (collection, record) = (change.collection, change.id.clone());
         match self.db.update(change.statement()).await {
-            Ok(_) => Ok(()),
-            // A record that cannot take it (it would grow too large, or is shaped as nothing we know) is left as it is; keeping the
-            // change would stop everything that comes after it.
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                // It was made before, or there is nothing to make it in.
+                let there = shapes::record(collection, &record).only(doc! {"_id": 1});
+                if matches!(self.db.first(there).await, Ok(None)) {
+                    self.left_out.missing(collection, &record);
+                }
+                Ok(())
+            }
+            // A record that cannot take it (it would grow too large, is shaped as nothing we know, or its database has a rule against it)
+            // is left as it is; keeping the change would stop everything that comes after it.
             Err(Fault::Rejected(reason)) => {
-                tracing::error!(collection, record, reason, "a change to a record is left out");
+                self.left_out.refused(collection, &record, &reason);
                 Ok(())
             }
             Err(fault) => Err(fault),
@@ -157,7 +167,7 @@ mod tests {
             id: "vnf".to_owned(),
             origin: origin.to_owned(),
             seq: 1,
-            stages: vec![mongodb::bson::doc! {"$set": {"a": 1}}; stages],
+            stages: vec![doc! {"$set": {"a": 1}}; stages],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 use vimhost_model::{ActionHeader, JournalEntry, NsrId, RecordChange, Resource, Revision};
-use vimhost_store::{ActionCommit, Committed, Error, KeyPair, Page, ResourceUpdate, SealedText, TextDigest};
+use vimhost_store::{ActionCommit, Committed, Error, KeyPair, LeftOut, Page, ResourceUpdate, SealedText, TextDigest};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Fault, Outcome, decode, encode, from_sql};
@@ -154,7 +154,7 @@ impl PreparedCommit {
 }
 
 /// Accepts an action.
-pub(crate) fn commit(connection: &Connection, commit: &PreparedCommit) -> Outcome<Committed> {
+pub(crate) fn commit(connection: &Connection, commit: &PreparedCommit, left_out: &LeftOut) -> Outcome<Committed> {
     let nsr = commit.header.nsr_id.as_str();
     if let Some(header) = get(connection, nsr, commit.header.id.as_str())? {
         return Ok(Committed::Exists(header));
@@ -179,7 +179,7 @@ pub(crate) fn commit(connection: &Connection, commit: &PreparedCommit) -> Outcom
         })?;
     }
     for change in &commit.record_changes {
-        records::change(connection, change)?;
+        records::change(connection, change, left_out)?;
     }
     for (digest, text) in &commit.texts {
         run(connection, sql::TEXT_PUT, (digest, text))?;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use rusqlite::Connection;
 use serde_json::Value;
 use vimhost_model::{Collection, ItemList, Record, RecordChange, RecordId, Revision, Segment};
-use vimhost_store::{Error, Page};
+use vimhost_store::{Error, LeftOut, Page};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, encode, from_sql, parse};
@@ -219,8 +219,9 @@ pub(crate) fn delete(connection: &Connection, collection: Collection, id: &Recor
 }
 
 /// Makes a change. What does not exist is left out; a change that changes nothing leaves the revision as it is.
-pub(crate) fn change(connection: &Connection, change: &RecordChange) -> Outcome<()> {
+pub(crate) fn change(connection: &Connection, change: &RecordChange, left_out: &LeftOut) -> Outcome<()> {
     let Some((key, _)) = head(connection, change.collection, change.record.as_str())? else {
+        left_out.missing(change.collection.as_str(), change.record.as_str());
         return Ok(());
     };
     match &change.item {

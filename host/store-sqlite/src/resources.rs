@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use vimhost_model::{
     Item, JournalEntry, RecordChange, Resource, ResourceId, Revision, TargetId, TaskAction, TaskStatus, VimStatus,
 };
-use vimhost_store::{Change, Claim, Error, JournalWrite, ObservedElement, Page};
+use vimhost_store::{Change, Claim, Error, JournalWrite, LeftOut, ObservedElement, Page};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, encode, from_sql, parse, to_sql};
@@ -370,12 +370,13 @@ pub(crate) fn save(
     resource: &ResourceId,
     record_changes: &[RecordChange],
     writes: Vec<JournalWrite>,
+    left_out: &LeftOut,
 ) -> Outcome<Revision> {
     leases::check(connection, claim, &prepared.target)?;
     let revision = replace(connection, prepared)?;
     journal::write_along(connection, resource, writes)?;
     for change in record_changes {
-        records::change(connection, change)?;
+        records::change(connection, change, left_out)?;
     }
     Ok(revision)
 }

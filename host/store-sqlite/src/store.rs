@@ -11,7 +11,7 @@ use vimhost_model::{
     ResourceId, Revision, TargetId, Timestamp,
 };
 use vimhost_store::{
-    ActionCommit, Change, Claim, Committed, Error, JournalWrite, KeyPair, Lease, ObservedElement, Page, Store,
+    ActionCommit, Change, Claim, Committed, Error, JournalWrite, KeyPair, Lease, LeftOut, ObservedElement, Page, Store,
     StoredAccount, TextDigest,
 };
 
@@ -40,6 +40,7 @@ pub struct SqliteStore {
     hints: broadcast::Sender<Change>,
     others: broadcast::Sender<Change>,
     counters: Arc<Counters>,
+    left_out: Arc<LeftOut>,
     // Last, so that it is let go after both kinds of threads have ended.
     _lock: FileLock,
 }
@@ -63,6 +64,7 @@ impl SqliteStore {
             hints,
             others: broadcast::channel(1).0,
             counters,
+            left_out: Arc::default(),
             _lock: lock,
         })
     }
@@ -259,8 +261,9 @@ impl Store for SqliteStore {
             std::iter::once(Change::Action(nsr, action)).chain(resources).collect()
         };
         let commit = PreparedCommit::of(commit, basis)?;
+        let left_out = Arc::clone(&self.left_out);
         self.write(commit.bytes(), move |connection| {
-            let answer = actions::commit(connection, &commit)?;
+            let answer = actions::commit(connection, &commit, &left_out)?;
             let hints = match &answer {
                 Committed::Accepted => hints,
                 Committed::Exists(_) => Vec::new(),
@@ -351,9 +354,11 @@ impl Store for SqliteStore {
         let hints = resources::hints(resource);
         let (claim, id) = (claim.clone(), resource.id.clone());
         let (record_changes, writes) = (record_changes.to_vec(), journal.to_vec());
+        let left_out = Arc::clone(&self.left_out);
         self.write(prepared.bytes(), move |connection| {
+            let revision = resources::save(connection, &claim, &prepared, &id, &record_changes, writes, &left_out)?;
             Ok(Done {
-                answer: resources::save(connection, &claim, &prepared, &id, &record_changes, writes)?,
+                answer: revision,
                 hints,
             })
         })

@@ -17,7 +17,7 @@ use vimhost_ssh::{Reach, SshInjector};
 
 use crate::osm::Osm;
 use crate::plugin_dir::PluginDir;
-use crate::settings::{Effective, Resolved, Settings, Source};
+use crate::settings::{Effective, Resolved, Settings, Source, Unused};
 use crate::store;
 use crate::telemetry::{self, Metrics, Telemetry};
 
@@ -29,10 +29,15 @@ const IMAGES_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Runs the host.
 pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
-    let Resolved { settings, effective } = resolved;
+    let Resolved {
+        settings,
+        effective,
+        unused,
+    } = resolved;
     let Telemetry { metrics, traces } = telemetry::start(&settings)?;
     tokio::spawn(metrics.clone().upkeep());
     say_settings(&effective);
+    say_unused(&unused);
     let data_dir = settings.data_dir()?;
     let plugin_dir = settings.plugin_dir()?;
     std::fs::DirBuilder::new()
@@ -229,4 +234,16 @@ fn say_settings(effective: &[Effective]) {
         .map(|row| format!("{}={} ({})", row.key, row.value.as_deref().unwrap_or(""), row.source))
         .collect();
     tracing::info!(set = set.join(", "), version = env!("CARGO_PKG_VERSION"), "starting");
+}
+
+/// Variables of NG-RO that somebody set for nothing, in one line.
+fn say_unused(unused: &[Unused]) {
+    if unused.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = unused.iter().map(|unused| &*unused.name).collect();
+    tracing::info!(
+        names = names.join(", "),
+        "variables of NG-RO without effect; `vimhost check-config` says why"
+    );
 }

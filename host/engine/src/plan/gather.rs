@@ -2,13 +2,22 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-use vimhost_model::{ActionId, Collection, NsrId, RecordId, ResourceId, TargetId};
+use serde_json::{Map, Value};
+use vimhost_model::{ActionId, Collection, NsrId, Record, RecordId, ResourceId, TargetId};
 
 use super::{Comparison, Facts, Plan, plan, plan_operation};
 use crate::operation::Operation;
 use crate::wanted::{DeployRequest, WantedItem};
 use crate::{Engine, Error};
+
+/// Whether a plan can do without the record of the service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NsRecord {
+    Needed,
+    /// Whatever is there is to go. Nobody but us knows of it when somebody has removed the record, and a client takes the answer that
+    /// there is no such service for the end of a terminate.
+    MayBeGone,
+}
 
 impl Engine {
     /// Reads the facts and plans.
@@ -19,7 +28,13 @@ impl Engine {
         request: &DeployRequest,
         comparison: Comparison,
     ) -> Result<Plan, Error> {
-        let mut facts = self.facts(nsr).await?;
+        let wants_nothing = request.wanted.vnfs.is_empty() && all_items(request).next().is_none();
+        let record = if wants_nothing {
+            NsRecord::MayBeGone
+        } else {
+            NsRecord::Needed
+        };
+        let mut facts = self.facts(nsr, record).await?;
         let targets = all_items(request).flat_map(|item| item.targets.iter().map(|(target, _)| target.clone()));
         self.check_targets(targets.collect()).await?;
         let from_request = request.wanted.vnfs.iter().filter_map(|vnf| vnf.document.get("vnfd-id"));
@@ -48,7 +63,7 @@ impl Engine {
         action_id: &ActionId,
         operation: &Operation,
     ) -> Result<Plan, Error> {
-        let mut facts = self.facts(nsr).await?;
+        let mut facts = self.facts(nsr, NsRecord::Needed).await?;
         match operation {
             Operation::VerticalScale { .. } => self.add_descriptors(&mut facts, Vec::new()).await?,
             Operation::Recreate { cloud_init_content, .. } if !cloud_init_content.is_empty() => {
@@ -75,18 +90,30 @@ impl Engine {
     }
 
     /// Reads what is known of a service.
-    async fn facts(&self, nsr: &NsrId) -> Result<Facts, Error> {
+    async fn facts(&self, nsr: &NsrId, needed: NsRecord) -> Result<Facts, Error> {
         let doing = "reading a network service for planning";
         let of_store = |error| Error::of_store(doing, error);
         // The revision first: whatever is committed after it makes the commit fail.
         let revision = self.store.service_revision(nsr).await.map_err(of_store)?;
         let record_id: RecordId = nsr.retype().map_err(|error| Error::shape("", error.to_string()))?;
-        let record = self
-            .record(Collection::Nsrs, &record_id)
-            .await?
-            .ok_or_else(|| Error::not_found("network service", nsr))?;
+        let record = self.record(Collection::Nsrs, &record_id).await?;
         let vnfrs = self.store.vnfrs_of(nsr).await.map_err(of_store)?;
         let resources = self.store.resources_of(nsr).await.map_err(of_store)?;
+        let record = match record {
+            Some(record) => record,
+            None if needed == NsRecord::MayBeGone && !resources.is_empty() => {
+                tracing::warn!(
+                    nsr_id = %nsr,
+                    "the record of a network service is gone; what was made for it is terminated without"
+                );
+                Record {
+                    id: record_id,
+                    document: Value::Object(Map::new()),
+                    revision: 0,
+                }
+            }
+            None => return Err(Error::not_found("network service", nsr)),
+        };
         Ok(Facts {
             nsr_id: nsr.clone(),
             revision,
