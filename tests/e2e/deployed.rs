@@ -20,6 +20,8 @@ pub(crate) struct Deployed {
     pub(crate) records: Records,
     pub(crate) nsr: String,
     pub(crate) setup: Setup,
+    /// A target beside the VIM on which the data network is wanted, with what is said there.
+    pub(crate) joined_by: Option<(String, Value)>,
     pub(crate) dir: tempfile::TempDir,
 }
 
@@ -42,11 +44,21 @@ impl Deployed {
         log: &str,
         change: impl FnOnce(&mut Records),
     ) -> Self {
-        let vim = start_vim(faults).await.unwrap();
         let dir = tempfile::tempdir().unwrap();
         let mut setup = Setup::new(dir.path());
         setup.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         log.clone_into(&mut setup.log);
+        Self::prepared_on(setup, dir, faults, change).await
+    }
+
+    /// On a host that is started like this; the directory lives as long as the service.
+    pub(crate) async fn prepared_on(
+        setup: Setup,
+        dir: tempfile::TempDir,
+        faults: Faults,
+        change: impl FnOnce(&mut Records),
+    ) -> Self {
+        let vim = start_vim(faults).await.unwrap();
         let host = Host::start(&setup).unwrap();
         host.add_vim(ACCOUNT, &vim.url()).await.unwrap();
         let mut records = Records::fixture(FIXTURE, ACCOUNT).unwrap();
@@ -59,6 +71,7 @@ impl Deployed {
             records,
             nsr,
             setup,
+            joined_by: None,
             dir,
         }
     }
@@ -76,6 +89,11 @@ impl Deployed {
             group["vim_info"] = json!({TARGET: {}});
         }
         body[key] = groups;
+        for vld in body["ns"]["vld"].as_array_mut().unwrap() {
+            if let Some((target, info)) = self.joined_by.as_ref().filter(|_| vld["id"] == "datanet") {
+                vld["vim_info"][target] = info.clone();
+            }
+        }
         body
     }
 
@@ -182,13 +200,32 @@ impl Deployed {
         server.ports.iter().map(port).collect()
     }
 
+    /// A token of an operator of the VIM.
+    async fn token(&self) -> String {
+        let login = json!({"user": "mock", "password": PASSWORD, "tenant": "mock"});
+        let session = self
+            .host
+            .http
+            .post(format!("{}/v1/session", self.vim.url()))
+            .json(&login);
+        let session = session.send().await.unwrap();
+        session.headers()["x-mock-token"].to_str().unwrap().to_owned()
+    }
+
+    /// Makes an element as an operator of the VIM would; answers its id.
+    pub(crate) async fn create_in_the_vim(&self, kind: &str, body: &Value) -> String {
+        let token = self.token().await;
+        let made = self.host.http.post(format!("{}/v1/{kind}", self.vim.url())).json(body);
+        let made = made.header("X-Auth-Token", token).send().await.unwrap();
+        assert_eq!(made.status(), 201);
+        let made: Value = serde_json::from_str(&made.text().await.unwrap()).unwrap();
+        made["id"].as_str().unwrap().to_owned()
+    }
+
     /// Deletes an element as an operator of the VIM would.
     pub(crate) async fn delete_in_the_vim(&self, kind: &str, id: &str) {
-        let login = json!({"user": "mock", "password": PASSWORD, "tenant": "mock"});
+        let token = self.token().await;
         let http = &self.host.http;
-        let session = http.post(format!("{}/v1/session", self.vim.url())).json(&login);
-        let session = session.send().await.unwrap();
-        let token = session.headers()["x-mock-token"].to_str().unwrap().to_owned();
         let gone = http.delete(format!("{}/v1/{kind}/{id}", self.vim.url()));
         let gone = gone.header("X-Auth-Token", token).send().await.unwrap();
         assert_eq!(gone.status(), 204);

@@ -291,9 +291,17 @@ impl Host {
     /// # Errors
     /// When it is refused.
     pub async fn add_vim(&self, id: &str, url: &str) -> anyhow::Result<Value> {
+        self.add_account("vims", id, url).await
+    }
+
+    /// Adds an account on a mock VIM to a collection: `vims`, `wims`, `sdns`.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn add_account(&self, collection: &str, id: &str, url: &str) -> anyhow::Result<Value> {
         let body = json!({"id": id, "name": id, "vim_type": "mock", "url": url, "user": "mock", "tenant": "mock",
                           "credentials": {"password": PASSWORD}});
-        self.admin_ok("POST", "/v1/vims", Some(body)).await
+        self.admin_ok("POST", &format!("/v1/{collection}"), Some(body)).await
     }
 }
 

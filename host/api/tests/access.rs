@@ -68,6 +68,8 @@ async fn everything(host: &Host) -> Value {
     let mut all = json!({});
     for path in [
         "/v1/vims",
+        "/v1/wims",
+        "/v1/sdns",
         "/v1/tokens",
         "/v1/plugins",
         "/v1/network-services",

@@ -571,3 +571,78 @@ async fn an_action_is_cancelled_as_far_as_it_has_not_begun() {
         problem(wrong, 400, "bad-request").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_of_wims_and_sdn_controllers_are_kinds_of_their_own() {
+    let host = Host::start().await;
+    let account = |name: &str| json!({"id": "same", "name": name, "vim_type": "stub", "url": "http://wan.example"});
+    for (path, target) in [
+        ("/v1/wims", "wim:same"),
+        ("/v1/sdns", "sdn:same"),
+        ("/v1/vims", "vim:same"),
+    ] {
+        let added = host
+            .admin(Method::POST, path)
+            .json(&account(path))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(added.status(), 201);
+        assert_eq!(added.headers()["location"], format!("{path}/same").as_str());
+        let added: Value = added.json().await.unwrap();
+        assert_eq!((&added["target"], &added["name"]), (&json!(target), &json!(path)));
+        let again = host
+            .admin(Method::POST, path)
+            .json(&account(path))
+            .send()
+            .await
+            .unwrap();
+        problem(again, 409, "conflict").await;
+        let place = format!("{path}/same");
+        let grants = json!({"grants": {"origins": ["http://api.example:80"]}});
+        let edited = host.admin(Method::PATCH, &place).json(&grants).send().await.unwrap();
+        assert_eq!(edited.status(), 200);
+        let checked = host.admin(Method::POST, &format!("{place}/check")).json(&json!({}));
+        assert_eq!(checked.send().await.unwrap().status(), 200);
+        let shown: Value = host
+            .admin(Method::GET, &place)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        assert_eq!(
+            (&shown["grants"]["origins"], &shown["state"]),
+            (&json!(["http://api.example:80"]), &json!("ENABLED"))
+        );
+    }
+    for path in ["/v1/wims", "/v1/sdns"] {
+        let list = format!("{path}?limit=1");
+        let listed: Value = host
+            .admin(Method::GET, &list)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        let names: Vec<&Value> = listed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| &entry["name"])
+            .collect();
+        assert_eq!(names, [path], "its kind only: {listed}");
+        let gone = host
+            .admin(Method::DELETE, &format!("{path}/same"))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(gone.status(), 204);
+    }
+    let gone = host.admin(Method::GET, "/v1/wims/same").send().await.unwrap();
+    problem(gone, 404, "not-found").await;
+    let kept = host.admin(Method::GET, "/v1/vims/same").send().await.unwrap();
+    assert_eq!(kept.status(), 200);
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use vimhost_connector::{CheckReport, Connector, LoadError, PluginInfo};
-use vimhost_model::{AccountSource, AccountState, Grants, Revision, Secret, TargetId, VimAccount};
+use vimhost_model::{AccountSource, AccountState, Grants, Revision, Secret, TargetId, TargetKind, VimAccount};
 use vimhost_store::{StoredAccount, seal::KeyRing};
 
 use crate::{Engine, Error, settings};
@@ -156,7 +156,18 @@ impl Engine {
     /// # Errors
     /// When the id is taken, or no usable plugin serves the type.
     pub async fn add_account(&self, new: NewAccount) -> Result<AccountView, Error> {
-        let target = TargetId::vim(new.id.unwrap_or_else(vimhost_model::AccountId::random));
+        self.add_account_of(TargetKind::Vim, new).await
+    }
+
+    /// Adds an account of a VIM, a WIM or an SDN controller; see [`Engine::add_account`].
+    ///
+    /// # Errors
+    /// When the id is taken among accounts of the kind, or no usable plugin serves the type.
+    pub async fn add_account_of(&self, kind: TargetKind, new: NewAccount) -> Result<AccountView, Error> {
+        let target = TargetId {
+            kind,
+            account: new.id.unwrap_or_else(vimhost_model::AccountId::random),
+        };
         if new.name.is_empty() || new.name.len() > 255 {
             return Err(Error::shape("name", "is not a text of 1 to 255 characters"));
         }
@@ -229,6 +240,29 @@ impl Engine {
             entries: page.entries.into_iter().map(AccountView::from).collect(),
             next: page.next,
         })
+    }
+
+    /// Accounts of a kind, a page at a time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn accounts_of_kind(
+        &self,
+        kind: TargetKind,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<vimhost_store::Page<AccountView>, Error> {
+        let (mut entries, mut next) = (Vec::new(), after.map(str::to_owned));
+        loop {
+            let page = self
+                .accounts(next.as_deref(), limit.saturating_sub(entries.len()))
+                .await?;
+            entries.extend(page.entries.into_iter().filter(|account| account.target.kind == kind));
+            next = page.next;
+            if next.is_none() || entries.len() >= limit {
+                return Ok(vimhost_store::Page { entries, next });
+            }
+        }
     }
 
     /// Changes an account. `expected` is the revision the client saw, none for any.

@@ -111,6 +111,9 @@ impl DeployRequest {
                     };
                     wanted.cloud_init_content = map;
                 }
+                // Releases 14 and later; LCM sends it for descriptors that have it.
+                "vnffg" if value.as_array().is_some_and(Vec::is_empty) || value.is_null() => {}
+                "vnffg" => return Err(Error::shape("vnffg", "service function chains are not served")),
                 other => {
                     return Err(Error::shape(
                         "",
@@ -326,6 +329,11 @@ mod tests {
             "flavor:0:vim_info:mars"
         );
         assert_eq!(refused(json!({"ns": {"vld": {}}})).0, "ns:vld");
+        assert_eq!(
+            refused(json!({"vnffg": [{"sfp": []}]})),
+            ("vnffg".to_owned(), "service function chains are not served".to_owned())
+        );
+        assert!(DeployRequest::parse(json!({"vnffg": []})).is_ok());
     }
 
     #[test]

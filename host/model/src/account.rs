@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{AccountId, Secret, TargetId};
+use crate::{AccountId, Secret, TargetId, TargetKind};
 
 /// Scheme, host and port of a server: `https://keystone.example:5000`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -163,6 +163,15 @@ impl VimAccount {
     #[must_use]
     pub fn id(&self) -> &AccountId {
         &self.target.account
+    }
+
+    /// What names the account behind `vimhost vim allow`: its id, and its kind unless it is a VIM.
+    #[must_use]
+    pub fn command_words(&self) -> String {
+        match self.target.kind {
+            TargetKind::Vim => self.target.account.to_string(),
+            kind @ (TargetKind::Wim | TargetKind::Sdn) => format!("--kind {} {}", kind.as_str(), self.target.account),
+        }
     }
 }
 

@@ -134,6 +134,8 @@ pub enum Until {
     Created,
     /// The other element is gone.
     Deleted,
+    /// The other element is a VM, and the VIM has told where its interfaces are.
+    Located,
 }
 
 /// Another element that a task waits for.
@@ -145,6 +147,9 @@ pub struct Dependency {
     pub resource: ResourceId,
     /// What is waited for.
     pub until: Until,
+    /// With [`Until::Located`]: which interfaces of the VM are used, as indexes in its `net_list`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<usize>,
 }
 
 /// One thing to do to one element.

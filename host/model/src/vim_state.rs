@@ -113,4 +113,8 @@ pub struct VimState {
     /// VM: its flavour, as the VIM showed it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavour: Option<VimId>,
+    /// Connectivity service: the interfaces of VMs that it joins, each as a text that changes when the interface moves (NG-RO engine
+    /// §2.2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connected_ports: Vec<String>,
 }

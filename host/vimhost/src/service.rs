@@ -49,7 +49,7 @@ fn plan_text(plan: &Value) -> String {
         let (sign, slot) = match text(change, "change").as_str() {
             "create" => ("+", 0),
             "delete" => ("-", 1),
-            "changed" => ("~", 2),
+            "changed" | "update" => ("~", 2),
             _ => (" ", 3),
         };
         if let Some(count) = counts.get_mut(slot) {

@@ -6,32 +6,33 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 
-use crate::cli::{Global, GrantOptions, VimAdd, VimAllow, VimCommand};
+use crate::cli::{AccountKind, Global, GrantOptions, VimAdd, VimAllow, VimCommand, VimOptions};
 use crate::client::{Client, encode};
 use crate::output::{head, print, row, table, text};
 
 /// Runs a command.
-pub async fn run(global: &Global, command: VimCommand) -> anyhow::Result<()> {
+pub async fn run(global: &Global, options: VimOptions) -> anyhow::Result<()> {
     let client = Client::new(global)?;
-    match command {
-        VimCommand::Add(options) => add(global, &client, *options).await,
-        VimCommand::List => list(global, &client).await,
-        VimCommand::Show { id } => show(global, &client.get(&path(&id)).await?),
-        VimCommand::Check { id } => check(global, &client, &id).await,
-        VimCommand::Allow(options) => allow(global, &client, options).await,
+    let kind = options.kind;
+    match options.command {
+        VimCommand::Add(options) => add(global, &client, kind, *options).await,
+        VimCommand::List => list(global, &client, kind).await,
+        VimCommand::Show { id } => show(global, &client.get(&path(kind, &id)).await?),
+        VimCommand::Check { id } => check(global, &client, kind, &id).await,
+        VimCommand::Allow(options) => allow(global, &client, kind, options).await,
         VimCommand::Rm { id } => {
-            client.delete(&path(&id)).await?;
+            client.delete(&path(kind, &id)).await?;
             eprintln!("account {id} removed");
             Ok(())
         }
     }
 }
 
-fn path(id: &str) -> String {
-    format!("/v1/vims/{}", encode(id))
+fn path(kind: AccountKind, id: &str) -> String {
+    format!("{}/{}", kind.path(), encode(id))
 }
 
-async fn add(global: &Global, client: &Client, options: VimAdd) -> anyhow::Result<()> {
+async fn add(global: &Global, client: &Client, kind: AccountKind, options: VimAdd) -> anyhow::Result<()> {
     let password = match (&options.password_file, options.password_stdin) {
         (Some(file), _) => Some(first_line_of(file)?),
         (None, true) => {
@@ -54,14 +55,15 @@ async fn add(global: &Global, client: &Client, options: VimAdd) -> anyhow::Resul
         "credentials": password.map(|password| json!({"password": password})).unwrap_or_else(|| json!({})),
         "ca_certificates": ca, "insecure_tls": options.insecure, "grants": merged(&json!({}), &options.grants),
     });
-    let account = client.post("/v1/vims", body).await?;
+    let account = client.post(kind.path(), body).await?;
     let id = text(&account, "id");
     if options.no_check {
         return show(global, &account);
     }
-    check(global, client, &id)
-        .await
-        .with_context(|| format!("account {id} was added and does not work yet; `vimhost vim check {id}` tries again"))
+    check(global, client, kind, &id).await.with_context(|| {
+        let option = kind.option();
+        format!("account {id} was added and does not work yet; `vimhost vim {option}check {id}` tries again")
+    })
 }
 
 fn first_line_of(file: &Path) -> anyhow::Result<String> {
@@ -112,8 +114,8 @@ fn merged(grants: &Value, more: &GrantOptions) -> Value {
     Value::Object(grants)
 }
 
-async fn list(global: &Global, client: &Client) -> anyhow::Result<()> {
-    let accounts = Value::Array(client.list("/v1/vims").await?);
+async fn list(global: &Global, client: &Client, kind: AccountKind) -> anyhow::Result<()> {
+    let accounts = Value::Array(client.list(kind.path()).await?);
     print(global, &accounts, |accounts| {
         let mut rows = vec![head(&["ID", "NAME", "TYPE", "URL", "STATE", "DETAIL"])];
         rows.extend(
@@ -153,8 +155,8 @@ fn show(global: &Global, account: &Value) -> anyhow::Result<()> {
     })
 }
 
-async fn check(global: &Global, client: &Client, id: &str) -> anyhow::Result<()> {
-    let report = client.post(&format!("{}/check", path(id)), json!({})).await?;
+async fn check(global: &Global, client: &Client, kind: AccountKind, id: &str) -> anyhow::Result<()> {
+    let report = client.post(&format!("{}/check", path(kind, id)), json!({})).await?;
     print(global, &report, |report| {
         let mut lines = format!("account {id} works");
         if let Some(version) = report.get("vim_version").and_then(Value::as_str) {
@@ -163,9 +165,10 @@ async fn check(global: &Global, client: &Client, id: &str) -> anyhow::Result<()>
         lines.push('\n');
         for origin in report.get("origins").and_then(Value::as_array).into_iter().flatten() {
             lines.push_str(&format!(
-                "the VIM names {} for {}; to grant it: vimhost vim allow {id} --origin {}\n",
+                "the VIM names {} for {}; to grant it: vimhost vim {}allow {id} --origin {}\n",
                 text(origin, "origin"),
                 text(origin, "purpose"),
+                kind.option(),
                 text(origin, "origin")
             ));
         }
@@ -176,12 +179,12 @@ async fn check(global: &Global, client: &Client, id: &str) -> anyhow::Result<()>
     })
 }
 
-async fn allow(global: &Global, client: &Client, options: VimAllow) -> anyhow::Result<()> {
-    let account = client.get(&path(&options.id)).await?;
+async fn allow(global: &Global, client: &Client, kind: AccountKind, options: VimAllow) -> anyhow::Result<()> {
+    let account = client.get(&path(kind, &options.id)).await?;
     let grants = merged(account.get("grants").unwrap_or(&Value::Null), &options.grants);
     let edited = client
         .patch(
-            &path(&options.id),
+            &path(kind, &options.id),
             json!({"grants": grants, "approve_rules": options.rules}),
         )
         .await?;

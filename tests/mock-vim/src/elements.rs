@@ -147,8 +147,11 @@ pub struct Volume {
     pub image: Option<String>,
     /// What it can be used for.
     pub status: VolumeStatus,
-    /// The server it is attached to.
+    /// The server it is attached to; the first one where there are several.
     pub server: Option<String>,
+    /// All of them. Only a volume whose metadata say `multi_attach` can have more than one.
+    #[serde(default)]
+    pub servers: Vec<String>,
     /// When it becomes available.
     pub due: Option<UnixMillis>,
 }

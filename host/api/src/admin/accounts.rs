@@ -1,4 +1,6 @@
-//! VIM accounts.
+//! Accounts of VIMs, and what those of WIMs ([`super::wims`]) and SDN controllers ([`super::sdns`]) share with them.
+//!
+//! The three kinds are three collections, as in OSM, since an id is unique only within its kind.
 
 use axum::Extension;
 use axum::extract::State;
@@ -7,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use vimhost_connector::CheckReport;
 use vimhost_engine::{AccountEdit, AccountView, NewAccount};
-use vimhost_model::{AccountId, Role, TargetId};
+use vimhost_model::{AccountId, Role, TargetId, TargetKind};
 
 use super::Admin;
 use super::input::{IfMatch, IfMatchParams, Named, Paging, PagingParams, Typed};
@@ -25,6 +27,76 @@ pub(super) struct Checked {
     report: CheckReport,
 }
 
+/// A page of the accounts of a kind.
+pub(super) async fn list_of(
+    admin: &Admin,
+    role: Role,
+    paging: &Paging,
+    kind: TargetKind,
+) -> Result<Answer<Listing<AccountView>>, Failure> {
+    let page = admin
+        .engine
+        .accounts_of_kind(kind, paging.after.as_deref(), paging.limit)
+        .await?;
+    Ok(Answer::ok(Listing::of(page, |account| account_for(role, account))))
+}
+
+/// Adds an account of a kind.
+pub(super) async fn add_of(admin: &Admin, new: NewAccount, kind: TargetKind) -> Result<Answer<AccountView>, Failure> {
+    let account = admin.engine.add_account_of(kind, new).await?;
+    let place = format!("/v1/{}s/{}", kind.as_str(), encoded(account.id.as_str()));
+    let revision = account.revision;
+    Ok(Answer::ok(account)
+        .with_status(StatusCode::CREATED)
+        .at(place)
+        .with_revision(revision))
+}
+
+/// Shows an account.
+pub(super) async fn show_of(admin: &Admin, role: Role, target: &TargetId) -> Result<Answer<AccountView>, Failure> {
+    let account = admin.engine.account(target).await?;
+    let revision = account.revision;
+    Ok(Answer::ok(account_for(role, account)).with_revision(revision))
+}
+
+/// Changes an account.
+pub(super) async fn edit_of(
+    admin: &Admin,
+    target: &TargetId,
+    condition: IfMatch,
+    edit: AccountEdit,
+) -> Result<Answer<AccountView>, Failure> {
+    let present = admin.engine.account(target).await?.revision;
+    condition.check("the account", Some(present))?;
+    let account = admin
+        .engine
+        .edit_account(target, edit, condition.expected(Some(present)))
+        .await?;
+    let revision = account.revision;
+    Ok(Answer::ok(account).with_revision(revision))
+}
+
+/// Removes an account.
+pub(super) async fn remove_of(admin: &Admin, target: &TargetId, condition: IfMatch) -> Result<StatusCode, Failure> {
+    let present = admin.engine.account(target).await?.revision;
+    condition.check("the account", Some(present))?;
+    // The revision goes along, so that a change between the two is met too.
+    admin
+        .engine
+        .remove_account(target, condition.expected(Some(present)))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Tries an account.
+pub(super) async fn check_of(admin: &Admin, target: &TargetId) -> Result<Answer<Checked>, Failure> {
+    let report = admin.engine.check_account(target).await?;
+    Ok(Answer::ok(Checked {
+        state: "ENABLED",
+        report,
+    }))
+}
+
 /// List VIM accounts
 #[utoipa::path(get, path = "/v1/vims", operation_id = "listAccounts", tag = "accounts", params(PagingParams),
     responses((status = OK, description = "A page of accounts, without secrets", body = Listing<AccountView>)))]
@@ -33,8 +105,7 @@ pub(super) async fn list(
     Extension(role): Extension<Role>,
     paging: Paging,
 ) -> Result<Answer<Listing<AccountView>>, Failure> {
-    let page = admin.engine.accounts(paging.after.as_deref(), paging.limit).await?;
-    Ok(Answer::ok(Listing::of(page, |account| account_for(role, account))))
+    list_of(&admin, role, &paging, TargetKind::Vim).await
 }
 
 /// Add a VIM account
@@ -48,12 +119,7 @@ pub(super) async fn add(
     State(admin): State<Admin>,
     Typed(new): Typed<NewAccount>,
 ) -> Result<Answer<AccountView>, Failure> {
-    let account = admin.engine.add_account(new).await?;
-    let (place, revision) = (format!("/v1/vims/{}", encoded(account.id.as_str())), account.revision);
-    Ok(Answer::ok(account)
-        .with_status(StatusCode::CREATED)
-        .at(place)
-        .with_revision(revision))
+    add_of(&admin, new, TargetKind::Vim).await
 }
 
 /// Show a VIM account
@@ -66,9 +132,7 @@ pub(super) async fn show(
     Extension(role): Extension<Role>,
     Named(id): Named<AccountId>,
 ) -> Result<Answer<AccountView>, Failure> {
-    let account = admin.engine.account(&TargetId::vim(id)).await?;
-    let revision = account.revision;
-    Ok(Answer::ok(account_for(role, account)).with_revision(revision))
+    show_of(&admin, role, &TargetId::vim(id)).await
 }
 
 /// Change a VIM account: its settings, secrets and grants
@@ -85,15 +149,7 @@ pub(super) async fn edit(
     condition: IfMatch,
     Typed(edit): Typed<AccountEdit>,
 ) -> Result<Answer<AccountView>, Failure> {
-    let target = TargetId::vim(id);
-    let present = admin.engine.account(&target).await?.revision;
-    condition.check("the account", Some(present))?;
-    let account = admin
-        .engine
-        .edit_account(&target, edit, condition.expected(Some(present)))
-        .await?;
-    let revision = account.revision;
-    Ok(Answer::ok(account).with_revision(revision))
+    edit_of(&admin, &TargetId::vim(id), condition, edit).await
 }
 
 /// Remove a VIM account
@@ -107,15 +163,7 @@ pub(super) async fn remove(
     Named(id): Named<AccountId>,
     condition: IfMatch,
 ) -> Result<StatusCode, Failure> {
-    let target = TargetId::vim(id);
-    let present = admin.engine.account(&target).await?.revision;
-    condition.check("the account", Some(present))?;
-    // The revision goes along, so that a change between the two is met too.
-    admin
-        .engine
-        .remove_account(&target, condition.expected(Some(present)))
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    remove_of(&admin, &TargetId::vim(id), condition).await
 }
 
 /// Check a VIM account: plugin, network, login
@@ -125,9 +173,5 @@ pub(super) async fn remove(
     params(("id" = AccountId, Path, description = "Id of the account")),
     responses((status = OK, description = "It works", body = Checked)))]
 pub(super) async fn check(State(admin): State<Admin>, Named(id): Named<AccountId>) -> Result<Answer<Checked>, Failure> {
-    let report = admin.engine.check_account(&TargetId::vim(id)).await?;
-    Ok(Answer::ok(Checked {
-        state: "ENABLED",
-        report,
-    }))
+    check_of(&admin, &TargetId::vim(id)).await
 }

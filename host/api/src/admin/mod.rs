@@ -1,4 +1,5 @@
-//! The project's own interface, `/v1/…`: accounts, plugins, records, network services, actions; and the probes.
+//! The project's own interface, `/v1/…`: accounts of VIMs, WIMs and SDN controllers, plugins, records, network
+//! services, actions; and the probes.
 //!
 //! JSON out, JSON or YAML in. Every error is a problem detail (RFC 9457). Listings are paged by cursors. Accounts and records carry
 //! their revision as `ETag`, and changes honour `If-Match`. A request for work answers 202 with the place to look, and takes
@@ -21,10 +22,12 @@ mod output;
 mod plugins;
 mod problem;
 mod records;
+mod sdns;
 mod services;
 mod table;
 mod tokens;
 mod view;
+mod wims;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

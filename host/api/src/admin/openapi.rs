@@ -14,7 +14,7 @@ use super::Admin;
 use super::output::Answer;
 use super::table::{self, Effect, Endpoint};
 
-const ABOUT: &str = "VIM accounts, network services and their actions, records, plugins, tokens and the audit log of a vimhost.\n\n\
+const ABOUT: &str = "Accounts of VIMs, WIMs and SDN controllers, network services and their actions, records, plugins, tokens and the audit log of a vimhost.\n\n\
 Bodies are JSON, or YAML on the way in. Refusals are problem details (RFC 9457). Listings are paged by cursors. What has a revision \
 carries it as `ETag`, and a change of it honours `If-Match`. A request for work is answered with 202 and the place to look; its \
 `Idempotency-Key` becomes the id of the action.\n\n\

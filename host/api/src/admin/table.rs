@@ -13,7 +13,9 @@ use utoipa::{OpenApi, Path as _};
 use vimhost_model::Role;
 
 use super::auth::Principal;
-use super::{Admin, accounts, actions, audit, events, keys, leases, openapi, plugins, records, services, tokens};
+use super::{
+    Admin, accounts, actions, audit, events, keys, leases, openapi, plugins, records, sdns, services, tokens, wims,
+};
 use crate::failure::Failure;
 
 /// Whether an endpoint changes anything; if so, its requests are in the audit log.
@@ -67,6 +69,18 @@ endpoints! {
     Admin Changes accounts::edit;
     Admin Changes accounts::remove;
     Operator Changes accounts::check;
+    Viewer Reads wims::list;
+    Admin Changes wims::add;
+    Viewer Reads wims::show;
+    Admin Changes wims::edit;
+    Admin Changes wims::remove;
+    Operator Changes wims::check;
+    Viewer Reads sdns::list;
+    Admin Changes sdns::add;
+    Viewer Reads sdns::show;
+    Admin Changes sdns::edit;
+    Admin Changes sdns::remove;
+    Operator Changes sdns::check;
     Viewer Reads plugins::list;
     Admin Changes plugins::reload_all;
     Viewer Reads plugins::show;

@@ -115,6 +115,7 @@ mod tests {
             reference: text.to_owned(),
             resource: "r".parse().unwrap(),
             until: Until::Created,
+            interfaces: Vec::new(),
         };
         TaskReport {
             task: Task {

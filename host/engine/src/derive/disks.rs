@@ -179,7 +179,7 @@ pub(super) fn size(storage: &Field<'_>) -> Result<Option<u64>, Error> {
 }
 
 /// Whether a requirement is `true`. Descriptors write it as a text; a boolean can only mean the same.
-fn requires(storage: &Field<'_>, wanted: &str) -> Result<bool, Error> {
+pub(super) fn requires(storage: &Field<'_>, wanted: &str) -> Result<bool, Error> {
     for requirement in storage.list("vdu-storage-requirements")? {
         if requirement.text_of("key")?.as_deref() == Some(wanted) {
             return Ok(match requirement.get("value")?.map(|value| value.value()) {
@@ -194,18 +194,37 @@ fn requires(storage: &Field<'_>, wanted: &str) -> Result<bool, Error> {
 
 /// Name and reference of the volume that several VMs attach. A client that knows shared volumes asks for them in the
 /// same request; without one there is nothing to wait for, and the storage is an ordinary volume.
+///
+/// NBI makes `shared-<storage>-<descriptor's id>` of the storage's id, in the NS record and perhaps, since it changes its copy of the
+/// descriptor, in the VNF record too; LCM therefore takes any id that contains the storage's.
 fn shared_volume(cx: &VduContext<'_>, storage: &Field<'_>, id: &str) -> Result<Option<(String, String)>, Error> {
     if !requires(storage, "multiattach")? {
         return Ok(None);
     }
-    let name = format!("shared-{id}-{}", cx.vnf_id);
+    let descriptor = match &cx.vnfd {
+        Some(vnfd) => vnfd.text_of("id")?,
+        None => None,
+    };
+    let mut names = vec![id.to_owned(), format!("shared-{id}-{}", cx.vnf_id)];
+    names.extend(descriptor.map(|descriptor| format!("shared-{id}-{descriptor}")));
+    let beginning = format!("shared-{id}-");
+    let mut candidates = Vec::new();
     for volume in cx.shared_volumes {
         let volume_id = volume.require_text("id")?;
-        if volume_id == name || volume.text_of("name")?.as_deref() == Some(name.as_str()) {
+        let name = volume.text_of("name")?.unwrap_or_else(|| volume_id.clone());
+        if names.contains(&volume_id) || names.contains(&name) {
             return Ok(Some((name, ns_reference(cx.ns.id, "shared-volumes", &volume_id))));
         }
+        if volume_id.starts_with(&beginning) {
+            candidates.push((name, ns_reference(cx.ns.id, "shared-volumes", &volume_id)));
+        }
     }
-    Ok(None)
+    // Without the descriptor only the beginning is known; several that begin so are of several VNFs, and none is taken for the other.
+    let mut candidates = candidates.into_iter();
+    Ok(match (candidates.next(), candidates.next()) {
+        (Some(only), None) if cx.vnfd.is_none() => Some(only),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -346,6 +365,22 @@ mod tests {
         let vdur = json!({"virtual-storages": [{"id": "r"}, shared]});
         let volumes = json!([{"id": "7", "name": "shared-data-vnf-id"}]);
         let (list, references) = derive(None, &vdur, &volumes).unwrap();
+        // As NBI and LCM of release 14 and later write it.
+        let vnfd = json!({"id": "my_vnf", "vdu": []});
+        let of_nbi = json!([{"id": "shared-data-other"}, {"id": "shared-data-my_vnf"}]);
+        let wanted = "nsrs:ns-id:shared-volumes.shared-data-my_vnf";
+        assert_eq!(derive(Some(&vnfd), &vdur, &of_nbi).unwrap().1, [wanted]);
+        let renamed = json!({"virtual-storages": [{"id": "r"}, {"id": "shared-data-my_vnf", "type-of-storage": PERSISTENT,
+            "size-of-storage": 10, "vdu-storage-requirements": [{"key": "multiattach", "value": "True"}]}]});
+        assert_eq!(derive(Some(&vnfd), &renamed, &of_nbi).unwrap().1, [wanted]);
+        assert_eq!(
+            derive(None, &vdur, &json!([{"id": "shared-data-my_vnf"}])).unwrap().1,
+            [wanted]
+        );
+        assert!(
+            derive(None, &vdur, &of_nbi).unwrap().1.is_empty(),
+            "whose it is cannot be told"
+        );
         let wanted = json!({"name": "shared-data-vnf-id", "multiattach": true, "size": 10, "keep": false});
         assert_eq!(
             (list, references),

@@ -132,10 +132,17 @@ fn entry(interface: &Field<'_>, network: &str, kind: Kind) -> Result<Value, Erro
     if let Some(model) = model {
         entry.insert("model".to_owned(), model);
     }
-    for (from, to) in [("ip-address", "ip_address"), ("mac-address", "mac_address")] {
-        if let Some(address) = interface.text_of(from)? {
-            entry.insert(to.to_owned(), address.into());
-        }
+    if let Some(text) = interface.text_of("ip-address")? {
+        // Two addresses, one of each version, from release 14 on.
+        let addresses: Vec<&str> = text.split(';').filter(|address| !address.is_empty()).collect();
+        let value = match addresses.as_slice() {
+            [_, _, ..] => json!(addresses),
+            [] | [_] => json!(text.trim_matches(';')),
+        };
+        entry.insert("ip_address".to_owned(), value);
+    }
+    if let Some(address) = interface.text_of("mac-address")? {
+        entry.insert("mac_address".to_owned(), address.into());
     }
     Ok(Value::Object(entry))
 }
@@ -368,6 +375,14 @@ mod tests {
                 .extend(wanted.as_object().unwrap().clone());
             assert_eq!(derive(json!([interface])).unwrap().net_list, [expected], "{interface}");
         }
+    }
+
+    #[test]
+    fn an_interface_of_both_versions_asks_for_two_addresses() {
+        let derived = derive(json!([{"ns-vld-id": "n", "ip-address": "10.0.0.5;2001:db8::5"}])).unwrap();
+        assert_eq!(derived.net_list[0]["ip_address"], json!(["10.0.0.5", "2001:db8::5"]));
+        let derived = derive(json!([{"ns-vld-id": "n", "ip-address": "10.0.0.5;"}])).unwrap();
+        assert_eq!(derived.net_list[0]["ip_address"], "10.0.0.5");
     }
 
     #[test]

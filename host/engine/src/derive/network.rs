@@ -18,7 +18,7 @@ pub fn network(
     target_info: &Field<'_>,
 ) -> Result<Derived, Error> {
     if sdn::is_service(target, target_info)? {
-        return sdn::service(record_ref, item, target_info);
+        return sdn::service(record_ref, item, target, target_info);
     }
     let mut derived = Derived {
         common_id: item.text_of("common_id")?,
@@ -285,6 +285,16 @@ mod tests {
         }
         let derived = derive(json!({"id": "n"}), "wim:9", json!({})).unwrap();
         assert_eq!((derived.params, derived.depends_on), (Some(json!({})), vec![]));
+    }
+
+    #[test]
+    fn a_wim_without_a_vim_of_its_own_waits_for_the_network_on_every_vim() {
+        let item =
+            json!({"id": "n", "vim_info": {"vim:1": {}, "vim:2": {"x": 1}, "vim:3": null, "wim:9": {}, "sdn:8": {}}});
+        let derived = derive(item, "wim:9", json!({})).unwrap();
+        let mut needs = derived.depends_on;
+        needs.sort();
+        assert_eq!(needs, ["vim:1 nsrs:ns:vld.n", "vim:2 nsrs:ns:vld.n"]);
     }
 
     #[test]

@@ -9,8 +9,13 @@ pub(super) fn is_service(target: &str, target_info: &Field<'_>) -> Result<bool, 
     Ok(target.starts_with("sdn") || target.starts_with("wim") || target_info.is_set("sdn")?)
 }
 
-/// Derives a connectivity service. `record_ref` is the reference of the network whose ports it joins.
-pub(super) fn service(record_ref: &str, item: &Field<'_>, target_info: &Field<'_>) -> Result<Derived, Error> {
+/// Derives a connectivity service on a target. `record_ref` is the reference of the network whose ports it joins.
+pub(super) fn service(
+    record_ref: &str,
+    item: &Field<'_>,
+    target: &str,
+    target_info: &Field<'_>,
+) -> Result<Derived, Error> {
     let mut derived = Derived {
         common_id: item.text_of("common_id")?,
         ..Derived::new(Item::SdnNet)
@@ -33,6 +38,12 @@ pub(super) fn service(record_ref: &str, item: &Field<'_>, target_info: &Field<'_
     }
     if let Some(target_vim) = target_info.text_of("target_vim")? {
         derived.depend_on(format!("{target_vim} {record_ref}"));
+    } else if let Some(targets) = item.get("vim_info")? {
+        // LCM says nothing of the VIM when it wants a WIM: the network is joined on every VIM it is on.
+        let others = targets.object()?.iter().filter(|(_, info)| !info.is_null());
+        for (vim, _) in others.filter(|(other, _)| other.starts_with("vim:") && *other != target) {
+            derived.depend_on(format!("{vim} {record_ref}"));
+        }
     }
     derived.params = Some(Value::Object(params));
     Ok(derived)

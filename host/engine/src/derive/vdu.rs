@@ -99,7 +99,11 @@ pub fn vdu(cx: &VduContext<'_>, item: &Field<'_>) -> Result<Derived, Error> {
     }
 
     let vm_name = match osm_text("instance_name")? {
-        Some(instance_name) => instance_name,
+        // A name is one VM's: replicas beyond the first have their number behind it.
+        Some(instance_name) => match item.whole_of("count-index")?.filter(|count| *count > 0) {
+            Some(count) => format!("{instance_name}-{count}"),
+            None => instance_name,
+        },
         None => format!(
             "{}-{}-{}-{}",
             cx.ns.name_prefix()?,
@@ -325,6 +329,22 @@ mod tests {
         assert_eq!(params["name"], "a name of any length that nobody cuts");
         assert_eq!(params["security_group_name"], "sg");
         assert_eq!(derived.depends_on, ["nsrs:ns-id:image.0"]);
+    }
+
+    #[test]
+    fn replicas_beyond_the_first_have_their_number_behind_the_given_name() {
+        for (count, name) in [
+            (json!(null), "edge"),
+            (json!(0), "edge"),
+            (json!(1), "edge-1"),
+            (json!("12"), "edge-12"),
+        ] {
+            let mut item = minimal();
+            item["additionalParams"] = json!({"OSM": {"instance_name": "edge"}});
+            item["count-index"] = count;
+            let derived = derive(&testing::context(), &item).unwrap();
+            assert_eq!(derived.params.unwrap()["name"], name);
+        }
     }
 
     #[test]

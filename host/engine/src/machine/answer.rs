@@ -137,8 +137,12 @@ impl Machine<'_> {
         vim.vim_name = created.name;
         vim.vim_message = None;
         vim.interfaces_vim_ids = created.interfaces;
-        let observed = is_observed(self.resource.item);
-        vim.vim_status = Some(if observed { VimStatus::Build } else { VimStatus::Done });
+        let item = self.resource.item;
+        vim.vim_status = Some(status_when_made(item));
+        if item == Item::SdnNet {
+            self.joined(index);
+        }
+        let observed = is_observed(item);
         self.made(index, if observed { TaskStatus::Build } else { TaskStatus::Done })
     }
 
@@ -262,6 +266,18 @@ pub(super) fn settle(task: &mut Task) {
 /// Whether there is a state to observe; images, flavours and groups are there or not (NG-RO engine §10).
 pub(super) fn is_observed(item: Item) -> bool {
     matches!(item, Item::Net | Item::Vdu | Item::SdnNet | Item::Stack)
+}
+
+/// The status word of an element that was just made.
+fn status_when_made(item: Item) -> VimStatus {
+    if item == Item::SharedVolume {
+        // The word of release 14, which was the first to have them.
+        VimStatus::Active
+    } else if is_observed(item) {
+        VimStatus::Build
+    } else {
+        VimStatus::Done
+    }
 }
 
 /// The search as NG-RO prints it in its messages.

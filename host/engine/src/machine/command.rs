@@ -9,7 +9,7 @@ use vimhost_connector::{Console, ElementStatus, Observation, Operated};
 use vimhost_model::{FieldPath, IllegalMove, Item, RecordChange, Task, TaskAction, TaskStatus, VimId};
 
 use super::observe::SIGHTS_BEFORE_GONE;
-use super::{Effect, Machine, answer, inject, record, request};
+use super::{Effect, Machine, answer, inject, record, request, service};
 use crate::retry;
 
 /// Where the answer to a console command stands, in `viminfo` too.
@@ -25,6 +25,9 @@ impl Machine<'_> {
         let ours = self.resource.live_creates().next().is_some();
         let observed = ours && self.resource.vim.vim_id.is_some() && answer::is_observed(self.resource.item);
         let target = self.resource.target.clone();
+        if self.resource.item == Item::SdnNet {
+            self.joined(index);
+        }
         let Some(task) = self.resource.tasks.get_mut(index) else {
             return Ok(());
         };
@@ -61,6 +64,17 @@ impl Machine<'_> {
             let Some(task) = self.resource.tasks.get(index).filter(|task| awaits_sight(task)) else {
                 continue;
             };
+            // A service that was changed is in force when its VIM says so; until then it says that it is at it.
+            if service::is_edit(task) && observation.status == ElementStatus::Build {
+                awaited = true;
+                continue;
+            }
+            if service::is_edit(task) && observation.status == ElementStatus::Error {
+                let message = observation.message.clone();
+                let message = message.unwrap_or_else(|| format!("VIM status reported {}", observation.status_text));
+                self.fail(index, message)?;
+                continue;
+            }
             if shows(task.result.as_ref(), observation) || self.resource.observed_unchanged >= SIGHTS_BEFORE_GONE {
                 self.end_command(index)?;
                 self.effects.push(Effect::LookAgain);

@@ -2,23 +2,34 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
 use vimhost_connector::{DeleteRequest, ElementKind};
 use vimhost_model::{IllegalMove, Item, ResourceId, Task, TaskAction, TaskStatus, Until, VimId, VimStatus};
 
+use super::ports::{Location, Port};
 use super::standing::{Creation, Deletion};
-use super::{Effect, Machine, Request, inject, record, request};
+use super::{Effect, Machine, Request, inject, record, request, service};
 
 /// Why a task that was cancelled has failed. NG-RO has no state of its own for it, and its clients know only these.
 pub(crate) const CANCELLED: &str = "cancelled by request";
 
 /// What a task's dependencies allow.
 enum Ready {
-    /// All there; ids by reference.
-    Yes(HashMap<String, VimId>),
+    /// All there.
+    Yes(Needed),
     /// Not yet.
     Wait(Vec<ResourceId>),
     /// Never, and why.
     Never(String),
+}
+
+/// What a task needs of other elements.
+#[derive(Default)]
+struct Needed {
+    /// Their ids by reference.
+    ids: HashMap<String, VimId>,
+    /// Interfaces of VMs that it joins.
+    ports: Vec<Port>,
 }
 
 impl Machine<'_> {
@@ -69,6 +80,11 @@ impl Machine<'_> {
         while let Some(index) = self.first_open(TaskAction::Delete) {
             self.end_creations_before(index)?;
             let held = self.resource.live_creates().next().is_some();
+            if !held && self.is_to_be_kept() {
+                // From here on it is as if somebody else had made it.
+                self.resource.vim.created = false;
+                self.resource.journal.clear();
+            }
             if held || !self.resource.may_exist() {
                 self.supersede(index, held)?;
                 continue;
@@ -121,7 +137,7 @@ impl Machine<'_> {
             if self.share_with_another(index)? {
                 continue;
             }
-            let references = match self.readiness(index) {
+            let needed = match self.readiness(index) {
                 Ready::Wait(on) => {
                     self.effects.push(Effect::Wait(on));
                     return Ok(true);
@@ -130,7 +146,7 @@ impl Machine<'_> {
                     self.fail(index, message)?;
                     continue;
                 }
-                Ready::Yes(references) => references,
+                Ready::Yes(needed) => needed,
             };
             if self.too_early(index) {
                 return Ok(true);
@@ -153,6 +169,12 @@ impl Machine<'_> {
                 )?;
                 continue;
             }
+            if task.item == Item::SdnNet {
+                if self.look_at_service(index, &task, &needed.ports)? {
+                    return Ok(true);
+                }
+                continue;
+            }
             if let Some(given) = request::given(&task) {
                 self.use_found(index, given)?;
                 continue;
@@ -163,7 +185,7 @@ impl Machine<'_> {
             let request = if searching {
                 request::find(&task, self.around.config).map(Request::Find)
             } else {
-                request::create(&task, self.around.config, &references).map(Request::Create)
+                request::create(&task, self.around.config, &needed.ids).map(Request::Create)
             };
             match request {
                 Ok(request) => {
@@ -180,7 +202,12 @@ impl Machine<'_> {
         while let Some(index) = self.next_command() {
             let of_an_element = ElementKind::of_item(self.resource.item).is_some();
             if of_an_element && self.resource.live_creates().next().is_none() {
-                self.fail(index, "the VM was deleted meanwhile".to_owned())?;
+                let what = if self.resource.item == Item::Vdu {
+                    "VM"
+                } else {
+                    "element"
+                };
+                self.fail(index, format!("the {what} was deleted meanwhile"))?;
                 continue;
             }
             // A VM that is being made takes no commands; the sight that ends its making looks again. And one that has happened is
@@ -192,7 +219,7 @@ impl Machine<'_> {
             if making || self.resource.tasks.get(index).is_some_and(|task| task.accepted) {
                 return Ok(true);
             }
-            let references = match self.readiness(index) {
+            let needed = match self.readiness(index) {
                 Ready::Wait(on) => {
                     self.effects.push(Effect::Wait(on));
                     return Ok(true);
@@ -201,7 +228,7 @@ impl Machine<'_> {
                     self.fail(index, message)?;
                     continue;
                 }
-                Ready::Yes(references) => references,
+                Ready::Yes(needed) => needed,
             };
             if self.too_early(index) {
                 return Ok(true);
@@ -212,10 +239,16 @@ impl Machine<'_> {
                 }
                 continue;
             }
+            if self.resource.tasks.get(index).is_some_and(service::is_edit) {
+                if self.look_at_edit(index, &needed.ports)? {
+                    return Ok(true);
+                }
+                continue;
+            }
             let Some(task) = self.resource.tasks.get_mut(index) else {
                 return Ok(false);
             };
-            request::put_flavour(task, &references);
+            request::put_flavour(task, &needed.ids);
             match request::operate(task, self.resource.vim.vim_id.as_ref()) {
                 Ok(request) => {
                     self.call(index, Request::Operate(request));
@@ -225,6 +258,19 @@ impl Machine<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether the element is a volume that outlives its service, and is made.
+    fn is_to_be_kept(&self) -> bool {
+        let creation = self
+            .resource
+            .tasks
+            .iter()
+            .rfind(|task| task.action == TaskAction::Create);
+        let params = creation.and_then(|task| task.params.as_ref());
+        self.resource.item == Item::SharedVolume
+            && self.resource.vim.vim_id.is_some()
+            && params.and_then(|params| params.get("keep")) == Some(&Value::Bool(true))
     }
 
     fn first_open(&self, action: TaskAction) -> Option<usize> {
@@ -358,16 +404,16 @@ impl Machine<'_> {
     /// Whether what a task depends on is there, or gone.
     fn readiness(&self, index: usize) -> Ready {
         let Some(task) = self.resource.tasks.get(index) else {
-            return Ready::Yes(HashMap::new());
+            return Ready::Yes(Needed::default());
         };
-        let mut references = HashMap::new();
+        let mut needed = Needed::default();
         let mut waiting = Vec::new();
         for dependency in &task.depends_on {
             let other = self.around.others.get(&dependency.resource);
             match dependency.until {
                 Until::Created => match other.map(|other| &other.creation) {
                     Some(Creation::Usable(id)) => {
-                        references.insert(dependency.reference.clone(), id.clone());
+                        needed.ids.insert(dependency.reference.clone(), id.clone());
                     }
                     Some(Creation::Awaited) => waiting.push(dependency.resource.clone()),
                     Some(Creation::Failed(why)) => {
@@ -396,10 +442,28 @@ impl Machine<'_> {
                     }
                     Some(Deletion::Clear) | None => {}
                 },
+                Until::Located => match other.map(|other| &other.location) {
+                    Some(Location::Known(ports)) => {
+                        let used = |port: &&Port| dependency.interfaces.contains(&port.interface);
+                        needed.ports.extend(ports.iter().filter(used).cloned());
+                    }
+                    Some(Location::Awaited) => waiting.push(dependency.resource.clone()),
+                    Some(Location::Failed(why)) => {
+                        return Ready::Never(depends_on_failed(
+                            task,
+                            other.map(|o| o.item),
+                            "create",
+                            &dependency.reference,
+                            why,
+                        ));
+                    }
+                    // A VM that was given up meanwhile has nothing to be joined.
+                    Some(Location::Over) | None => {}
+                },
             }
         }
         if waiting.is_empty() {
-            Ready::Yes(references)
+            Ready::Yes(needed)
         } else {
             Ready::Wait(waiting)
         }
@@ -418,7 +482,7 @@ impl Machine<'_> {
 
     /// Asks for a call. The task keeps its state until the answer: a host that dies now asks again, with the same token and the
     /// journal that the call left.
-    fn call(&mut self, index: usize, request: Request) {
+    pub(super) fn call(&mut self, index: usize, request: Request) {
         if let Some(task) = self.resource.tasks.get(index) {
             self.effects.push(Effect::Call(task.id.clone(), Box::new(request)));
         }

@@ -30,8 +30,10 @@ mod command;
 mod inject;
 mod look;
 mod observe;
+mod ports;
 mod record;
 pub mod request;
+mod service;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -43,12 +45,15 @@ use vimhost_connector::{
     CreateRequest, Created, DeleteRequest, DeleteStep, Error as CallError, FindRequest, Found, InjectionError,
     Observation, OperateRequest, Operated, Step,
 };
-use vimhost_model::{IllegalMove, RecordChange, Resource, ResourceId, TaskId, Timestamp, VimId};
+use vimhost_model::{IllegalMove, RecordChange, Resource, ResourceId, TargetId, TaskId, Timestamp, VimId};
 
 pub use command::CONSOLE;
 pub use inject::InjectRequest;
 pub(crate) use inject::is_injection;
 pub(crate) use look::CANCELLED;
+pub(crate) use ports::{DataPlane, data_plane, location};
+pub use ports::{Location, Port};
+pub(crate) use service::{FEWEST_ENDS, given_ports};
 pub use standing::{Creation, Standing};
 
 /// What happened.
@@ -109,6 +114,8 @@ pub struct Surroundings<'a> {
     pub others: &'a HashMap<ResourceId, Standing>,
     /// Configuration of its account.
     pub config: &'a Map<String, Value>,
+    /// Of a connectivity service: settings of the accounts that its VMs are on.
+    pub vim_configs: &'a HashMap<TargetId, Map<String, Value>>,
     /// Large texts its parameters refer to, by digest; needed when a creating call may be due.
     pub texts: &'a HashMap<String, String>,
 }

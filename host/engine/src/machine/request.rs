@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use vimhost_connector::{
-    CloudConfig, CloudFile, CloudUser, CreateRequest, DiskSource, Encapsulation, Endpoint, Filter, FindRequest,
-    FlavourData, FloatingIp, Found, GroupRequest, InterfaceKind, InterfaceUse, IpProfile, NetworkKind, NetworkRequest,
-    OperateRequest, PortSecurityDisableStrategy, PowerAction, ProviderNetwork, ServerDisk, ServerInterface,
-    ServerRequest, ServiceRequest, ServiceType, VolumeRequest, operation_token,
+    CloudConfig, CloudFile, CloudUser, CreateRequest, DiskSource, Filter, FindRequest, FlavourData, FloatingIp, Found,
+    GroupRequest, InterfaceKind, InterfaceUse, IpProfile, NetworkKind, NetworkRequest, OperateRequest,
+    PortSecurityDisableStrategy, PowerAction, ProviderNetwork, ServerDisk, ServerInterface, ServerRequest,
+    VolumeRequest, operation_token,
 };
 use vimhost_model::{Item, Task, TaskAction, VimId};
 
@@ -167,7 +167,8 @@ pub(super) fn create(
             }))
         }
         Item::SharedVolume => {
-            let data = part(params, "shared_volume_data")?;
+            // Documents of hosts before this form have the parameters one level deeper.
+            let data = params.get("shared_volume_data").unwrap_or(params);
             Ok(CreateRequest::Volume(VolumeRequest {
                 name: text(data, "name").ok_or("the volume has no name")?.to_owned(),
                 size: number(data, "size").ok_or("the volume has no size")?,
@@ -176,10 +177,14 @@ pub(super) fn create(
             }))
         }
         Item::Vdu => server(params, references, task).map(|request| CreateRequest::Server(Box::new(request))),
-        Item::SdnNet => service(params, task).map(CreateRequest::Service),
-        other @ (Item::Image | Item::Stack | Item::Update | Item::Migrate | Item::VerticalScale | Item::Console) => {
-            Err(format!("item '{other}' is not made"))
-        }
+        // A connectivity service is made from more than its parameters: see [`super::service`].
+        other @ (Item::SdnNet
+        | Item::Image
+        | Item::Stack
+        | Item::Update
+        | Item::Migrate
+        | Item::VerticalScale
+        | Item::Console) => Err(format!("item '{other}' is not made from its parameters")),
     }
 }
 
@@ -303,7 +308,7 @@ fn ip_profile(profile: &Value) -> IpProfile {
                     .collect()
             })
             .unwrap_or_default(),
-        dhcp_enabled: profile.get("dhcp_enabled").and_then(Value::as_bool),
+        dhcp_enabled: flag(profile, "dhcp_enabled"),
         dhcp_start: owned("dhcp_start_address"),
         dhcp_count: number(profile, "dhcp_count").and_then(|count| u32::try_from(count).ok()),
         ipv6_address_mode: owned("ipv6_address_mode"),
@@ -475,49 +480,6 @@ fn cloud_config(config: &Value) -> CloudConfig {
     }
 }
 
-/// A connectivity service between the switch ports that the request names.
-fn service(params: &Value, task: &Task) -> Result<ServiceRequest> {
-    let endpoints: Vec<Endpoint> = list(params, "sdn-ports")
-        .iter()
-        .enumerate()
-        .map(|(index, port)| {
-            let owned = |key| text(port, key).map(str::to_owned);
-            let vlan = number(port, "vlan").and_then(|vlan| u32::try_from(vlan).ok());
-            Endpoint {
-                id: owned("service_endpoint_id").unwrap_or_else(|| format!("port-{index}")),
-                encapsulation: if vlan.is_some() {
-                    Encapsulation::Dot1q
-                } else {
-                    Encapsulation::None
-                },
-                vlan,
-                mac_address: owned("mac_address").or_else(|| owned("mac")),
-                device_id: owned("device_id"),
-                device_interface_id: owned("device_interface_id"),
-                switch_dpid: owned("switch_id").or_else(|| owned("switch_dpid")),
-                switch_port: owned("switch_port"),
-                mapping_info: port.get("service_mapping_info").cloned(),
-            }
-        })
-        .collect();
-    if endpoints.len() < 2 {
-        return Err(format!(
-            "a connectivity service needs two ends, the request gives {}",
-            endpoints.len()
-        ));
-    }
-    let service_type = if text(params, "type") == Some("ELINE") {
-        ServiceType::Eline
-    } else {
-        ServiceType::Elan
-    };
-    Ok(ServiceRequest {
-        name: task.target_record.item.to_string(),
-        service_type,
-        endpoints,
-    })
-}
-
 fn part<'v>(value: &'v Value, key: &str) -> Result<&'v Value> {
     value
         .get(key)
@@ -539,6 +501,16 @@ fn number(value: &Value, key: &str) -> Option<u64> {
 
 fn truthy(value: &Value, key: &str) -> bool {
     value.get(key) == Some(&Value::Bool(true))
+}
+
+/// A flag, or its text; none when it is neither.
+fn flag(value: &Value, key: &str) -> Option<bool> {
+    match value.get(key)? {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {

@@ -2,6 +2,8 @@
 
 use vimhost_model::{Item, Resource, TaskAction, TaskStatus, Until, VimId};
 
+use super::ports::{self, Location};
+
 /// How an element stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -11,6 +13,8 @@ pub struct Standing {
     pub creation: Creation,
     /// As something to be got rid of.
     pub deletion: Deletion,
+    /// As a VM whose interfaces are to be joined with others.
+    pub location: Location,
 }
 
 /// How far an element is that others want to use.
@@ -45,6 +49,7 @@ impl Standing {
             item: resource.item,
             creation: creation(resource),
             deletion: deletion(resource),
+            location: ports::location(resource),
         }
     }
 
@@ -54,12 +59,23 @@ impl Standing {
         matches!(self.creation, Creation::Usable(_))
     }
 
+    /// Whether whoever waits for this has what it waits for.
+    #[must_use]
+    pub fn is_there(&self, until: Until) -> bool {
+        match until {
+            Until::Created => self.is_usable(),
+            Until::Located => matches!(self.location, Location::Known(_)),
+            Until::Deleted => self.deletion == Deletion::Clear,
+        }
+    }
+
     /// Whether whoever waits for this has to wait on.
     #[must_use]
     pub fn is_awaited(&self, until: Until) -> bool {
         match until {
             Until::Created => self.creation == Creation::Awaited,
             Until::Deleted => self.deletion == Deletion::Awaited,
+            Until::Located => self.location == Location::Awaited,
         }
     }
 }

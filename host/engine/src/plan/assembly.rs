@@ -57,6 +57,8 @@ pub(super) struct Assembly<'f> {
     new_resources: Vec<Resource>,
     updates: Vec<(TargetId, ResourceUpdate)>,
     places: HashMap<ResourceId, usize>,
+    /// VMs that will be elsewhere, or in another document: before and after.
+    pub(super) moved: Vec<(ResourceId, ResourceId)>,
     pub(super) record_changes: Vec<RecordChange>,
     pub(super) texts: Vec<(String, String)>,
 }
@@ -71,6 +73,7 @@ impl<'f> Assembly<'f> {
             new_resources: Vec::new(),
             updates: Vec::new(),
             places: HashMap::new(),
+            moved: Vec::new(),
             record_changes: Vec::new(),
             texts: Vec::new(),
         }

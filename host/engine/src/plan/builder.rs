@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 use vimhost_model::{
-    ActionId, Collection, FieldPath, Item, ItemId, ItemList, ItemRef, RecordChange, RecordId, Resource, ResourceId,
-    TargetId, Task, TaskAction, TaskId, TaskStatus,
+    ActionId, Collection, Dependency, FieldPath, Item, ItemId, ItemList, ItemRef, RecordChange, RecordId, Resource,
+    ResourceId, TargetId, Task, TaskAction, TaskId, TaskStatus,
 };
 
 use super::assembly::{self, What};
 use super::compare::changed_fields;
+use super::connect::Joined;
 use super::derivation::{derive, kind_of};
 use super::existing::{existing_of, recorded_items, recorded_targets};
 use super::{Change, Comparison, Facts, Plan, Remedy, Verb};
@@ -17,9 +18,8 @@ use crate::Error;
 use crate::derive::Derived;
 use crate::wanted::{Wanted, WantedItem, WantedVnf};
 
-/// Lists of the NS record in the order NG-RO plans them (engine §4), then those of each VNF.
-const NS_LISTS: [ItemList; 5] = [
-    ItemList::SharedVolumes,
+/// Lists of the NS record in the order NG-RO plans them (engine §4), then those of each VNF, then shared volumes.
+const NS_LISTS: [ItemList; 4] = [
     ItemList::Vld,
     ItemList::Image,
     ItemList::Flavor,
@@ -47,15 +47,12 @@ pub fn plan(
     }
     let mut builder = Builder::new(facts, wanted, action_id, comparison, new_id);
     let nsr_record: RecordId = facts.nsr.id.clone();
+    let of_the_service = |builder: &mut Builder<'_>, list| {
+        let items = wanted.ns_items(list);
+        builder.list(Collection::Nsrs, &nsr_record, &facts.nsr.document, list, items, None)
+    };
     for list in NS_LISTS {
-        builder.list(
-            Collection::Nsrs,
-            &nsr_record,
-            &facts.nsr.document,
-            list,
-            wanted.ns_items(list),
-            None,
-        )?;
+        of_the_service(&mut builder, list)?;
     }
     for record in &facts.vnfrs {
         let vnf = wanted.vnfs.iter().find(|vnf| vnf.id == record.id);
@@ -64,7 +61,9 @@ pub fn plan(
             builder.list(Collection::Vnfrs, &record.id, &record.document, list, items, vnf)?;
         }
     }
+    of_the_service(&mut builder, ItemList::SharedVolumes)?;
     builder.delete_what_lost_its_record();
+    builder.connect();
     builder.finish()
 }
 
@@ -95,6 +94,8 @@ pub(super) struct Draft {
     pub(super) after_deletion_of: Vec<ResourceId>,
     /// Networks that a data-plane interface of it asks for.
     pub(super) data_networks: Vec<String>,
+    /// Interfaces of VMs that it joins.
+    pub(super) located: Vec<Dependency>,
     /// Index of its line in the plan.
     pub(super) change: usize,
     /// Place in the request, for error texts.
@@ -123,21 +124,21 @@ pub(super) struct Known {
 
 /// What comes after a deletion.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     /// Nothing.
     Over,
     /// A new element of the same item.
     Replaced,
 }
 
-type Slot = (ItemRef, TargetId);
+pub(super) type Slot = (ItemRef, TargetId);
 
 pub(super) struct Builder<'f> {
     pub(super) facts: &'f Facts,
     wanted: &'f Wanted,
     pub(super) action_id: &'f ActionId,
     comparison: Comparison,
-    new_id: &'f mut dyn FnMut() -> ResourceId,
+    pub(super) new_id: &'f mut dyn FnMut() -> ResourceId,
     pub(super) resources: HashMap<&'f ResourceId, &'f Resource>,
     /// What our documents know, by item and target.
     pub(super) known: BTreeMap<ItemRef, BTreeMap<TargetId, Known>>,
@@ -146,6 +147,8 @@ pub(super) struct Builder<'f> {
     pub(super) drafts: Vec<Draft>,
     pub(super) changes: Vec<Change>,
     pub(super) record_changes: Vec<RecordChange>,
+    /// Connectivity services that are held.
+    pub(super) joined: Vec<Joined>,
     /// Shared elements that this very plan makes.
     shared_now: HashMap<(TargetId, Item, String), ResourceId>,
     seen: HashSet<Slot>,
@@ -193,6 +196,7 @@ impl<'f> Builder<'f> {
             drafts: Vec::new(),
             changes: Vec::new(),
             record_changes: Vec::new(),
+            joined: Vec::new(),
             shared_now: HashMap::new(),
             seen: HashSet::new(),
         }
@@ -285,6 +289,18 @@ impl<'f> Builder<'f> {
         let reason = match existing {
             Existing::Held(id) => {
                 self.unchanged(&id, &slot, item, vnf, (target, info))?;
+                if kind_of(slot.0.list, target, info) == Item::SdnNet {
+                    let derived = derive(self.facts, self.wanted, vnf, &slot.0, item, (target, info))?;
+                    self.joined.push(Joined {
+                        slot,
+                        position,
+                        id,
+                        derived,
+                        info: info.clone(),
+                        path: item.path.clone(),
+                        line: self.changes.len().saturating_sub(1),
+                    });
+                }
                 return Ok(None);
             }
             Existing::Recorded(Some(_)) => {
@@ -311,14 +327,10 @@ impl<'f> Builder<'f> {
         after_deletion_of.retain(|id| id != place.id());
         let task = self.create_task(&slot.0, position, kind, &derived);
         self.drafts.push(Draft {
-            task,
-            target: target.clone(),
-            place,
             needs: derived.depends_on,
             after_deletion_of,
             data_networks: derived.data_networks,
-            change,
-            path: item.path.clone(),
+            ..Draft::bare(task, target.clone(), place, change, item.path.clone())
         });
         Ok(Some(record_item))
     }
@@ -382,7 +394,7 @@ impl<'f> Builder<'f> {
     }
 
     /// The id of what a reference stands for on a target, where it is ours.
-    fn id_of(&self, reference: &str, target: &TargetId) -> Option<String> {
+    pub(super) fn id_of(&self, reference: &str, target: &TargetId) -> Option<String> {
         let (_, targets) = self.known.iter().find(|(item, _)| item.to_string() == reference)?;
         let resource = self.resources.get(targets.get(target)?.held.as_ref()?)?;
         resource.vim.vim_id.as_ref().map(ToString::to_string)
@@ -412,7 +424,7 @@ impl<'f> Builder<'f> {
         Place::New(id)
     }
 
-    fn create_task(&self, item: &ItemRef, position: usize, kind: Item, derived: &Derived) -> Task {
+    pub(super) fn create_task(&self, item: &ItemRef, position: usize, kind: Item, derived: &Derived) -> Task {
         Task {
             params: derived.params.clone(),
             find_params: derived.find_params.clone(),
@@ -423,7 +435,7 @@ impl<'f> Builder<'f> {
         }
     }
 
-    fn task(&self, action: TaskAction, item: &ItemRef, position: usize, kind: Item) -> Task {
+    pub(super) fn task(&self, action: TaskAction, item: &ItemRef, position: usize, kind: Item) -> Task {
         let what = What {
             action,
             item: kind,
@@ -478,14 +490,20 @@ impl<'f> Builder<'f> {
             return;
         };
         let change = self.line(slot.clone(), resource.item, Verb::Delete, reason);
-        let mut task = self.task(TaskAction::Delete, &slot.0, position, resource.item);
-        task.params = (fate == Fate::Replaced).then(|| json!({ super::REPLACED: true }));
+        let task = self.deletion(&slot.0, position, resource.item, fate);
         self.drafts.push(Draft::of_deletion(
             task,
             slot.1.clone(),
             Place::Existing(id.clone()),
             change,
         ));
+    }
+
+    pub(super) fn deletion(&self, item: &ItemRef, position: usize, kind: Item, fate: Fate) -> Task {
+        Task {
+            params: (fate == Fate::Replaced).then(|| json!({ super::REPLACED: true })),
+            ..self.task(TaskAction::Delete, item, position, kind)
+        }
     }
 
     /// Elements whose item or whole record a client has removed meanwhile: nobody can want them any more.
@@ -529,7 +547,7 @@ impl<'f> Builder<'f> {
         }
     }
 
-    fn line(&mut self, (item, target): Slot, kind: Item, verb: Verb, reason: &str) -> usize {
+    pub(super) fn line(&mut self, (item, target): Slot, kind: Item, verb: Verb, reason: &str) -> usize {
         self.changes.push(Change {
             item,
             kind,
@@ -540,10 +558,23 @@ impl<'f> Builder<'f> {
         });
         self.changes.len() - 1
     }
+
+    /// A line says something else after all.
+    pub(super) fn amend(&mut self, line: usize, verb: Verb, reason: &str) {
+        if let Some(line) = self.changes.get_mut(line) {
+            line.verb = verb;
+            reason.clone_into(&mut line.reason);
+        }
+    }
 }
 
 impl Draft {
-    fn of_deletion(task: Task, target: TargetId, place: Place, change: usize) -> Self {
+    pub(super) fn of_deletion(task: Task, target: TargetId, place: Place, change: usize) -> Self {
+        Self::bare(task, target, place, change, String::new())
+    }
+
+    /// A task that waits for nothing.
+    pub(super) fn bare(task: Task, target: TargetId, place: Place, change: usize, path: String) -> Self {
         Self {
             task,
             target,
@@ -551,8 +582,9 @@ impl Draft {
             needs: Vec::new(),
             after_deletion_of: Vec::new(),
             data_networks: Vec::new(),
+            located: Vec::new(),
             change,
-            path: String::new(),
+            path,
         }
     }
 }

@@ -142,6 +142,7 @@ impl Builder<'_> {
                     reference,
                     resource: user.id.clone(),
                     until: Until::Deleted,
+                    interfaces: Vec::new(),
                 });
             }
         }
@@ -226,6 +227,7 @@ fn link_creation(draft: &mut Draft, links: &HashMap<(TargetId, String), Link>) -
                 reference: needed.clone(),
                 resource: id.clone(),
                 until: Until::Created,
+                interfaces: Vec::new(),
             }),
             Some(Link::Literal(vim_id)) => {
                 if let Some(params) = &mut draft.task.params {
@@ -238,12 +240,14 @@ fn link_creation(draft: &mut Draft, links: &HashMap<(TargetId, String), Link>) -
             }
         }
     }
+    draft.task.depends_on.append(&mut draft.located);
     for id in std::mem::take(&mut draft.after_deletion_of) {
         let reference = draft.task.target_record.to_string();
         draft.task.depends_on.push(Dependency {
             reference,
             resource: id,
             until: Until::Deleted,
+            interfaces: Vec::new(),
         });
     }
     Ok(())

@@ -15,11 +15,13 @@
 //!
 //! Operations on what exists ([`plan_operation`]) are planned by their own modules: `operate` (power, console, migration), `resize`,
 //! `recreate`, `inject` (SSH keys).
-//! They find the VM by the id of its VDU, whatever its position (D8, D26), and one that is not there is an error (D13).
+//! What connectivity services join follows from both: `connect`.
+//! Operations find the VM by the id of its VDU, whatever its position (D8, D26), and one that is not there is an error (D13).
 
 mod assembly;
 mod builder;
 mod compare;
+mod connect;
 mod derivation;
 mod existing;
 mod gather;
@@ -92,6 +94,8 @@ pub enum Verb {
     Create,
     /// It is given up, and deleted when nobody else holds it.
     Delete,
+    /// It is changed in place.
+    Update,
     /// Nothing.
     Unchanged,
     /// It exists with other parameters. Reported, not acted on.

@@ -5,7 +5,7 @@ use vimhost_model::{ActionId, Item, Record, ResourceId, TargetId, Task, TaskActi
 
 use super::assembly::{Assembly, What};
 use super::vm::{self, Vdu, Vm};
-use super::{Facts, Plan, inject, recreate, resize, texts};
+use super::{Facts, Plan, connect, inject, recreate, resize, texts};
 use crate::Error;
 use crate::operation::{Operation, Place};
 
@@ -44,6 +44,7 @@ pub fn plan_operation(
         } => recreate::plan(&mut assembly, vnfs, cloud_init_content)?,
         Operation::InjectKey(injection) => inject::plan(&mut assembly, injection)?,
     }
+    connect::follow(&mut assembly)?;
     Ok(assembly.finish())
 }
 
@@ -113,7 +114,13 @@ pub(super) fn command(assembly: &mut Assembly<'_>, item: Item, vdu: &Vdu, params
 /// Gives a command to a VM: into its document, or into one of its own where somebody else made the VM.
 pub(super) fn give(assembly: &mut Assembly<'_>, target: &TargetId, vm: Vm<'_>, task: Task, uses: Vec<ResourceId>) {
     match vm {
-        Vm::Ours(resource, _) => assembly.update(resource, task, uses),
+        Vm::Ours(resource, _) => {
+            // A VM that gets another flavour may get another host with it.
+            if matches!(task.item, Item::Migrate | Item::VerticalScale) {
+                assembly.moved.push((resource.id.clone(), resource.id.clone()));
+            }
+            assembly.update(resource, task, uses);
+        }
         Vm::Recorded(_) => {
             assembly.add(target, task, uses, Vec::new());
         }

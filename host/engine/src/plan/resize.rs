@@ -158,6 +158,7 @@ fn existing(assembly: &Assembly<'_>, wanted: &Wanted, target: &TargetId) -> Opti
                     reference,
                     resource: resource.id.clone(),
                     until: Until::Created,
+                    interfaces: Vec::new(),
                 }),
             });
         }
@@ -210,6 +211,7 @@ fn make(
             reference,
             resource,
             until: Until::Created,
+            interfaces: Vec::new(),
         }),
     })
 }

@@ -4,16 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 use tracing::{Instrument as _, Span};
 use vimhost_connector::{ElementKind, Error as CallError};
-use vimhost_model::{JournalEntry, Resource, ResourceId, Task, TaskAction, TaskId};
+use vimhost_model::{JournalEntry, Resource, ResourceId, TargetId, Task, TaskAction, TaskId};
 use vimhost_store::{Error as StoreError, JournalWrite};
 
 use super::account::{Account, Due, Hold, Opened};
 use super::inject::Served;
 use super::{Scheduler, call, lock};
-use crate::machine::{self, Effect, Event, Outcome, Request, Standing, Surroundings};
+use crate::machine::{self, Effect, Event, Location, Outcome, Request, Standing, Surroundings};
 
 /// How long a write waits before it is tried again when the store is away; doubled up to [`STORE_PAUSE_CAP`].
 pub(super) const STORE_PAUSE: Duration = Duration::from_millis(50);
@@ -215,11 +215,13 @@ impl Scheduler {
         } else {
             HashMap::new()
         };
+        let vim_configs = self.vim_configs(&others).await?;
         let none = Map::new();
         let around = Surroundings {
             now: self.clock.now(),
             others: &others,
             config: opened.map_or(&none, |opened| &*opened.config),
+            vim_configs: &vim_configs,
             texts: &texts,
         };
         machine::apply(resource, event, &around).map_err(|error| {
@@ -264,6 +266,34 @@ impl Scheduler {
             self.wake(&resource.id);
         }
         Ok(others)
+    }
+
+    /// Settings of the accounts of VMs whose interfaces are to be joined.
+    async fn vim_configs(
+        &self,
+        others: &HashMap<ResourceId, Standing>,
+    ) -> Result<HashMap<TargetId, Map<String, Value>>, Over> {
+        let mut configs = HashMap::new();
+        let mut targets: Vec<TargetId> = Vec::new();
+        for other in others.values() {
+            if let Location::Known(ports) = &other.location {
+                targets.extend(ports.iter().map(|port| port.target.clone()));
+            }
+        }
+        targets.sort();
+        targets.dedup();
+        for target in targets {
+            let mut pause = STORE_PAUSE;
+            let account = loop {
+                match self.store.account(&target).await {
+                    Ok(account) => break account,
+                    Err(error) => self.store_failed("reading an account", &error, &mut pause).await?,
+                }
+            };
+            let config = account.map(|account| account.config).unwrap_or_default();
+            configs.insert(target, config);
+        }
+        Ok(configs)
     }
 
     /// Large texts that a creating call may need now.

@@ -120,11 +120,18 @@ impl State {
     /// An element was written down and stands otherwise than before. Answers who is to be woken: everybody who waits for it,
     /// except those for whom it has become usable and who wait for more.
     pub(super) fn moved(&mut self, resource: &Resource, standing: Standing) -> Vec<ResourceId> {
-        let usable = standing.is_usable();
         let mut woken = Vec::new();
         for (waiter, until) in self.waiters.remove(&resource.id).unwrap_or_default() {
+            // A service that joins many VMs would otherwise read them all whenever one of them has come a step further.
+            if until == Until::Located && standing.is_awaited(until) {
+                self.waiters
+                    .entry(resource.id.clone())
+                    .or_default()
+                    .insert(waiter, until);
+                continue;
+            }
             let waits_on = self.stop_awaiting(&waiter, &resource.id);
-            if !(waits_on && usable && until == Until::Created) {
+            if !(waits_on && until != Until::Deleted && standing.is_there(until)) {
                 woken.push(waiter);
             }
         }
@@ -257,6 +264,33 @@ mod tests {
         }
         assert_eq!(state.moved(&vm(), standing(&vm())), [] as [ResourceId; 0]);
         assert_eq!(state.moved(&net("x"), standing(&net("x"))), [id("net")]);
+    }
+
+    #[test]
+    fn who_waits_for_where_vms_are_is_woken_by_the_last_of_them() {
+        let located = |name: &str, pci: Option<&str>| {
+            let mut vm = made(resource(name, "a", vec![create("ns", "act", 0, Item::Vdu)]), name);
+            vm.tasks[0].params = Some(serde_json::json!({"net_list": [{"net_id": "n", "type": "SR-IOV"}]}));
+            vm.tasks[0].status = TaskStatus::Build;
+            vm.vim.interfaces = vec![Some(vimhost_model::InterfaceInfo {
+                compute_node: Some("compute1".to_owned()),
+                pci: pci.map(str::to_owned),
+                ..vimhost_model::InterfaceInfo::default()
+            })];
+            vm
+        };
+        let service = resource("service", "w", vec![create("ns", "act", 2, Item::SdnNet)]);
+        let mut state = State::default();
+        for on in ["x", "y"] {
+            assert!(state.standing_or_register(&service, &id(on), Until::Located).is_none());
+        }
+        for (vm, woken) in [
+            (located("x", None), vec![]),
+            (located("y", Some("0000:af:10.1")), vec![]),
+            (located("x", Some("0000:af:10.2")), vec![id("service")]),
+        ] {
+            assert_eq!(state.moved(&vm, standing(&vm)), woken, "{}", vm.id);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::table::Table;
 use super::{Collection, Naming, State};
 use crate::clock::UnixMillis;
-use crate::elements::{Flavour, Group, Image, Pending, Port, Server, ServerFault, ServerStatus, Volume, VolumeStatus};
+use crate::elements::{Flavour, Group, Image, Pending, Port, Server, ServerFault, ServerStatus, Volume};
 use crate::faults::Armed;
 use crate::refusal::Refusal;
 
@@ -149,7 +149,7 @@ impl State {
         let mut bootable = new.image.is_some();
         for id in &new.volumes {
             let volume = self.referred::<Volume>(id)?;
-            if volume.status != VolumeStatus::Available {
+            if !volume.is_free() {
                 return Err(Refusal::Conflict(format!(
                     "volume {id} is {}, not available",
                     volume.status.as_str()
@@ -223,7 +223,7 @@ impl Collection for Server {
             state.assign_port(port, Some((&id, &host)));
         }
         for volume in &server.volumes {
-            state.assign_volume(volume, Some(&id));
+            state.attach_volume(volume, &id);
         }
         Ok(server)
     }
@@ -235,7 +235,7 @@ impl Collection for Server {
             state.assign_port(port, None);
         }
         for volume in &server.volumes {
-            state.assign_volume(volume, None);
+            state.detach_volume(volume, id);
         }
         Ok(())
     }

@@ -337,3 +337,26 @@ fn forgotten_deletions_make_old_cursors_invalid_but_not_a_fresh_start() {
     let recent = vim.state.seq() - 2;
     assert_eq!(vim.state.groups.changes(recent, usize::MAX).unwrap().deleted.len(), 1);
 }
+
+#[test]
+fn only_a_volume_for_many_is_attached_to_a_second_server_and_it_is_free_when_the_last_is_gone() {
+    let mut vim = Vim::with(Faults::default());
+    for (metadata, second) in [(json!({"multi_attach": true}), true), (json!({}), false)] {
+        let volume = vim.create::<Volume>(json!({"size": 1, "metadata": metadata})).unwrap();
+        vim.wait(1);
+        let first = vim.server(json!({"volumes": [volume.meta.id]}));
+        let image = vim.state.images.iter().next().unwrap().meta.id.clone();
+        let body = json!({"flavour": first.flavour, "image": image, "volumes": [volume.meta.id]});
+        let other = vim.create::<Server>(body);
+        assert_eq!(other.is_ok(), second);
+        Server::delete(&mut vim.state, &first.meta.id).unwrap();
+        if let Ok(other) = other {
+            assert!(matches!(
+                Volume::delete(&mut vim.state, &volume.meta.id),
+                Err(Refusal::Conflict(_))
+            ));
+            Server::delete(&mut vim.state, &other.meta.id).unwrap();
+        }
+        Volume::delete(&mut vim.state, &volume.meta.id).unwrap();
+    }
+}

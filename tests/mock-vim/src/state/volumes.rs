@@ -25,16 +25,40 @@ pub(crate) struct NewVolume {
 }
 
 impl State {
-    /// Attaches a volume to a server, or detaches it.
-    pub(super) fn assign_volume(&mut self, id: &str, server: Option<&str>) {
+    /// Attaches a volume to a server.
+    pub(super) fn attach_volume(&mut self, id: &str, server: &str) {
         self.update::<Volume>(id, |volume| {
-            volume.status = if server.is_some() {
-                VolumeStatus::InUse
-            } else {
-                VolumeStatus::Available
-            };
-            volume.server = server.map(str::to_owned);
+            volume.servers.push(server.to_owned());
+            volume.show_servers();
         });
+    }
+
+    /// Detaches a volume from a server.
+    pub(super) fn detach_volume(&mut self, id: &str, server: &str) {
+        self.update::<Volume>(id, |volume| {
+            volume.servers.retain(|of| of != server);
+            volume.show_servers();
+        });
+    }
+}
+
+impl Volume {
+    /// Whether one more server can have it.
+    pub(super) fn is_free(&self) -> bool {
+        match self.status {
+            VolumeStatus::Available => true,
+            VolumeStatus::InUse => self.meta.metadata.get("multi_attach") == Some(&Value::Bool(true)),
+            VolumeStatus::Creating => false,
+        }
+    }
+
+    fn show_servers(&mut self) {
+        self.server = self.servers.first().cloned();
+        self.status = if self.servers.is_empty() {
+            VolumeStatus::Available
+        } else {
+            VolumeStatus::InUse
+        };
     }
 }
 
@@ -65,6 +89,7 @@ impl Collection for Volume {
             image: new.image,
             status: VolumeStatus::Creating,
             server: None,
+            servers: Vec::new(),
             due: Some(due),
         };
         Ok(state.volumes.insert(volume))

@@ -5,7 +5,7 @@ use vimhost_connector::{Console, ElementStatus, ErrorKind, OperateRequest, Opera
 use vimhost_model::{Dependency, FieldPath, Item, Task, TaskAction, TaskStatus, Until, VimStatus};
 
 use super::super::standing::Deletion;
-use super::super::{CONSOLE, Creation, Event, Standing};
+use super::super::{CONSOLE, Creation, Event, Location, Standing};
 use super::life::delete;
 use super::world::{Fault, Trouble, World};
 use super::{Case, case, task};
@@ -103,6 +103,7 @@ fn flavour(creation: Creation) -> Standing {
         item: Item::Flavor,
         creation,
         deletion: Deletion::Clear,
+        location: Location::Known(Vec::new()),
     }
 }
 
@@ -120,6 +121,7 @@ fn scaled(creation: Creation) -> World {
         reference,
         resource: "flavour".parse().unwrap(),
         until: Until::Created,
+        interfaces: Vec::new(),
     });
     world.others.insert("flavour".parse().unwrap(), flavour(creation));
     world.commit(scale);

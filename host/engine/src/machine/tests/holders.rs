@@ -4,7 +4,7 @@ use vimhost_connector::{ElementStatus, ErrorKind};
 use vimhost_model::{Dependency, Task, TaskAction, TaskStatus, Until};
 
 use super::super::standing::{Creation, Deletion};
-use super::super::{Effect, Event, Standing};
+use super::super::{Effect, Event, Location, Standing};
 use super::world::{Fault, Trouble, World};
 use super::{Case, case, item_ref, task};
 
@@ -124,6 +124,7 @@ fn waiting(case: &Case, until: Until) -> Task {
             reference: "nsrs:ns:vld.m".to_owned(),
             resource: "net".parse().unwrap(),
             until,
+            interfaces: Vec::new(),
         }],
         ..task("op:0", TaskAction::Create, case)
     }
@@ -134,6 +135,7 @@ fn standing(creation: Creation, deletion: Deletion) -> Standing {
         item: vimhost_model::Item::Net,
         creation,
         deletion,
+        location: Location::Known(Vec::new()),
     }
 }
 

@@ -6,6 +6,7 @@ mod holders;
 mod injections;
 mod life;
 mod records;
+mod services;
 mod slow_deletions;
 mod world;
 

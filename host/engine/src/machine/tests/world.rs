@@ -9,8 +9,8 @@ use vimhost_connector::{
     ServerObservation, Step,
 };
 use vimhost_model::{
-    Item, JournalEntry, JournalStatus, RecordChange, Resource, ResourceId, Task, TaskAction, TaskStatus, Timestamp,
-    VimId,
+    Item, JournalEntry, JournalStatus, RecordChange, Resource, ResourceId, TargetId, Task, TaskAction, TaskStatus,
+    Timestamp, VimId,
 };
 
 use super::super::{Answer, Effect, Event, InjectRequest, Request, Sight, Standing, Surroundings, apply};
@@ -52,6 +52,8 @@ pub(super) struct World {
     foreign: &'static [&'static str],
     pub(super) others: HashMap<ResourceId, Standing>,
     pub(super) config: Map<String, Value>,
+    /// Settings of the accounts of VMs that are joined.
+    pub(super) vim_configs: HashMap<TargetId, Map<String, Value>>,
     pub(super) now: Timestamp,
     pub(super) fault: Option<Fault>,
     /// The host dies at this point: before a write, after it, after an answer.
@@ -97,6 +99,7 @@ impl World {
             foreign: case.foreign,
             others: HashMap::new(),
             config: no_config(),
+            vim_configs: HashMap::new(),
             now: Timestamp(1_000_000),
             fault: None,
             crash_at: None,
@@ -192,10 +195,12 @@ impl World {
 
     fn step(&mut self, resource: &Resource, event: Event) -> Result<(Resource, Vec<Effect>), Died> {
         let (others, config, texts) = (self.others.clone(), self.config.clone(), HashMap::new());
+        let vim_configs = self.vim_configs.clone();
         let around = Surroundings {
             now: self.now,
             others: &others,
             config: &config,
+            vim_configs: &vim_configs,
             texts: &texts,
         };
         let outcome = apply(resource, event.clone(), &around).expect("a legal move");

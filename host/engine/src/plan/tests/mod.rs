@@ -1,6 +1,7 @@
 //! Facts about planning, on the records of a deployed service of LCM and on small services.
 
 mod changes;
+mod connections;
 mod deploy;
 mod injections;
 mod limits;
@@ -180,6 +181,7 @@ fn lines(plan: &Plan) -> Vec<String> {
     let verb = |verb: &Verb| match verb {
         Verb::Create => "create",
         Verb::Delete => "delete",
+        Verb::Update => "update",
         Verb::Unchanged => "keep",
         Verb::Changed { .. } => "changed",
     };
