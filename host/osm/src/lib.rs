@@ -12,6 +12,7 @@
 //!
 //! * [`cipher`] decrypts, [`account`] reads a document, [`record`] knows what NBI asks and how it is answered: all pure.
 //! * [`reconcile`] makes one account right; [`follow`] decides which, and when.
+//! * [`ng_ro`] takes over what NG-RO left in it.
 //! * [`Database`] is OSM's side as a trait and [`MongoDatabase`] the real one; [`Accounts`] is vimhost's side, and the engine.
 //!
 //! What always holds: a secret in clear is in memory only, sealed by vimhost's own keys before it is stored; OSM's documents are changed
@@ -26,6 +27,7 @@ pub mod follow;
 mod host;
 mod inspect;
 mod mongo;
+pub mod ng_ro;
 pub mod reconcile;
 pub mod record;
 

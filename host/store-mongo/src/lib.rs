@@ -87,6 +87,7 @@ mod resources;
 mod shapes;
 mod stats;
 mod store;
+mod takeovers;
 
 #[doc(hidden)]
 pub use fuse::Fuse;

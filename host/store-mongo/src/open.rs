@@ -180,6 +180,39 @@ pub(crate) async fn open(options: &Options, counters: Arc<Counters>) -> Result<O
     })
 }
 
+/// A database as it is, without indexes, schema or a standalone's hold made; none where no host ever was.
+pub(crate) async fn look(options: &Options, counters: Arc<Counters>) -> Result<Option<Opened>, OpenError> {
+    let client = client_of(options).await?;
+    let topology = topology(&client).await?;
+    let database = client.database_with_options(&options.database, concerns(topology, options.deadline));
+    let db = Db::new(client, database, options.deadline, counters, options.fuse.clone());
+    let meta = db
+        .first(shapes::meta("vimhost"))
+        .await
+        .map_err(|fault| OpenError::Read {
+            database: options.database.clone(),
+            source: fault.into(),
+        })?;
+    let Some(meta) = meta else {
+        db.close().await;
+        return Ok(None);
+    };
+    let found = meta.get_i32("schema").unwrap_or_default();
+    if found > SCHEMA {
+        return Err(OpenError::Newer {
+            database: options.database.clone(),
+            found,
+            known: SCHEMA,
+        });
+    }
+    Ok(Some(Opened {
+        db,
+        topology,
+        letters: text_of(&meta, "letters").to_owned(),
+        instance: unique(),
+    }))
+}
+
 /// The driver's client; it connects when it is first used.
 pub(crate) async fn client_of(options: &Options) -> Result<Client, OpenError> {
     let mut client = ClientOptions::parse(&options.uri).await.map_err(OpenError::Uri)?;

@@ -26,6 +26,8 @@ pub(crate) const META: &str = "vimhost_meta";
 pub(crate) const RESOURCES: &str = "vimhost_resources";
 /// Revisions of records, by collection and id.
 pub(crate) const REVISIONS: &str = "vimhost_revisions";
+/// Services that were taken over from another orchestrator, by id.
+pub(crate) const TAKEOVERS: &str = "vimhost_takeovers";
 /// Large texts, by digest.
 pub(crate) const TEXTS: &str = "vimhost_texts";
 /// Tokens of the admin interface, by id.
@@ -99,6 +101,10 @@ shapes! {
     leases_of_host(host: &str) => Query::of(LEASES, doc! {"host": host}).sorted(doc! {"_id": 1});
     /// A lease per account: all of them are few.
     all_leases() => Query::of(LEASES, doc! {"_id": {"$gt": ""}}).sorted(doc! {"_id": 1});
+
+    // --- takeovers ---
+    takeover(nsr: &str) => Query::of(TAKEOVERS, doc! {"_id": nsr});
+    takeovers_after(after: &str) => Query::of(TAKEOVERS, doc! {"_id": {"$gt": after}}).sorted(doc! {"_id": 1});
 
     // --- access ---
     token(id: &str) => Query::of(TOKENS, doc! {"_id": id});

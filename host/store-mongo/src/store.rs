@@ -12,8 +12,8 @@ use vimhost_model::{
     ResourceId, Revision, TargetId, Timestamp,
 };
 use vimhost_store::{
-    ActionCommit, Change, Claim, Committed, Error, JournalWrite, KeyPair, Lease, ObservedElement, Page, SealedText,
-    Store, StoredAccount, TextDigest,
+    ActionCommit, Change, Claim, Committed, Error, JournalWrite, KeyPair, Lease, LeftOut, ObservedElement, Page,
+    SealedText, Store, StoredAccount, TextDigest,
 };
 
 use crate::db::{Db, Statement};
@@ -40,6 +40,7 @@ pub(crate) struct Core {
     pub(crate) hints: Hints,
     pub(crate) done: Done,
     pub(crate) lanes: Lanes,
+    pub(crate) left_out: LeftOut,
     letters: String,
     instance: String,
 }
@@ -74,6 +75,7 @@ impl MongoStore {
             hints: Hints::new(opened.instance.clone()),
             done: Done::default(),
             lanes: Lanes::default(),
+            left_out: LeftOut::default(),
             letters: opened.letters,
             instance: opened.instance,
         });
@@ -99,6 +101,33 @@ impl MongoStore {
             counters,
             tasks: handles,
         })
+    }
+
+    /// Looks at a database without making anything in it: no index, no schema, no hold on a standalone. For whoever only reads; hosts
+    /// may be at work on it. What a host that died has decided is carried out by reading it, as by any reader. None where no host ever was.
+    ///
+    /// # Errors
+    /// When the server is not reached or too old, or the database is from a newer version.
+    pub async fn look(options: &Options) -> Result<Option<Self>, OpenError> {
+        let counters = Arc::new(Counters::default());
+        let Some(opened) = open::look(options, Arc::clone(&counters)).await? else {
+            return Ok(None);
+        };
+        let core = Core {
+            db: opened.db,
+            hints: Hints::new(opened.instance.clone()),
+            done: Done::default(),
+            lanes: Lanes::default(),
+            left_out: LeftOut::default(),
+            letters: opened.letters,
+            instance: opened.instance,
+        };
+        Ok(Some(Self {
+            core: Arc::new(core),
+            topology: opened.topology,
+            counters,
+            tasks: Vec::new(),
+        }))
     }
 
     /// What kind of server it is.

@@ -395,3 +395,27 @@ async fn what_the_database_cannot_keep_is_refused() {
     let kept = accept(&store, "ns", "act", vec![net.clone()]).await.remove(0);
     assert_eq!(kept.tasks, net.tasks);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_makes_nothing_and_is_in_nobodys_way() {
+    for kind in [Kind::ReplicaSet, Kind::Standalone] {
+        let options = options(kind).await;
+        let driver = mongodb::Client::with_uri_str(&options.uri).await.unwrap();
+        let database = driver.database(&options.database);
+        assert!(MongoStore::look(&options).await.unwrap().is_none());
+        assert_eq!(database.list_collection_names().await.unwrap(), Vec::<String>::new());
+        let store = MongoStore::open(options.clone()).await.unwrap();
+        store.put_account(account("a"), None).await.unwrap();
+        let mut other = options.clone();
+        other.host = id("two");
+        let looking = MongoStore::look(&other).await.unwrap().unwrap();
+        assert_eq!(looking.topology(), store.topology());
+        assert_eq!(
+            looking.installation().await.unwrap(),
+            store.installation().await.unwrap()
+        );
+        assert!(looking.account(&target("a")).await.unwrap().is_some());
+        drop(looking);
+        store.close().await;
+    }
+}

@@ -41,6 +41,7 @@ mod schema;
 mod sql;
 mod stats;
 mod store;
+mod takeovers;
 mod writer;
 
 pub use inspect::{Inspection, inspect};

@@ -16,7 +16,7 @@
 pub(crate) const APPLICATION_ID: i32 = 0x7669_6d68;
 
 /// One entry per schema version, oldest first. An entry that was released is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 const VERSION_1: &str = "
 CREATE TABLE probe(id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
@@ -144,4 +144,8 @@ CREATE TABLE audit(
 CREATE INDEX audit_who ON audit(who, id);
 CREATE INDEX audit_operation ON audit(operation, id);
 CREATE INDEX audit_both ON audit(who, operation, id);
+";
+
+const VERSION_3: &str = "
+CREATE TABLE takeover(nsr TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";

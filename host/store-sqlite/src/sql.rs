@@ -29,6 +29,11 @@ statements! {
     ACCOUNT_DELETE = "DELETE FROM account WHERE target = ?1";
     ACCOUNT_PAGE = "SELECT target, revision, doc FROM account WHERE target > ?1 ORDER BY target LIMIT ?2";
 
+    // --- takeovers ---
+    TAKEOVER_NOTE = "INSERT INTO takeover(nsr, at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    TAKEOVER_GET = "SELECT nsr, at FROM takeover WHERE nsr = ?1";
+    TAKEOVER_PAGE = "SELECT nsr, at FROM takeover WHERE nsr > ?1 ORDER BY nsr LIMIT ?2";
+
     // --- access ---
     TOKEN_GET = "SELECT doc, revoked_at FROM token WHERE id = ?1";
     TOKEN_INSERT = "INSERT INTO token(id, doc) VALUES (?1, ?2) ON CONFLICT DO NOTHING";

@@ -33,6 +33,7 @@ pub mod planning;
 pub mod records;
 pub mod resources;
 pub mod sample;
+pub mod takeovers;
 
 /// A store under test, empty when made.
 #[async_trait]
@@ -146,6 +147,10 @@ macro_rules! store_contract_tests {
             a_forgotten_service_leaves_nothing_behind,
             what_may_exist_is_not_forgotten,
             what_others_hold_loses_only_the_tasks_of_the_service,
+        }
+        takeovers {
+            a_takeover_is_noted_for_good,
+            takeovers_are_listed_a_page_at_a_time,
         }
         concurrency {
             distinct_resources_are_saved_side_by_side,

@@ -21,12 +21,16 @@ mod commit;
 pub mod contract;
 mod error;
 mod fate;
+mod left_out;
 pub mod seal;
 mod store;
+mod takeover;
 
 pub use access::{Access, AuditFilter};
 pub use account::{SealedText, StoredAccount};
 pub use commit::{ActionCommit, Committed, ResourceUpdate, TextDigest};
 pub use error::Error;
 pub use fate::Fate;
+pub use left_out::LeftOut;
 pub use store::{Change, Claim, FIRST_REVISION, JournalWrite, KeyPair, Lease, ObservedElement, Page, Store};
+pub use takeover::{Takeover, Takeovers};

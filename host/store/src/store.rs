@@ -121,7 +121,7 @@ pub enum Change {
 
 /// What vimhost keeps.
 #[async_trait]
-pub trait Store: crate::Access + Send + Sync + 'static {
+pub trait Store: crate::Access + crate::Takeovers + Send + Sync + 'static {
     // --- accounts -----------------------------------------------------------------------------------------------------
 
     /// Adds or replaces an account. `expected` is the revision it replaces, none for a new one.

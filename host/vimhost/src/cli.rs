@@ -70,9 +70,10 @@ pub enum Command {
     CheckConfig(Box<Given>),
     /// Check this machine and installation, and say what mends what is wrong.
     Doctor(Box<Given>),
-    /// VIM accounts.
-    #[command(subcommand)]
-    Vim(VimCommand),
+    /// Take over what NG-RO made, from OSM's database. NG-RO and every vimhost are stopped meanwhile.
+    ImportNgRo(Box<ImportNgRo>),
+    /// Accounts of VIMs, and with --kind of WIMs and SDN controllers.
+    Vim(VimOptions),
     /// Show what deploying a network service would do; touches nothing in a VIM.
     Plan {
         /// The network service (YAML).
@@ -223,6 +224,46 @@ pub struct AuditOptions {
     pub limit: u16,
 }
 
+#[derive(Debug, Args)]
+pub struct VimOptions {
+    /// What kind of accounts: of VIMs, WAN infrastructure managers or SDN controllers.
+    #[arg(long, global = true, value_enum, default_value_t = AccountKind::Vim)]
+    pub kind: AccountKind,
+    #[command(subcommand)]
+    pub command: VimCommand,
+}
+
+/// A kind of account; an id is unique within its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccountKind {
+    /// VIM.
+    Vim,
+    /// WAN infrastructure manager.
+    Wim,
+    /// SDN controller.
+    Sdn,
+}
+
+impl AccountKind {
+    /// The collection of the admin interface.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Vim => "/v1/vims",
+            Self::Wim => "/v1/wims",
+            Self::Sdn => "/v1/sdns",
+        }
+    }
+
+    /// What selects it on the command line; nothing for VIMs.
+    pub fn option(self) -> &'static str {
+        match self {
+            Self::Vim => "",
+            Self::Wim => "--kind wim ",
+            Self::Sdn => "--kind sdn ",
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum VimCommand {
     /// Add an account, and check it.
@@ -246,6 +287,22 @@ pub enum VimCommand {
         /// Its id.
         id: String,
     },
+}
+
+/// See docs/takeover-of-ng-ro.md.
+#[derive(Debug, Args)]
+pub struct ImportNgRo {
+    /// Show what would be done; write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Leave a network service as it is, by its id. Repeatable.
+    #[arg(long, value_name = "NSR")]
+    pub except: Vec<vimhost_model::NsrId>,
+    /// Document of NG-RO whose unfinished creation has made nothing in the VIM, by its id: somebody has looked. Repeatable.
+    #[arg(long, value_name = "DOCUMENT")]
+    pub not_made: Vec<String>,
+    #[command(flatten)]
+    pub given: Given,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod cli;
 mod client;
 mod doctor;
 mod identity;
+mod import;
 mod mock_vim;
 mod osm;
 mod output;
@@ -74,6 +75,7 @@ async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<bool> {
         }
         Command::CheckConfig(given) => return settings::check_config(&global, &given, own),
         Command::Doctor(given) => return doctor::run(&global, &given, own).await,
+        Command::ImportNgRo(options) => return import::run(&global, &options, own).await,
         Command::MockVim(options) => mock_vim::run(options).await?,
         Command::Vim(command) => vim::run(&global, command).await?,
         Command::Plan { file } => service::plan(&global, &file).await?,

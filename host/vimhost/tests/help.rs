@@ -40,6 +40,7 @@ fn every_option_of_every_command_says_what_it_does() {
         &["cancel"],
         &["deploy"],
         &["mock-vim"],
+        &["import-ng-ro"],
     ] {
         let (code, out, _) = vimhost(&[command, &["--help"]].concat());
         assert_eq!(code, 0, "{command:?}");

@@ -99,6 +99,7 @@ fn on_target(
             reference: task.id.to_string(),
             resource: resource.id.clone(),
             until: Until::Deleted,
+            interfaces: Vec::new(),
         });
         uses.extend(resource.uses.iter().cloned());
         let created: Map<String, Value> = resource
@@ -135,7 +136,9 @@ fn on_target(
         mgmt_vdu_interface: creation.mgmt_vdu_interface,
         ..task
     };
-    assembly.add(target, task, uses, journal);
+    let new = assembly.add(target, task, uses, journal);
+    let before = known.iter().map(|known| (known.resource.id.clone(), new.clone()));
+    assembly.moved.extend(before);
     Ok(())
 }
 
@@ -146,7 +149,8 @@ fn source<'f>(vdu: &Vdu, target: &TargetId, known: &[Known<'f>]) -> Result<(&'f 
         let info = vdu.document.get("vim_info").and_then(|map| map.get(target.to_string()));
         if info.and_then(|info| info.get("vim_id")).is_some_and(Value::is_string) {
             return conflict(format!(
-                "VDU '{}' on {target} was not made by this vimhost, which does not know what else belongs to its VM",
+                "VDU '{}' on {target} was not made by this vimhost, which does not know what else belongs to its VM; \
+                 `vimhost import-ng-ro` takes over what NG-RO made",
                 vdu.item
             ));
         }
@@ -361,7 +365,7 @@ fn resolved(facts: &Facts, vdu: &Vdu, target: &TargetId, creation: &Task, text: 
 }
 
 /// The id that the records give for an item.
-fn recorded_id(facts: &Facts, reference: &str, target: &TargetId) -> Option<String> {
+pub(super) fn recorded_id(facts: &Facts, reference: &str, target: &TargetId) -> Option<String> {
     let of_nsr = std::iter::once((Collection::Nsrs, &facts.nsr));
     let of_vnfrs = facts.vnfrs.iter().map(|vnfr| (Collection::Vnfrs, vnfr));
     for (collection, record) in of_nsr.chain(of_vnfrs) {

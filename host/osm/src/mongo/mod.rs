@@ -8,6 +8,7 @@
 //! The driver connects when it is first used. A database that is away is a [`DatabaseError`] each time, and the follower tries again.
 
 mod json;
+mod left;
 
 use std::time::Duration;
 
