@@ -307,17 +307,20 @@ pub struct ImportNgRo {
 
 #[derive(Debug, Args)]
 pub struct VimAdd {
-    /// Its name; also its id unless --id is given.
+    /// Its name; also its id unless --id is given, and the name of the cloud with --from-clouds-yaml.
     pub name: String,
     /// Its id.
     #[arg(long)]
     pub id: Option<String>,
-    /// VIM type, which chooses the connector.
-    #[arg(long = "type", value_name = "TYPE")]
-    pub vim_type: String,
+    /// Take the account from this clouds.yaml of OpenStack, and a secure.yaml beside it. Other options go before what it says.
+    #[arg(long, value_name = "FILE")]
+    pub from_clouds_yaml: Option<PathBuf>,
+    /// VIM type, which chooses the connector; openstack with --from-clouds-yaml.
+    #[arg(long = "type", value_name = "TYPE", required_unless_present = "from_clouds_yaml")]
+    pub vim_type: Option<String>,
     /// URL, for OpenStack the Keystone URL.
-    #[arg(long)]
-    pub url: String,
+    #[arg(long, required_unless_present = "from_clouds_yaml")]
+    pub url: Option<String>,
     /// User name.
     #[arg(long)]
     pub user: Option<String>,

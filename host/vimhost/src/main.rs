@@ -8,6 +8,7 @@
 mod access;
 mod cli;
 mod client;
+mod clouds;
 mod doctor;
 mod identity;
 mod import;

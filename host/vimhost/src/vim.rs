@@ -8,7 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{AccountKind, Global, GrantOptions, VimAdd, VimAllow, VimCommand, VimOptions};
 use crate::client::{Client, encode};
+use crate::clouds::{self, Described};
 use crate::output::{head, print, row, table, text};
+
+/// The type of accounts out of a `clouds.yaml`.
+const OPENSTACK: &str = "openstack";
 
 /// Runs a command.
 pub async fn run(global: &Global, options: VimOptions) -> anyhow::Result<()> {
@@ -33,6 +37,10 @@ fn path(kind: AccountKind, id: &str) -> String {
 }
 
 async fn add(global: &Global, client: &Client, kind: AccountKind, options: VimAdd) -> anyhow::Result<()> {
+    let from = match &options.from_clouds_yaml {
+        Some(file) => clouds::read(file, &options.name)?,
+        None => Described::default(),
+    };
     let password = match (&options.password_file, options.password_stdin) {
         (Some(file), _) => Some(first_line_of(file)?),
         (None, true) => {
@@ -47,13 +55,23 @@ async fn add(global: &Global, client: &Client, kind: AccountKind, options: VimAd
     };
     let ca = match &options.ca_file {
         Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?),
-        None => None,
+        None => from.ca_certificates,
     };
+    let mut config = from.config;
+    config.extend(config_of(&options.config)?);
+    let mut credentials = Map::new();
+    if let Some((name, secret)) = from.credential {
+        credentials.insert(name.to_owned(), json!(secret.expose()));
+    }
+    if let Some(password) = password {
+        credentials.insert("password".to_owned(), json!(password));
+    }
     let body = json!({
-        "id": options.id.as_deref().unwrap_or(&options.name), "name": options.name, "vim_type": options.vim_type, "url": options.url,
-        "user": options.user, "tenant": options.tenant, "config": config_of(&options.config)?,
-        "credentials": password.map(|password| json!({"password": password})).unwrap_or_else(|| json!({})),
-        "ca_certificates": ca, "insecure_tls": options.insecure, "grants": merged(&json!({}), &options.grants),
+        "id": options.id.as_deref().unwrap_or(&options.name), "name": options.name,
+        "vim_type": options.vim_type.as_deref().unwrap_or(OPENSTACK), "url": options.url.unwrap_or(from.url),
+        "user": options.user.or(from.user), "tenant": options.tenant.or(from.tenant), "config": config,
+        "credentials": credentials, "ca_certificates": ca, "insecure_tls": options.insecure || (from.insecure && options.ca_file.is_none()),
+        "grants": merged(&json!({}), &options.grants),
     });
     let account = client.post(kind.path(), body).await?;
     let id = text(&account, "id");
