@@ -141,6 +141,7 @@ impl From<Error> for Failure {
             Error::Conflict { .. } => Self::conflict(detail),
             Error::PreconditionFailed { what } => Self::changed_meanwhile(&what),
             Error::Unsupported { .. } => Self::new(StatusCode::NOT_IMPLEMENTED, "not-offered", detail),
+            Error::Account { .. } => Self::new(StatusCode::CONFLICT, "account", detail),
             Error::Vim { .. } => Self::new(StatusCode::BAD_GATEWAY, "vim", detail),
             Error::Unavailable { .. } => Self::unavailable(detail),
             Error::Internal { source, .. } => {
@@ -189,6 +190,7 @@ mod tests {
             (Error::Conflict { reason: text() }, 409, "conflict"),
             (Error::PreconditionFailed { what: text() }, 412, "changed-meanwhile"),
             (Error::Unsupported { reason: text() }, 501, "not-offered"),
+            (Error::Account { reason: text() }, 409, "account"),
             (Error::Vim { reason: text() }, 502, "vim"),
             (Error::Unavailable { reason: text() }, 503, "unavailable"),
         ] {

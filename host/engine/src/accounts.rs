@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use vimhost_connector::{CheckReport, Connector, LoadError, PluginInfo};
+use vimhost_connector::{CheckReport, Connector, ErrorKind, LoadError, PluginInfo};
 use vimhost_model::{AccountSource, AccountState, Grants, Revision, Secret, TargetId, TargetKind, VimAccount};
 use vimhost_store::{StoredAccount, seal::KeyRing};
 
@@ -363,13 +363,14 @@ impl Engine {
     /// Tries an account: settings, plugin, network, login. The result is kept with the account.
     ///
     /// # Errors
-    /// [`Error::Vim`] with what the VIM or the plugin said, or why there is no plugin (NG-RO D11).
+    /// [`Error::Account`] when what the account says cannot be used, or no plugin serves it (NG-RO D11); [`Error::Vim`] with what the VIM or
+    /// the plugin said.
     pub async fn check_account(&self, target: &TargetId) -> Result<CheckReport, Error> {
         let mut account = self.stored_account(target).await?;
         let result = self.try_out(&account).await;
         let state = match &result {
             Ok(_) => AccountState::Enabled,
-            Err(Error::Vim { reason }) => AccountState::Error(reason.clone()),
+            Err(Error::Account { reason } | Error::Vim { reason }) => AccountState::Error(reason.clone()),
             // A fault of the host says nothing about the account.
             Err(_) => return result,
         };
@@ -390,24 +391,40 @@ impl Engine {
         match self.check_settings(&account.vim_type, &account.config) {
             Ok(()) => {}
             Err(Error::Shape { path, reason }) => {
-                return Err(Error::Vim {
+                return Err(Error::Account {
                     reason: format!("{path}: {reason}"),
                 });
             }
             Err(error) => return Err(error),
         }
         let connector = self.connector(account).await?;
-        connector
-            .check()
-            .await
-            .map_err(|error| Error::Vim { reason: error.message })
+        connector.check().await.map_err(|error| {
+            let reason = error.message;
+            match error.kind {
+                ErrorKind::BadRequest | ErrorKind::NotGranted => Error::Account { reason },
+                ErrorKind::Unreachable
+                | ErrorKind::Auth
+                | ErrorKind::NotFound
+                | ErrorKind::Conflict
+                | ErrorKind::Quota
+                | ErrorKind::RateLimited
+                | ErrorKind::Unsupported
+                | ErrorKind::Timeout
+                | ErrorKind::Internal
+                | ErrorKind::Other
+                | ErrorKind::Plugin => Error::Vim { reason },
+            }
+        })
     }
 
     /// The connector of an account.
     async fn connector(&self, account: &StoredAccount) -> Result<Arc<dyn Connector>, Error> {
         let account = open(account, &self.keys)?;
         self.connectors.open(&account).await.map_err(|error| match error {
-            LoadError::NoPlugin { .. } | LoadError::Unusable { .. } | LoadError::Account { .. } => Error::Vim {
+            LoadError::NoPlugin { .. } | LoadError::Account { .. } => Error::Account {
+                reason: error.to_string(),
+            },
+            LoadError::Unusable { .. } => Error::Vim {
                 reason: error.to_string(),
             },
         })

@@ -45,6 +45,12 @@ pub enum Error {
         /// What.
         reason: String,
     },
+    /// What an account says cannot be used, or what it is granted is too little: nothing is wrong with the VIM.
+    #[error("{reason}")]
+    Account {
+        /// Why.
+        reason: String,
+    },
     /// The VIM or its plugin answered a check with an error.
     #[error("{reason}")]
     Vim {

@@ -93,7 +93,7 @@ impl Accounts for Engine {
     async fn check(&self, target: &TargetId) -> Result<Outcome, HostError> {
         match self.check_account(target).await {
             Ok(_) => Ok(Ok(())),
-            Err(Error::Vim { reason }) => Ok(Err(reason)),
+            Err(Error::Account { reason } | Error::Vim { reason }) => Ok(Err(reason)),
             Err(error) => Err(failed(&error)),
         }
     }

@@ -248,6 +248,7 @@ fn refusal_of(error: Error) -> Failure {
         | Error::NotFound { .. }
         | Error::Conflict { .. }
         | Error::Unsupported { .. }
+        | Error::Account { .. }
         | Error::Vim { .. }
         | Error::Unavailable { .. }
         | Error::Internal { .. }) => Failure::from(error),
