@@ -89,8 +89,12 @@ fn order(header: &ActionHeader, commit: &str) -> String {
 impl Core {
     pub(crate) async fn get_action(&self, nsr: &str, action: &str) -> Outcome<Option<ActionHeader>> {
         let find = || self.db.first(shapes::header(nsr, action));
-        let decision = of_service(nsr);
-        let (mut found, decision) = tokio::try_join!(find(), self.db.first(shapes::decision(&decision)))?;
+        let id = of_service(nsr);
+        let (mut found, mut decision) = tokio::try_join!(find(), self.db.first(shapes::decision(&id)))?;
+        if found.is_none() {
+            // It is not there, but the decision that will put it there may have been read as it was before.
+            decision = self.db.newest(shapes::decision(&id)).await?;
+        }
         if decision.is_some_and(|decision| decision.contains_key("todo")) {
             self.settled_decision(nsr).await?;
             found = find().await?;

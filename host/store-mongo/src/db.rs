@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
-use mongodb::options::{ReturnDocument, UpdateModifications, WriteConcern};
+use mongodb::options::{ReadConcern, ReturnDocument, UpdateModifications, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
 use crate::fault::{Fault, Outcome};
@@ -124,11 +124,35 @@ impl Db {
     }
 
     /// The first document of a query.
+    ///
+    /// That there is none is asked twice, the second time so that a majority confirms the answer. A primary that has just been elected has
+    /// all that was acknowledged, but reads what it knows a majority to have, which may be less for a moment: to a client that was told
+    /// that its request is accepted, the next host would say that there is no such request.
     pub(crate) async fn first(&self, query: Query) -> Outcome<Option<Document>> {
+        match self
+            .find_one(query.clone(), self.database.read_concern().cloned())
+            .await?
+        {
+            Some(found) => Ok(Some(found)),
+            None if self.database.read_concern().is_none() => Ok(None),
+            None => self.newest(query).await,
+        }
+    }
+
+    /// The first document of a query, and nothing older than what anybody was answered before. Costs the round of a write.
+    pub(crate) async fn newest(&self, query: Query) -> Outcome<Option<Document>> {
+        let concern = self.database.read_concern().map(|_| ReadConcern::linearizable());
+        self.find_one(query, concern).await
+    }
+
+    async fn find_one(&self, query: Query, concern: Option<ReadConcern>) -> Outcome<Option<Document>> {
         let collection = self.collection(query.collection);
         let mut find = collection.find_one(query.filter).projection(query.projection);
         if let Some(sort) = query.sort {
             find = find.sort(sort);
+        }
+        if let Some(concern) = concern {
+            find = find.read_concern(concern);
         }
         self.call(false, find.into_future()).await
     }

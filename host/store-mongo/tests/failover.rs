@@ -133,3 +133,69 @@ async fn a_database_that_is_away_is_told_in_time_and_used_again_when_it_is_back(
         net.revision + 1
     );
 }
+
+/// A primary that has just been elected has all that was acknowledged, but may not know yet that it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_host_was_answered_is_there_for_every_other_also_right_after_an_election() {
+    let mut servers = vimhost_mongod::three_nodes().await.unwrap();
+    let writes = Arc::new(MongoStore::open(options(servers.uri())).await.unwrap());
+    let reads = Arc::new(MongoStore::open(options(servers.uri())).await.unwrap());
+    let newest = Arc::new(Mutex::new(None::<String>));
+    let mut work = tokio::task::JoinSet::new();
+    for writer in 0..4 {
+        let (store, newest) = (Arc::clone(&writes), Arc::clone(&newest));
+        work.spawn(async move {
+            for round in 0.. {
+                let name = format!("a{writer}-{round}");
+                match store.put_account(account(&name), None).await {
+                    Ok(_) => *newest.lock().unwrap() = Some(name),
+                    Err(Error::Unavailable { .. }) => {}
+                    Err(error) => panic!("{name}: {error}"),
+                }
+            }
+        });
+    }
+    let seen = Arc::new(Mutex::new(0_usize));
+    for _ in 0..8 {
+        let (store, newest, seen) = (Arc::clone(&reads), Arc::clone(&newest), Arc::clone(&seen));
+        work.spawn(async move {
+            loop {
+                let name = newest.lock().unwrap().clone();
+                let Some(name) = name else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                match store.account(&target(&name)).await {
+                    Ok(Some(_)) => *seen.lock().unwrap() += 1,
+                    Ok(None) => panic!("{name} was acknowledged and is not there"),
+                    Err(Error::Unavailable { .. }) => {}
+                    Err(error) => panic!("{name}: {error}"),
+                }
+            }
+        });
+    }
+    // Elections at work, in both ways.
+    for round in 0..6 {
+        let before = *seen.lock().unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while *seen.lock().unwrap() < before + 100 {
+            assert!(Instant::now() < until, "nothing is read any more");
+            if let Some(ended) = work.try_join_next() {
+                ended.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let primary = servers.primary().await.unwrap();
+        if round % 2 == 0 {
+            servers.kill(primary).unwrap();
+            servers.primary().await.unwrap();
+            servers.restart(primary).await.unwrap();
+        } else {
+            servers.step_down().await.unwrap();
+        }
+    }
+    if let Some(ended) = work.try_join_next() {
+        ended.unwrap();
+    }
+    work.shutdown().await;
+}
