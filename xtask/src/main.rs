@@ -1,4 +1,4 @@
-//! What a person would otherwise type: plugins, bench, demo, mongod, schemathesis, test.
+//! What a person would otherwise type: plugins, bench, demo, lab, mongod, schemathesis, test.
 //!
 //! One file per command. Progress goes to stderr, results to stdout, and an error is one line that says what to do.
 
@@ -6,6 +6,7 @@
 
 mod bench;
 mod demo;
+mod lab;
 mod mongod;
 mod plugins;
 mod schemathesis;
@@ -32,6 +33,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Builds all, starts a host with a mock VIM, deploys a network service, and leaves both running.
     Demo,
+    /// A real OpenStack on loopback, for tests: install, up, down, status.
+    Lab(lab::Arguments),
     /// Fetches the MongoDB server that tests run, and says where it is.
     Mongod,
     /// Asks a host thousands of requests made from the description of its admin interface.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Plugins(arguments) => plugins::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Demo => demo::run(),
+        Command::Lab(arguments) => lab::run_command(&arguments),
         Command::Mongod => mongod::run(),
         Command::Schemathesis(arguments) => schemathesis::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

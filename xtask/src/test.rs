@@ -1,13 +1,18 @@
 //! `cargo xtask test`: everything CI runs, each part named, none passed over in silence.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 
-use crate::workspace::cargo;
-use crate::{mongod, plugins, schemathesis};
+use crate::workspace::{Workspace, cargo};
+use crate::{lab, mongod, plugins, schemathesis};
+
+/// Where the tests against OpenStack find one that is not the lab, as `openstack`'s own client does.
+const CLOUDS: &str = "VIMHOST_TEST_CLOUDS_YAML";
 
 /// Options of the test run.
 #[derive(Debug, Args)]
@@ -15,6 +20,9 @@ pub(crate) struct Arguments {
     /// Only the tests, without format, lints, docs and dependency check.
     #[arg(long)]
     only_tests: bool,
+    /// Installs the packages of the OpenStack lab first, beside the build; needs root and Debian 12. CI does.
+    #[arg(long)]
+    install_lab: bool,
 }
 
 /// How a part ended.
@@ -37,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ends.push((name, end, begun.elapsed()));
         Ok(())
     };
+    let openstack = OpenStack::begin(arguments.install_lab)?;
     // Without connectors no test is worth running, so this one ends the run.
     part("connectors", &mut || plugins::build(&[]).map(|_| End::Passed))?;
     // First, because it fails fastest; the tests' own build follows, whose artifacts nothing else replaces.
@@ -60,6 +69,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             Err(error) => End::Failed(format!("{error:#}")),
         })
     })?;
+    // Not before: a lab takes a core and three gigabytes from tests that measure time. It comes up beside the lints.
+    let mut openstack = openstack.bring_up();
     if !arguments.only_tests {
         part("lints", &mut || {
             cargo_part(
@@ -75,6 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         })?;
         part("dependencies", &mut dependencies)?;
     }
+    part("OpenStack", &mut || openstack.tests())?;
     let mut failed = Vec::new();
     println!();
     for (name, end, elapsed) in &ends {
@@ -93,6 +105,84 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     } else {
         bail!("failed: {}", failed.join(", "))
     }
+}
+
+/// The tests against a real OpenStack: one that is given, else the lab.
+///
+/// They run whenever an OpenStack can be had, whatever has changed: what a connector does depends on nearly everything here.
+enum OpenStack {
+    /// Somebody else's.
+    Given,
+    /// The lab, and what happens to it beside everything else.
+    Lab(Arc<lab::Owned>, Option<JoinHandle<Result<lab::End>>>),
+}
+
+impl OpenStack {
+    /// Begins to install the lab's packages, if that is wanted.
+    fn begin(install: bool) -> Result<Self> {
+        if std::env::var_os(CLOUDS).is_some_and(|path| !path.is_empty()) {
+            return Ok(Self::Given);
+        }
+        let lab = Arc::new(lab::Owned::new(Workspace::load()?));
+        let installing = install.then(|| {
+            let lab = Arc::clone(&lab);
+            std::thread::spawn(move || lab.install())
+        });
+        Ok(Self::Lab(lab, installing))
+    }
+
+    /// Begins to bring the lab up, after its packages are there.
+    fn bring_up(self) -> Self {
+        let Self::Lab(lab, installing) = self else {
+            return self;
+        };
+        let starting = Arc::clone(&lab);
+        let up = std::thread::spawn(move || match installing.map(joined).transpose()? {
+            Some(lab::End::CannotRun(why)) => Ok(lab::End::CannotRun(why)),
+            Some(lab::End::Done) | None => starting.up(),
+        });
+        Self::Lab(lab, Some(up))
+    }
+
+    /// Runs the tests, and takes down what was brought up.
+    fn tests(&mut self) -> Result<End> {
+        let tests = |environment: &[(&str, &str)]| {
+            // Of the whole workspace, because the features of dependencies, and with them all that is built, depend on what is named.
+            let only = [
+                "test",
+                "--workspace",
+                "--no-fail-fast",
+                "--test",
+                "openstack",
+                "--",
+                "--ignored",
+            ];
+            cargo_part(&only, environment)
+        };
+        let Self::Lab(lab, up) = self else {
+            return tests(&[]);
+        };
+        let end = match up.take().map(joined).transpose() {
+            Ok(Some(lab::End::CannotRun(why))) => return Ok(End::NotRun(why)),
+            Ok(Some(lab::End::Done)) => {
+                let clouds = lab.clouds();
+                let clouds = clouds
+                    .to_str()
+                    .context("the target directory has a name that is no text")?;
+                tests(&[(CLOUDS, clouds)])?
+            }
+            Ok(None) => bail!("the lab was not brought up"),
+            Err(error) => End::Failed(format!("{error:#}")),
+        };
+        lab.down()?;
+        Ok(end)
+    }
+}
+
+fn joined(thread: JoinHandle<Result<lab::End>>) -> Result<lab::End> {
+    thread
+        .join()
+        .map_err(|_| anyhow!("the thread of the lab has panicked"))?
 }
 
 fn cargo_part(arguments: &[&str], environment: &[(&str, &str)]) -> Result<End> {
