@@ -29,7 +29,7 @@ pub fn remove(key: &str) {
     host::cache_remove(key);
 }
 
-/// The value of a key, obtained when it is not there.
+/// The value of a key, obtained when it is not there; of many calls that want it at the same time, one obtains it.
 ///
 /// # Errors
 ///
@@ -39,10 +39,18 @@ pub fn get_or<T: Serialize + DeserializeOwned>(
     lifetime: Duration,
     obtain: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    if let Some(value) = get(key) {
+    if let Some(value) = get_or_claim(key, None) {
         return Ok(value);
     }
-    let value = obtain()?;
+    let value = obtain().inspect_err(|_| remove(key))?;
     set(key, &value, lifetime);
     Ok(value)
+}
+
+/// The value of a key that is not `stale`. None: this call has to obtain it, and to [`set`] or [`remove`] it, for which others wait.
+#[must_use]
+pub fn get_or_claim<T: Serialize + DeserializeOwned>(key: &str, stale: Option<&T>) -> Option<T> {
+    // What could not be written was not kept, so it is not what is there.
+    let stale = stale.and_then(|stale| serde_json::to_vec(stale).ok());
+    host::cache_obtain(key, stale.as_deref()).and_then(|value| serde_json::from_slice(&value).ok())
 }

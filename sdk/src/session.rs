@@ -1,4 +1,4 @@
-//! Logging in once, for all calls of an account.
+//! Logging in once, for all calls of an account: of calls that need a token at the same time, one logs in and the others wait for it.
 //!
 //! The handle of the VIM's token is kept in the host's cache until shortly before it ends. A 401 means that the VIM has
 //! forgotten it earlier: the connector logs in again and repeats the request, once. A 401 on a token of this very call is
@@ -77,12 +77,12 @@ impl<L: Fn() -> Result<Login, Failure>> Session<L> {
     pub fn with<T>(&self, run: impl Fn(&str) -> Result<T, Failure>) -> Result<T, Failure> {
         let known = self.token.borrow().clone().or_else(|| cache::get(&self.key));
         let Some(token) = known else {
-            return run(&self.renew()?);
+            return run(&self.renew(None)?);
         };
         match run(&token) {
             Err(failure) if failure.status == Some(UNAUTHORIZED) => {
                 crate::debug!("the VIM does not know its token any more");
-                run(&self.renew()?)
+                run(&self.renew(Some(&token))?)
             }
             result => {
                 *self.token.borrow_mut() = Some(token);
@@ -91,9 +91,17 @@ impl<L: Fn() -> Result<Login, Failure>> Session<L> {
         }
     }
 
-    fn renew(&self) -> Result<String, Failure> {
-        cache::remove(&self.key);
-        let login = (self.log_in)().map_err(|failure| failure.while_doing("logging in"))?;
+    /// Another token than `refused`: that of a call which has logged in meanwhile, else one of its own.
+    fn renew(&self, refused: Option<&String>) -> Result<String, Failure> {
+        if let Some(token) = cache::get_or_claim::<String>(&self.key, refused) {
+            *self.token.borrow_mut() = Some(token.clone());
+            return Ok(token);
+        }
+        let login = (self.log_in)().map_err(|failure| {
+            // For those who wait.
+            cache::remove(&self.key);
+            failure.while_doing("logging in")
+        })?;
         let kept = login.lifetime.saturating_sub(MARGIN).max(login.lifetime / 2);
         cache::set(&self.key, &login.token, kept);
         *self.token.borrow_mut() = Some(login.token.clone());

@@ -253,3 +253,25 @@ fn a_token_that_is_not_known_any_more_is_renewed_once() {
     assert_eq!(failure.error.kind, ErrorKind::Auth);
     assert_eq!(kit.exchanges().last().unwrap().header("x-auth-token"), Some("three"));
 }
+
+#[test]
+fn a_token_that_another_call_has_obtained_meanwhile_is_used() {
+    let kit = TestKit::new();
+    let client = Client::new("http://vim.example").unwrap();
+    kit.answer(Method::Post, "/session", Answer::new(201).header("x-token", "one"));
+    kit.answer(Method::Get, "/x", Answer::new(200));
+    let call = session(&client);
+    call.send(client.get(["x"])).unwrap();
+
+    kit.answer(Method::Get, "/x", Answer::new(401));
+    kit.answer(Method::Post, "/session", Answer::new(201).header("x-token", "two"));
+    kit.answer(Method::Get, "/x", Answer::new(200));
+    session(&client).send(client.get(["x"])).unwrap();
+
+    kit.answer(Method::Get, "/x", Answer::new(401));
+    kit.answer(Method::Get, "/x", Answer::new(200));
+    call.send(client.get(["x"])).unwrap();
+    assert_eq!(kit.exchanges().last().unwrap().header("x-auth-token"), Some("two"));
+    let log_ins = kit.requests().iter().filter(|line| line.starts_with("POST")).count();
+    assert_eq!(log_ins, 2);
+}

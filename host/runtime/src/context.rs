@@ -14,6 +14,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::Limits;
 use crate::account::AccountState;
 use crate::egress::Egress;
+use crate::imports::cache::Obtaining;
 use crate::imports::journal::CallJournal;
 use crate::imports::log::LogGate;
 use crate::meter::{Memory, Meter};
@@ -34,6 +35,7 @@ pub(crate) struct Ctx {
     pub(crate) log: LogGate,
     pub(crate) journal: Option<CallJournal>,
     pub(crate) account: Option<Arc<AccountState>>,
+    pub(crate) obtaining: Option<Obtaining>,
     pub(crate) stdout: Sink,
     pub(crate) stderr: Sink,
     pub(crate) shared: Arc<Shared>,
@@ -66,6 +68,7 @@ impl Ctx {
             memory: Memory::new(limits),
             log: LogGate::new(Arc::clone(plugin), account.as_deref(), limits),
             journal,
+            obtaining: account.clone().map(Obtaining::new),
             account,
             stdout,
             stderr,

@@ -324,6 +324,36 @@ async fn a_request_under_way_ends_with_the_lease_and_a_heartbeat_prolongs_it() {
     );
 }
 
+/// So a hundred calls do not log in a hundred times.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_calls_that_would_obtain_a_value_one_does_and_when_it_fails_another() {
+    let host = Host::new(Limits::default()).await;
+    let connector = host.misbehaving("obtain").await;
+    let began = Instant::now();
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let connector = Arc::clone(&connector);
+            tokio::spawn(async move { connector.check().await })
+        })
+        .collect();
+    let mut answers = vec![];
+    for call in calls {
+        answers.push(match call.await.unwrap() {
+            Ok(report) => report.vim_version.unwrap(),
+            Err(error) => error.message,
+        });
+    }
+    let count = |word: &str| answers.iter().filter(|answer| answer.contains(word)).count();
+    let told = (
+        count("nothing was obtained"),
+        count("given"),
+        answers.iter().filter(|answer| *answer == "obtained").count(),
+    );
+    assert_eq!(told, (1, 8, 1), "{answers:?}");
+    // Nobody waits for a call that has ended.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handles_and_cache_belong_to_the_account_as_it_is() {
     let host = Host::new(Limits::default()).await;

@@ -44,6 +44,16 @@ pub(crate) fn cache_get(key: &str) -> Option<Vec<u8>> {
     world::with(|world| world.cached(key)).flatten()
 }
 
+/// One call at a time runs on a thread, so there is nobody to wait for.
+pub(crate) fn cache_obtain(key: &str, stale: Option<&[u8]>) -> Option<Vec<u8>> {
+    let value = cache_get(key);
+    if value.is_some() && value.as_deref() == stale {
+        cache_remove(key);
+        return None;
+    }
+    value
+}
+
 pub(crate) fn cache_set(key: &str, value: &[u8], lifetime_ms: u64) {
     world::with(|world| world.keep(key, value, Duration::from_millis(lifetime_ms)));
 }

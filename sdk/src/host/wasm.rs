@@ -37,6 +37,10 @@ pub(crate) fn cache_get(key: &str) -> Option<Vec<u8>> {
     cache::get(key)
 }
 
+pub(crate) fn cache_obtain(key: &str, stale: Option<&[u8]>) -> Option<Vec<u8>> {
+    cache::obtain(key, stale)
+}
+
 pub(crate) fn cache_set(key: &str, value: &[u8], lifetime_ms: u64) {
     cache::set(key, value, lifetime_ms);
 }

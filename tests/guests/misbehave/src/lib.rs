@@ -180,6 +180,22 @@ impl Connector for Misbehave {
                 cache::set("seen", &[seen + 1], 60_000);
                 report.vim_version = Some(seen.to_string());
             }
+            "obtain" => {
+                // The first call fails after it was the one to obtain it; then one of those that wait is.
+                let answer = match cache::obtain("token", None) {
+                    Some(_) => "given",
+                    None => {
+                        wasip2::clocks::monotonic_clock::subscribe_duration(200_000_000).block();
+                        if cache::get("failed").is_none() {
+                            cache::set("failed", &[1], 60_000);
+                            panic!("nothing was obtained");
+                        }
+                        cache::set("token", &[1], 60_000);
+                        "obtained"
+                    }
+                };
+                report.vim_version = Some(answer.to_owned());
+            }
             "journal" => {
                 let error = journal::begin("port", "x").expect_err("a check has no journal");
                 report.vim_version = Some(error.message);
