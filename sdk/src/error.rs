@@ -53,6 +53,11 @@ impl Failure {
     }
 }
 
+/// The answer of a function that a connector does not have.
+pub(crate) fn unsupported<T>(function: &str) -> Result<T, Error> {
+    Err(Error::unsupported(format!("this connector has no {function}")))
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.error.message)

@@ -6,14 +6,11 @@ pub use crate::bindings::infrastructure::exports::vimhost::connector::infrastruc
     InterfaceUse, IpProfile, IpVersion, NetworkKind, NetworkRequest, NewDisk, PortSecurityDisableStrategy,
     ProviderNetwork, ServerDisk, ServerInterface, ServerRequest, VolumeRequest,
 };
+use crate::error::unsupported;
 use crate::host::start;
 use crate::types::{Account, Call, CreateStep, DeleteStep, ElementKind, Error, Observed, OwnedPage};
 
 type Result<T> = std::result::Result<T, Error>;
-
-fn unsupported<T>(function: &str) -> Result<T> {
-    Err(Error::unsupported(format!("this connector has no {function}")))
-}
 
 /// A connector of infrastructure elements. What is not implemented answers that it is unsupported.
 ///

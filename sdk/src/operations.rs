@@ -4,14 +4,11 @@ use crate::bindings::operations::exports::vimhost::connector::operations::Guest;
 pub use crate::bindings::operations::exports::vimhost::connector::operations::{
     Console, OperateStep, Operated, PowerAction,
 };
+use crate::error::unsupported;
 use crate::host::start;
 use crate::types::{Account, Call, Error, Pending};
 
 type Result<T> = std::result::Result<T, Error>;
-
-fn unsupported<T>(function: &str) -> Result<T> {
-    Err(Error::unsupported(format!("this connector has no {function}")))
-}
 
 /// A connector that operates servers. What is not implemented answers that it is unsupported.
 ///

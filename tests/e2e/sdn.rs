@@ -69,6 +69,21 @@ fn interfaces(vim: &mock_vim::Server) -> BTreeSet<String> {
     ports.iter().filter_map(place).collect()
 }
 
+/// The controller's service has so many ends, and they are where the VMs are.
+#[track_caller]
+fn assert_joined(controller: &mock_vim::Server, deployed: &Deployed, count: usize) {
+    let ends = ends(controller);
+    assert_eq!((ends.len(), ends), (count, interfaces(&deployed.vim)));
+}
+
+#[track_caller]
+fn assert_nothing_left(controller: &mock_vim::Server, deployed: &Deployed) {
+    assert_eq!(
+        (controller.inventory().created(), deployed.vim.inventory().created()),
+        (0, 0)
+    );
+}
+
 async fn shown(deployed: &Deployed) -> Value {
     let nsr = deployed.record("nsrs", &deployed.nsr).await;
     let vlds = nsr["vld"].as_array().unwrap();
@@ -83,10 +98,7 @@ async fn a_service_follows_its_vms_from_instantiation_to_the_end() {
         ..Faults::default()
     };
     let (mut deployed, controller) = joined(slow).await;
-    assert_eq!(
-        (ends(&controller).len(), ends(&controller)),
-        (2, interfaces(&deployed.vim))
-    );
+    assert_joined(&controller, &deployed, 2);
     let service = controller.inventory().connectivity_services[0].clone();
     let port = deployed
         .vim
@@ -127,28 +139,19 @@ async fn a_service_follows_its_vms_from_instantiation_to_the_end() {
     assert_eq!(task["depends_on"][0], format!("{TARGET} {reference}"));
 
     deployed.scale_out(2).await;
-    assert_eq!(
-        (ends(&controller).len(), ends(&controller)),
-        (4, interfaces(&deployed.vim))
-    );
+    assert_joined(&controller, &deployed, 4);
     assert_eq!(
         shown(&deployed).await["vim_id"],
         service.meta.id.as_str(),
         "it is the same service"
     );
     deployed.scale_in("scaled-1").await;
-    assert_eq!(
-        (ends(&controller).len(), ends(&controller)),
-        (3, interfaces(&deployed.vim))
-    );
+    assert_joined(&controller, &deployed, 3);
     let again = deployed.deploy("again").await;
     assert_eq!(tasks(&again).len(), 0, "{again:#}");
 
     deployed.terminate().await;
-    assert_eq!(
-        (controller.inventory().created(), deployed.vim.inventory().created()),
-        (0, 0)
-    );
+    assert_nothing_left(&controller, &deployed);
     assert!(shown(&deployed).await.is_null());
     let log = deployed.host.stop().unwrap();
     assert!(!log.contains("WARN") && !log.contains("ERROR"), "{log}");
@@ -167,17 +170,11 @@ async fn a_vm_that_migrates_or_is_made_anew_is_joined_where_it_is() {
     let heal = json!({"healVnfData": [{"vnfInstanceId": deployed.vnf(1)}]});
     let status = deployed.run("recreate", &heal).await;
     assert_eq!(tasks(&status).len(), 3, "the VM twice, and its service: {status:#}");
-    assert_eq!(
-        (ends(&controller).len(), ends(&controller)),
-        (2, interfaces(&deployed.vim))
-    );
+    assert_joined(&controller, &deployed, 2);
     let again = deployed.deploy("again").await;
     assert_eq!(tasks(&again).len(), 0, "{again:#}");
     deployed.terminate().await;
-    assert_eq!(
-        (controller.inventory().created(), deployed.vim.inventory().created()),
-        (0, 0)
-    );
+    assert_nothing_left(&controller, &deployed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,10 +218,7 @@ async fn one_interface_is_nothing_to_join_until_there_are_two() {
     assert_eq!(controller.inventory().created(), 0);
     assert_eq!(shown(&deployed).await["vim_status"], "ACTIVE");
     deployed.scale_out(1).await;
-    assert_eq!(
-        (ends(&controller).len(), ends(&controller)),
-        (2, interfaces(&deployed.vim))
-    );
+    assert_joined(&controller, &deployed, 2);
     deployed.scale_in("scaled-1").await;
     assert_eq!(controller.inventory().created(), 0, "a service needs two ends");
     let record = shown(&deployed).await;
@@ -233,10 +227,7 @@ async fn one_interface_is_nothing_to_join_until_there_are_two() {
         "{record}"
     );
     deployed.terminate().await;
-    assert_eq!(
-        (controller.inventory().created(), deployed.vim.inventory().created()),
-        (0, 0)
-    );
+    assert_nothing_left(&controller, &deployed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,10 +295,7 @@ async fn a_host_that_dies_at_any_point_has_one_service_with_the_right_ends() {
             deployed.host = Host::start(&deployed.setup).unwrap();
             deployed.done(action).await;
             if terminates {
-                assert_eq!(
-                    (controller.inventory().created(), deployed.vim.inventory().created()),
-                    (0, 0)
-                );
+                assert_nothing_left(&controller, &deployed);
             } else {
                 assert_eq!(
                     (ends(&controller).len(), ends(&controller)),

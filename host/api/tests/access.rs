@@ -11,19 +11,11 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Host, problem};
+use support::{Host, json_of, problem};
 use vimhost_api::admin::{self, Options, Role, TokenDigest};
 use vimhost_api::ng_ro;
-
-async fn json_of(request: RequestBuilder, status: u16) -> Value {
-    let answer = request.send().await.unwrap();
-    let got = answer.status().as_u16();
-    let text = answer.text().await.unwrap();
-    assert_eq!(got, status, "{text}");
-    serde_json::from_str(&text).unwrap()
-}
 
 async fn guarded() -> Host {
     let tokens = vec![

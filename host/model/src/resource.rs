@@ -57,6 +57,26 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// An element that was planned, with its first tasks; nothing is known of it.
+    #[must_use]
+    pub fn planned(id: ResourceId, target: TargetId, item: Item, tasks: Vec<Task>, at: Timestamp) -> Self {
+        Self {
+            id,
+            target,
+            item,
+            generation: 1,
+            tasks,
+            vim: VimState::default(),
+            journal: Vec::new(),
+            uses: Vec::new(),
+            observe_at: None,
+            observed_unchanged: 0,
+            created_at: at,
+            modified_at: at,
+            revision: 0,
+        }
+    }
+
     /// The token of the element's present generation: the same at each repetition, never used for another element.
     #[must_use]
     pub fn token(&self) -> String {

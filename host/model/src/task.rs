@@ -219,6 +219,41 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Task {
+    /// A task that nothing has happened to, without parameters.
+    #[must_use]
+    pub fn scheduled(
+        id: TaskId,
+        action_id: ActionId,
+        nsr_id: NsrId,
+        action: TaskAction,
+        item: Item,
+        target_record: ItemRef,
+    ) -> Self {
+        Self {
+            id,
+            action_id,
+            nsr_id,
+            action,
+            item,
+            status: TaskStatus::Scheduled,
+            target_record,
+            position: 0,
+            params: None,
+            find_params: None,
+            depends_on: Vec::new(),
+            common_id: None,
+            mgmt_vnf_interface: None,
+            mgmt_vdu_interface: None,
+            message: None,
+            attempt: 0,
+            not_before: None,
+            accepted: false,
+            cancel_asked: false,
+            result: None,
+            connector_state: None,
+        }
+    }
+
     /// Moves the task to another state.
     ///
     /// # Errors

@@ -13,10 +13,7 @@
 //! *refuses* the commit: it writes the commit's id into the service's document, on the revision the commit stands on, and the
 //! decision does not match any more. So the service's document alone knows whether a commit was made, and nobody waits for the dead.
 
-use std::time::Duration;
-
 use mongodb::bson::{DateTime, Document, doc};
-use tokio::time::Instant;
 use vimhost_model::{ActionHeader, Resource};
 use vimhost_store::{ActionCommit, Committed, Error, Page, ResourceUpdate};
 
@@ -29,30 +26,11 @@ use crate::records::Marked;
 use crate::resources::{Columns, resource_of, what};
 use crate::shapes::{self, ACTIONS, RESOURCES, TEXTS};
 use crate::store::{Core, unique};
+use crate::verdict::Verdict;
 use crate::{hints, journal, outbox};
-
-/// How long a reservation is respected. A commit takes some milliseconds from it to its decision.
-const RESPECT: Duration = Duration::from_millis(300);
-
-/// How often to look whether a commit was decided.
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// After this long a prepared commit is the remains of a process that died; no request is worked on so long.
-const ABANDONED: Duration = Duration::from_secs(600);
 
 /// How often preparing is tried when others hold what it needs. Each time one of them was resolved.
 const TRIES: usize = 5;
-
-/// What became of a commit, as the service's document tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is made.
-    Decided,
-    /// It never will be.
-    Dead,
-    /// It may still be.
-    Open,
-}
 
 /// A commit as its documents.
 struct Prepared {
@@ -165,7 +143,7 @@ impl Core {
         let prepared = self.prepared(commit, basis, targets, fences, &changes, &hints)?;
         if let Err(fault) = self.prepare(&prepared).await {
             if fault.is_lost() {
-                // What was sent may arrive later. By the header it is found when it is [`ABANDONED`].
+                // What was sent may arrive later. By the header it is found when it is abandoned.
                 self.undo_but_header(&prepared).await;
             } else {
                 self.undo(&prepared).await;
@@ -442,14 +420,14 @@ impl Core {
 
     /// Takes what a commit that is never made holds of resources: those it would have made go, the others are free. One that appears
     /// between the two, sent by a host that nobody waits for any more, keeps its mark and goes with the next who meets it.
-    async fn free(&self, commit: &str, ids: &[String]) -> Outcome<()> {
+    pub(crate) async fn free(&self, commit: &str, ids: &[String]) -> Outcome<()> {
         self.db.delete_all(shapes::resources_unborn(ids, commit)).await?;
         let reserved = shapes::resources_reserved(ids, commit);
         self.db.update_all(reserved, doc! {"$unset": {"pending": ""}}).await?;
         Ok(())
     }
 
-    async fn discard(&self, commit: &str, ids: &[String]) -> Outcome<()> {
+    pub(crate) async fn discard(&self, commit: &str, ids: &[String]) -> Outcome<()> {
         self.free(commit, ids).await?;
         self.db.delete(shapes::commit_pending(commit)).await?;
         Ok(())
@@ -502,91 +480,6 @@ impl Core {
         let changes: Vec<_> = decode("the changes of a commit", text_of(pending, "changes"))?;
         let rev = number_of(decision, "rev");
         Ok((ids, outbox::marked(text_of(decision, "life"), rev, &changes)?))
-    }
-
-    /// What became of the commit of a reservation.
-    pub(crate) async fn verdict(&self, pending: &Document) -> Outcome<Verdict> {
-        let (commit, base) = (text_of(pending, "commit"), number_of(pending, "base"));
-        let decision = self
-            .db
-            .first(shapes::decision(&of_service(text_of(pending, "nsr"))))
-            .await?;
-        let Some(decision) = decision else {
-            return Ok(if base == 0 { Verdict::Open } else { Verdict::Dead });
-        };
-        Ok(if text_of(&decision, "commit") == commit {
-            Verdict::Decided
-        } else if number_of(&decision, "rev") != base || texts_of(&decision, "refused").iter().any(|it| it == commit) {
-            Verdict::Dead
-        } else {
-            Verdict::Open
-        })
-    }
-
-    /// Makes sure that an open commit is never made.
-    async fn refuse(&self, pending: &Document) -> Outcome<Verdict> {
-        let (commit, base) = (text_of(pending, "commit"), number_of(pending, "base"));
-        let decision = of_service(text_of(pending, "nsr"));
-        let refuse = Statement {
-            upsert: base == 0,
-            ..Statement::of(
-                shapes::undecided(&decision, base, commit),
-                doc! {"$addToSet": {"refused": commit}, "$setOnInsert": {"life": unique()}},
-            )
-        };
-        match self.db.update(refuse).await {
-            Ok(true) => Ok(Verdict::Dead),
-            Ok(false) | Err(Fault::Duplicate(_)) => self.verdict(pending).await,
-            Err(fault) => Err(fault),
-        }
-    }
-
-    /// Frees a document from a commit's hold: waits a moment for the commit, then refuses it.
-    pub(crate) async fn resolve(&self, document: &Document) -> Outcome<()> {
-        let Ok(pending) = document.get_document("pending") else {
-            return Ok(());
-        };
-        let until = Instant::now() + RESPECT;
-        let mut verdict = self.verdict(pending).await?;
-        while verdict == Verdict::Open {
-            if Instant::now() >= until {
-                verdict = self.refuse(pending).await?;
-                break;
-            }
-            tokio::time::sleep(PAUSE).await;
-            verdict = self.verdict(pending).await?;
-        }
-        match verdict {
-            Verdict::Decided => {
-                self.settled_decision(text_of(pending, "nsr")).await?;
-            }
-            Verdict::Dead => {
-                let ids = [text_of(document, "_id").to_owned()];
-                self.free(text_of(pending, "commit"), &ids).await?;
-            }
-            Verdict::Open => {}
-        }
-        Ok(())
-    }
-
-    /// Refuses the commits of processes that died before their decision, and takes away what they prepared.
-    pub(crate) async fn discard_abandoned(&self) -> Outcome<()> {
-        let age = i64::try_from(ABANDONED.as_millis()).unwrap_or(i64::MAX);
-        let before = DateTime::from_millis(DateTime::now().timestamp_millis().saturating_sub(age));
-        for header in self.db.all(shapes::commits_before(before), 100).await? {
-            let Ok(pending) = header.get_document("pending") else {
-                continue;
-            };
-            let ids = texts_of(pending, "ids");
-            match self.refuse(pending).await? {
-                Verdict::Dead => self.discard(text_of(pending, "commit"), &ids).await?,
-                Verdict::Decided => {
-                    self.settled_decision(text_of(pending, "nsr")).await?;
-                }
-                Verdict::Open => {}
-            }
-        }
-        Ok(())
     }
 
     /// The resource of a document that has one.

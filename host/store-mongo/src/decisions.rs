@@ -17,13 +17,13 @@ use mongodb::bson::{Bson, Document, doc};
 use vimhost_model::{Collection, RecordId, Revision};
 use vimhost_store::Error;
 
-use crate::commit::Verdict;
 use crate::fault::{Fault, Outcome, from_db, parse};
 use crate::fields::{list_of, number_of, text_of};
 use crate::records::{Whole, marked_whole};
 use crate::shapes::{self, DECISIONS};
 use crate::stats::count;
 use crate::store::{Core, unique};
+use crate::verdict::Verdict;
 
 /// Decisions carried out in one go. There are as many as writers between a decision and its end, or hosts that died there.
 const OUTSTANDING: i64 = 200;

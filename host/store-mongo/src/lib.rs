@@ -80,7 +80,6 @@ mod lanes;
 mod leases;
 mod open;
 mod outbox;
-mod paging;
 mod pipeline;
 mod records;
 mod resources;
@@ -88,6 +87,9 @@ mod shapes;
 mod stats;
 mod store;
 mod takeovers;
+mod verdict;
+
+use vimhost_store::paging;
 
 #[doc(hidden)]
 pub use fuse::Fuse;

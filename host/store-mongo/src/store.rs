@@ -21,7 +21,7 @@ use crate::fault::{Fault, Outcome};
 use crate::fields::text_of;
 use crate::hints::{self, Hints};
 use crate::lanes::Lanes;
-use crate::open::{self, HOST_LEASE, OpenError, Options, Topology};
+use crate::open::{self, HOST_LEASE, OpenError, Opened, Options, Topology};
 use crate::outbox::Done;
 use crate::records::Whole;
 use crate::shapes::{self, KEY_PAIRS};
@@ -70,15 +70,8 @@ impl MongoStore {
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let counters = Arc::new(Counters::default());
         let opened = open::open(&options, Arc::clone(&counters)).await?;
-        let core = Arc::new(Core {
-            db: opened.db,
-            hints: Hints::new(opened.instance.clone()),
-            done: Done::default(),
-            lanes: Lanes::default(),
-            left_out: LeftOut::default(),
-            letters: opened.letters,
-            instance: opened.instance,
-        });
+        let mut store = Self::of(opened, counters);
+        let core = &store.core;
         let ready = async {
             core.complete_outstanding().await?;
             core.discard_abandoned().await
@@ -88,19 +81,15 @@ impl MongoStore {
             source: fault.into(),
         })?;
         let mut tasks = JoinSet::new();
-        let mut handles = vec![tasks.spawn(sweep(Arc::clone(&core)))];
-        handles.push(match opened.topology {
+        let mut handles = vec![tasks.spawn(sweep(Arc::clone(core)))];
+        handles.push(match store.topology {
             Topology::ReplicaSet => tasks.spawn(core.hints.clone().watch(core.db.driver().clone())),
-            Topology::Standalone => tasks.spawn(hold(Arc::clone(&core))),
+            Topology::Standalone => tasks.spawn(hold(Arc::clone(core))),
         });
         // They end with the store, not with this function.
         tasks.detach_all();
-        Ok(Self {
-            core,
-            topology: opened.topology,
-            counters,
-            tasks: handles,
-        })
+        store.tasks = handles;
+        Ok(store)
     }
 
     /// Looks at a database without making anything in it: no index, no schema, no hold on a standalone. For whoever only reads; hosts
@@ -113,6 +102,11 @@ impl MongoStore {
         let Some(opened) = open::look(options, Arc::clone(&counters)).await? else {
             return Ok(None);
         };
+        Ok(Some(Self::of(opened, counters)))
+    }
+
+    /// What was opened, without tasks.
+    fn of(opened: Opened, counters: Arc<Counters>) -> Self {
         let core = Core {
             db: opened.db,
             hints: Hints::new(opened.instance.clone()),
@@ -122,12 +116,12 @@ impl MongoStore {
             letters: opened.letters,
             instance: opened.instance,
         };
-        Ok(Some(Self {
+        Self {
             core: Arc::new(core),
             topology: opened.topology,
             counters,
             tasks: Vec::new(),
-        }))
+        }
     }
 
     /// What kind of server it is.

@@ -33,7 +33,6 @@ mod journal;
 mod leases;
 mod lock;
 mod open;
-mod queries;
 mod reader;
 mod records;
 mod resources;
@@ -43,6 +42,8 @@ mod stats;
 mod store;
 mod takeovers;
 mod writer;
+
+use vimhost_store::paging as queries;
 
 pub use inspect::{Inspection, inspect};
 pub use open::{OpenError, Options};

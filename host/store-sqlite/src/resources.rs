@@ -237,36 +237,37 @@ pub(crate) fn users_of(connection: &Connection, id: &str) -> Outcome<Vec<Resourc
         .collect()
 }
 
-fn insert_sides(connection: &Connection, key: i64, target: &str, item: Item, sides: &Sides<'_>) -> Outcome<()> {
-    for (nsr, action) in &sides.actions {
-        run(connection, sql::RESOURCE_ACTION_INSERT, (nsr, action, key))?;
-    }
-    for used in &sides.uses {
-        run(connection, sql::RESOURCE_USE_INSERT, (used, key))?;
-    }
-    for common_id in &sides.commons {
-        run(
-            connection,
-            sql::RESOURCE_COMMON_INSERT,
-            (target, item.as_str(), common_id, key),
-        )?;
-    }
-    Ok(())
-}
+/// What changes the rows of a resource in the side tables, in the order of [`Sides`].
+type SideStatements = [&'static str; 3];
 
-fn delete_sides(connection: &Connection, key: i64, target: &str, item: Item, sides: &Sides<'_>) -> Outcome<()> {
+const INSERT_SIDES: SideStatements = [
+    sql::RESOURCE_ACTION_INSERT,
+    sql::RESOURCE_USE_INSERT,
+    sql::RESOURCE_COMMON_INSERT,
+];
+
+const DELETE_SIDES: SideStatements = [
+    sql::RESOURCE_ACTION_DELETE,
+    sql::RESOURCE_USE_DELETE,
+    sql::RESOURCE_COMMON_DELETE,
+];
+
+fn change_sides(
+    connection: &Connection,
+    [of_action, of_use, of_common]: SideStatements,
+    key: i64,
+    target: &str,
+    item: Item,
+    sides: &Sides<'_>,
+) -> Outcome<()> {
     for (nsr, action) in &sides.actions {
-        run(connection, sql::RESOURCE_ACTION_DELETE, (nsr, action, key))?;
+        run(connection, of_action, (nsr, action, key))?;
     }
     for used in &sides.uses {
-        run(connection, sql::RESOURCE_USE_DELETE, (used, key))?;
+        run(connection, of_use, (used, key))?;
     }
     for common_id in &sides.commons {
-        run(
-            connection,
-            sql::RESOURCE_COMMON_DELETE,
-            (target, item.as_str(), common_id, key),
-        )?;
+        run(connection, of_common, (target, item.as_str(), common_id, key))?;
     }
     Ok(())
 }
@@ -292,7 +293,7 @@ pub(crate) fn insert(connection: &Connection, prepared: &Prepared, journal: &[Jo
     )?;
     let key = connection.last_insert_rowid();
     let sides: Sides<'_> = decode("a resource", &prepared.sides)?;
-    insert_sides(connection, key, &prepared.target, prepared.item, &sides)?;
+    change_sides(connection, INSERT_SIDES, key, &prepared.target, prepared.item, &sides)?;
     journal::take_over(connection, key, journal)
 }
 
@@ -342,9 +343,9 @@ fn replace_with_columns(connection: &Connection, prepared: &Prepared, revision: 
     )?;
     if before != prepared.sides {
         let old: Sides<'_> = decode("a resource", &before)?;
-        delete_sides(connection, key, &target, prepared.item, &old)?;
+        change_sides(connection, DELETE_SIDES, key, &target, prepared.item, &old)?;
         let new: Sides<'_> = decode("a resource", &prepared.sides)?;
-        insert_sides(connection, key, &target, prepared.item, &new)?;
+        change_sides(connection, INSERT_SIDES, key, &target, prepared.item, &new)?;
     }
     Ok(())
 }
@@ -356,7 +357,7 @@ pub(crate) fn delete(connection: &Connection, id: &ResourceId, item: Item) -> Ou
     })?
     .ok_or_else(|| Error::missing(what(id.as_str())))?;
     let sides: Sides<'_> = decode("a resource", &before)?;
-    delete_sides(connection, key, &target, item, &sides)?;
+    change_sides(connection, DELETE_SIDES, key, &target, item, &sides)?;
     run(connection, sql::JOURNAL_DELETE, [key])?;
     run(connection, sql::RESOURCE_DELETE, [key])?;
     Ok(())

@@ -22,6 +22,7 @@ pub mod contract;
 mod error;
 mod fate;
 mod left_out;
+pub mod paging;
 pub mod seal;
 mod store;
 mod takeover;

@@ -149,6 +149,16 @@ impl<'c> Api<'c> {
         self.send(request)?.json()
     }
 
+    /// As [`Api::read`]; 404 is `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::read`].
+    pub fn read_optional<T: DeserializeOwned>(&self, request: Request) -> Result<Option<T>, Failure> {
+        let response = self.send_optional(request)?;
+        response.map(|response| response.json()).transpose()
+    }
+
     /// All elements of a listing, page by page; they stand under `key` in the answer.
     ///
     /// The next page begins after the last element of this one (`marker`). Whether there is one is told by the link under

@@ -148,55 +148,47 @@ mod tests {
 
     #[test]
     fn every_way_to_write_an_endpoint_leads_to_one_base() {
-        let base = |service: Service, url: &str| service.base(url, "p1");
-        for url in [
-            "http://n:8774/v2.1",
-            "http://n:8774/v2.1/",
-            "http://n:8774",
-            "http://n:8774/",
-            "http://n:8774/v2",
+        for (service, url, base) in [
+            (Service::Compute, "http://n:8774/v2.1", "http://n:8774/v2.1"),
+            (Service::Compute, "http://n:8774/v2.1/", "http://n:8774/v2.1"),
+            (Service::Compute, "http://n:8774", "http://n:8774/v2.1"),
+            (Service::Compute, "http://n:8774/", "http://n:8774/v2.1"),
+            (Service::Compute, "http://n:8774/v2", "http://n:8774/v2.1"),
+            (Service::Compute, "http://n:8774/v2.1/p1", "http://n:8774/v2.1/p1"),
+            (
+                Service::Network,
+                "https://c.example/networking",
+                "https://c.example/networking/v2.0",
+            ),
+            (Service::Image, "http://g:9292/v2", "http://g:9292/v2"),
+            (Service::BlockStorage, "http://c:8776/v3/p1", "http://c:8776/v3/p1"),
+            (Service::BlockStorage, "http://c:8776/v3", "http://c:8776/v3/p1"),
+            (Service::BlockStorage, "http://c:8776", "http://c:8776/v3/p1"),
+            (Service::BlockStorage, "http://c:8776/v2/p1", "http://c:8776/v3/p1"),
+            (
+                Service::Placement,
+                "https://c.example/placement/",
+                "https://c.example/placement",
+            ),
+            (Service::Orchestration, "http://h:8004/v1/p1", "http://h:8004/v1/p1"),
         ] {
-            assert_eq!(base(Service::Compute, url), "http://n:8774/v2.1", "{url}");
+            assert_eq!(service.base(url, "p1"), base, "{url}");
         }
-        assert_eq!(base(Service::Compute, "http://n:8774/v2.1/p1"), "http://n:8774/v2.1/p1");
-        assert_eq!(
-            base(Service::Network, "https://c.example/networking"),
-            "https://c.example/networking/v2.0"
-        );
-        assert_eq!(base(Service::Image, "http://g:9292/v2"), "http://g:9292/v2");
-        for url in [
-            "http://c:8776/v3/p1",
-            "http://c:8776/v3",
-            "http://c:8776",
-            "http://c:8776/v2/p1",
-        ] {
-            assert_eq!(base(Service::BlockStorage, url), "http://c:8776/v3/p1", "{url}");
-        }
-        assert_eq!(
-            base(Service::Placement, "https://c.example/placement/"),
-            "https://c.example/placement"
-        );
-        assert_eq!(
-            base(Service::Orchestration, "http://h:8004/v1/p1"),
-            "http://h:8004/v1/p1"
-        );
     }
 
     #[test]
     fn versions_are_told_before_the_project() {
-        let document = |service: Service, url: &str| service.document(url);
-        assert_eq!(
-            document(Service::Compute, "http://n:8774/v2.1/p1"),
-            "http://n:8774/v2.1"
-        );
-        assert_eq!(
-            document(Service::BlockStorage, "http://c:8776/v3/p1"),
-            "http://c:8776/v3"
-        );
-        assert_eq!(
-            document(Service::Placement, "https://c.example/placement"),
-            "https://c.example/placement"
-        );
+        for (service, url, document) in [
+            (Service::Compute, "http://n:8774/v2.1/p1", "http://n:8774/v2.1"),
+            (Service::BlockStorage, "http://c:8776/v3/p1", "http://c:8776/v3"),
+            (
+                Service::Placement,
+                "https://c.example/placement",
+                "https://c.example/placement",
+            ),
+        ] {
+            assert_eq!(service.document(url), document, "{url}");
+        }
     }
 
     #[test]

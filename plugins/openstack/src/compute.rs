@@ -53,10 +53,8 @@ pub(crate) fn server(nova: &Api<'_>, id: &str) -> Result<Option<Server>, Failure
         server: Server,
     }
     let request = nova.get(["servers", id]).doing(format!("looking at server {id}"));
-    match nova.send_optional(request)? {
-        Some(response) => Ok(Some(response.json::<Shown>()?.server)),
-        None => Ok(None),
-    }
+    let shown: Option<Shown> = nova.read_optional(request)?;
+    Ok(shown.map(|shown| shown.server))
 }
 
 impl Server {

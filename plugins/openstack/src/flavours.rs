@@ -12,9 +12,8 @@ use vimhost_sdk::prelude::*;
 use crate::compute::{SETTLED, nova, nova_at};
 use crate::epa::{self, Specs};
 use crate::patience::{FIRST_LOOK_MS, LONGEST_LOOK_MS};
-use crate::tokens;
-use crate::undo;
 use crate::vim::Vim;
+use crate::{deleting, tokens, undo};
 
 /// Journal kind.
 const FLAVOUR: &str = "flavour";
@@ -121,10 +120,8 @@ fn specs_of(nova: &Api<'_>, flavour: &Value) -> Result<Option<Value>, Failure> {
         .get(["flavors", id, "os-extra_specs"])
         .doing(format!("looking at the extra specs of flavour {id}"));
     // Gone since it was listed: none that could be used.
-    let shown = nova.send_optional(request)?;
-    shown
-        .map(|response| response.json::<Shown>().map(|shown| shown.extra_specs))
-        .transpose()
+    let shown: Option<Shown> = nova.read_optional(request)?;
+    Ok(shown.map(|shown| shown.extra_specs))
 }
 
 /// Flavours by name and id.
@@ -148,10 +145,13 @@ fn get(nova: &Api<'_>, id: &str) -> Result<Option<Value>, Failure> {
         flavor: Value,
     }
     let request = nova.get(["flavors", id]).doing(format!("looking at flavour {id}"));
-    let shown = nova.send_optional(request)?;
-    shown
-        .map(|response| response.json::<Shown>().map(|shown| shown.flavor))
-        .transpose()
+    let shown: Option<Shown> = nova.read_optional(request)?;
+    Ok(shown.map(|shown| shown.flavor))
+}
+
+/// The flavour that a token made: the token is its id.
+fn with_token(nova: &Api<'_>, token: &str) -> Result<Vec<String>, Failure> {
+    Ok(get(nova, token)?.map(|_| token.to_owned()).into_iter().collect())
 }
 
 fn show(flavour: &Value) -> Option<Found> {
@@ -186,7 +186,7 @@ pub(crate) fn create(vim: &Vim, call: &Call, data: &FlavourData) -> Result<Creat
         FLAVOUR,
         "",
         SETTLED,
-        |token| Ok(get(&nova, token)?.map(|_| vec![token.to_owned()]).unwrap_or_default()),
+        |token| with_token(&nova, token),
         |token| make(&nova, data, name, token),
     )?;
     match set_specs(&nova, &id, &specs) {
@@ -251,21 +251,7 @@ fn remove(vim: &Vim, call: &Call, id: Option<&str>) -> Result<Removal, Failure> 
         let request = nova.delete(["flavors", id]).doing(format!("deleting flavour {id}"));
         nova.send_optional(request).map(|_| Removal::Gone)
     };
-    let removal = call.delete_journalled(
-        |kind| kind == FLAVOUR,
-        SETTLED,
-        |_, token| Ok(get(&nova, token)?.map(|_| vec![token.to_owned()]).unwrap_or_default()),
-        |_, id| gone(id),
-    )?;
-    Ok(match id.filter(|id| !journalled(call, id)) {
-        Some(id) => removal.and(gone(id)?),
-        None => removal,
-    })
-}
-
-/// Whether an element is one that the journal names, and is dealt with by that.
-pub(crate) fn journalled(call: &Call, id: &str) -> bool {
-    call.journal.iter().any(|entry| entry.element.as_deref() == Some(id))
+    deleting::delete(call, &[FLAVOUR], id, |token| with_token(&nova, token), gone)
 }
 
 /// A text that is not longer than so many bytes.

@@ -6,10 +6,10 @@ use vimhost_keystone::{Api, Microversion};
 use vimhost_sdk::prelude::*;
 
 use crate::compute::{SETTLED, nova, nova_at};
-use crate::flavours::{cut, journalled};
+use crate::flavours::cut;
 use crate::patience::{FIRST_LOOK_MS, LONGEST_LOOK_MS};
-use crate::tokens;
 use crate::vim::Vim;
+use crate::{deleting, tokens};
 
 /// Journal kind.
 const GROUP: &str = "group";
@@ -42,10 +42,8 @@ pub(crate) fn observe(vim: &Vim, id: &str) -> Result<Option<Value>, Failure> {
     let request = nova
         .get(["os-server-groups", id])
         .doing(format!("looking at server group {id}"));
-    let shown = nova.send_optional(request)?;
-    shown
-        .map(|response| response.json::<Shown>().map(|shown| shown.server_group))
-        .transpose()
+    let shown: Option<Shown> = nova.read_optional(request)?;
+    Ok(shown.map(|shown| shown.server_group))
 }
 
 fn show(group: &Value) -> Option<Found> {
@@ -149,16 +147,7 @@ pub(crate) fn delete(vim: &Vim, call: &Call, id: Option<&str>) -> Result<DeleteS
             .doing(format!("deleting server group {id}"));
         nova.send_optional(request).map(|_| Removal::Gone)
     };
-    let removal = call.delete_journalled(
-        |kind| kind == GROUP,
-        SETTLED,
-        |_, token| with_token(&nova, token),
-        |_, id| gone(id),
-    )?;
-    let removal = match id.filter(|id| !journalled(call, id)) {
-        Some(id) => removal.and(gone(id)?),
-        None => removal,
-    };
+    let removal = deleting::delete(call, &[GROUP], id, |token| with_token(&nova, token), gone)?;
     Ok(removal.into_step(call, FIRST_LOOK_MS, LONGEST_LOOK_MS))
 }
 

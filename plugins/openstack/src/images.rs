@@ -48,10 +48,7 @@ pub(crate) fn observe(vim: &Vim, id: &str) -> Result<Option<Value>, Failure> {
 
 fn get(glance: &Api<'_>, id: &str) -> Result<Option<Value>, Failure> {
     let request = glance.get(["images", id]).doing(format!("looking at image {id}"));
-    match glance.send_optional(request)? {
-        Some(response) => response.json().map(Some),
-        None => Ok(None),
-    }
+    glance.read_optional(request)
 }
 
 fn show(image: &Value) -> Option<Found> {

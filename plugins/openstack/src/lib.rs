@@ -11,6 +11,7 @@ mod calendar;
 mod check;
 mod cidr;
 mod compute;
+mod deleting;
 mod descriptor;
 mod epa;
 mod flavours;

@@ -6,10 +6,9 @@ use vimhost_keystone::{Api, Service};
 use vimhost_sdk::prelude::*;
 
 use crate::compute::{SETTLED, TOKEN};
-use crate::flavours::journalled;
 use crate::patience::{FIRST_LOOK_MS, LONGEST_LOOK_MS};
-use crate::tokens;
 use crate::vim::Vim;
+use crate::{deleting, tokens};
 
 /// Journal kind of a volume that goes with its server, and of one that stands alone.
 pub(crate) const VOLUME: &str = "volume";
@@ -91,10 +90,8 @@ pub(crate) fn get(cinder: &Api<'_>, id: &str) -> Result<Option<Volume>, Failure>
         volume: Volume,
     }
     let request = cinder.get(["volumes", id]).doing(format!("looking at volume {id}"));
-    let shown = cinder.send_optional(request)?;
-    shown
-        .map(|response| response.json::<Shown>().map(|shown| shown.volume))
-        .transpose()
+    let shown: Option<Shown> = cinder.read_optional(request)?;
+    Ok(shown.map(|shown| shown.volume))
 }
 
 /// Volumes that carry a token.
@@ -256,16 +253,7 @@ pub(crate) fn delete(vim: &Vim, call: &Call, id: Option<&str>) -> Result<DeleteS
             Progress::Held(why) => Removal::Waiting(why),
         })
     };
-    let removal = call.delete_journalled(
-        |kind| kind == VOLUME || kind == KEPT,
-        SETTLED,
-        |_, token| with_token(&cinder, token),
-        |_, id| gone(id),
-    )?;
-    let removal = match id.filter(|id| !journalled(call, id)) {
-        Some(id) => removal.and(gone(id)?),
-        None => removal,
-    };
+    let removal = deleting::delete(call, &[VOLUME, KEPT], id, |token| with_token(&cinder, token), gone)?;
     Ok(removal.into_step(call, FIRST_LOOK_MS, LONGEST_LOOK_MS))
 }
 

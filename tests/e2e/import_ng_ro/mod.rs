@@ -405,6 +405,7 @@ async fn a_run_that_is_killed_at_any_point_is_made_again() {
             .stderr(std::process::Stdio::null())
             .spawn()
             .unwrap();
+        // Where it dies is what is chosen here, not what is waited for.
         tokio::time::sleep(Duration::from_millis(delay)).await;
         child.kill().unwrap();
         child.wait().unwrap();

@@ -1,18 +1,17 @@
-//! Accounts of VIMs, and what those of WIMs ([`super::wims`]) and SDN controllers ([`super::sdns`]) share with them.
+//! Accounts of VIMs, WIMs and SDN controllers.
 //!
-//! The three kinds are three collections, as in OSM, since an id is unique only within its kind.
+//! The three kinds are three collections, as in OSM, since an id is unique only within its kind. Their endpoints differ in nothing but
+//! names.
 
-use axum::Extension;
-use axum::extract::State;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use vimhost_connector::CheckReport;
 use vimhost_engine::{AccountEdit, AccountView, NewAccount};
-use vimhost_model::{AccountId, Role, TargetId, TargetKind};
+use vimhost_model::{Role, TargetId, TargetKind};
 
 use super::Admin;
-use super::input::{IfMatch, IfMatchParams, Named, Paging, PagingParams, Typed};
+use super::input::{IfMatch, Paging};
 use super::output::{Answer, Listing};
 use super::view::account_for;
 use crate::failure::Failure;
@@ -28,7 +27,7 @@ pub(super) struct Checked {
 }
 
 /// A page of the accounts of a kind.
-pub(super) async fn list_of(
+async fn list_of(
     admin: &Admin,
     role: Role,
     paging: &Paging,
@@ -42,7 +41,7 @@ pub(super) async fn list_of(
 }
 
 /// Adds an account of a kind.
-pub(super) async fn add_of(admin: &Admin, new: NewAccount, kind: TargetKind) -> Result<Answer<AccountView>, Failure> {
+async fn add_of(admin: &Admin, new: NewAccount, kind: TargetKind) -> Result<Answer<AccountView>, Failure> {
     let account = admin.engine.add_account_of(kind, new).await?;
     let place = format!("/v1/{}s/{}", kind.as_str(), encoded(account.id.as_str()));
     let revision = account.revision;
@@ -53,14 +52,14 @@ pub(super) async fn add_of(admin: &Admin, new: NewAccount, kind: TargetKind) -> 
 }
 
 /// Shows an account.
-pub(super) async fn show_of(admin: &Admin, role: Role, target: &TargetId) -> Result<Answer<AccountView>, Failure> {
+async fn show_of(admin: &Admin, role: Role, target: &TargetId) -> Result<Answer<AccountView>, Failure> {
     let account = admin.engine.account(target).await?;
     let revision = account.revision;
     Ok(Answer::ok(account_for(role, account)).with_revision(revision))
 }
 
 /// Changes an account.
-pub(super) async fn edit_of(
+async fn edit_of(
     admin: &Admin,
     target: &TargetId,
     condition: IfMatch,
@@ -77,7 +76,7 @@ pub(super) async fn edit_of(
 }
 
 /// Removes an account.
-pub(super) async fn remove_of(admin: &Admin, target: &TargetId, condition: IfMatch) -> Result<StatusCode, Failure> {
+async fn remove_of(admin: &Admin, target: &TargetId, condition: IfMatch) -> Result<StatusCode, Failure> {
     let present = admin.engine.account(target).await?.revision;
     condition.check("the account", Some(present))?;
     // The revision goes along, so that a change between the two is met too.
@@ -89,7 +88,7 @@ pub(super) async fn remove_of(admin: &Admin, target: &TargetId, condition: IfMat
 }
 
 /// Tries an account.
-pub(super) async fn check_of(admin: &Admin, target: &TargetId) -> Result<Answer<Checked>, Failure> {
+async fn check_of(admin: &Admin, target: &TargetId) -> Result<Answer<Checked>, Failure> {
     let report = admin.engine.check_account(target).await?;
     Ok(Answer::ok(Checked {
         state: "ENABLED",
@@ -97,81 +96,122 @@ pub(super) async fn check_of(admin: &Admin, target: &TargetId) -> Result<Answer<
     }))
 }
 
-/// List VIM accounts
-#[utoipa::path(get, path = "/v1/vims", operation_id = "listAccounts", tag = "accounts", params(PagingParams),
-    responses((status = OK, description = "A page of accounts, without secrets", body = Listing<AccountView>)))]
-pub(super) async fn list(
-    State(admin): State<Admin>,
-    Extension(role): Extension<Role>,
-    paging: Paging,
-) -> Result<Answer<Listing<AccountView>>, Failure> {
-    list_of(&admin, role, &paging, TargetKind::Vim).await
+/// The endpoints of a kind: `one` and `all` are how summaries call its accounts, `operation` is how operation ids do.
+macro_rules! collection {
+    ($(#[$doc:meta])* $module:ident: $kind:ident, $path:literal, one $one:literal, all $all:literal, operation $operation:literal) => {
+        $(#[$doc])*
+        pub(super) mod $module {
+            use axum::Extension;
+            use axum::extract::State;
+            use http::StatusCode;
+            use vimhost_engine::{AccountEdit, AccountView, NewAccount};
+            use vimhost_model::{AccountId, Role, TargetId, TargetKind};
+
+            use super::{Checked, add_of, check_of, edit_of, list_of, remove_of, show_of};
+            use crate::admin::Admin;
+            use crate::admin::input::{IfMatch, IfMatchParams, Named, Paging, PagingParams, Typed};
+            use crate::admin::output::{Answer, Listing};
+            use crate::failure::Failure;
+
+            fn target(account: AccountId) -> TargetId {
+                TargetId {
+                    kind: TargetKind::$kind,
+                    account,
+                }
+            }
+
+            #[utoipa::path(get, path = $path, operation_id = concat!("list", $operation, "s"), tag = "accounts",
+                summary = concat!("List ", $all), params(PagingParams),
+                responses((status = OK, description = "A page of accounts, without secrets", body = Listing<AccountView>)))]
+            pub(in crate::admin) async fn list(
+                State(admin): State<Admin>,
+                Extension(role): Extension<Role>,
+                paging: Paging,
+            ) -> Result<Answer<Listing<AccountView>>, Failure> {
+                list_of(&admin, role, &paging, TargetKind::$kind).await
+            }
+
+            #[utoipa::path(post, path = $path, operation_id = concat!("add", $operation), tag = "accounts",
+                summary = concat!("Add ", $one),
+                description = "Nothing is contacted; a check says whether it works.",
+                request_body(content((NewAccount = "application/json"), (NewAccount = "application/yaml"))),
+                responses((status = CREATED, description = "The account", body = AccountView, headers(
+                    ("Location" = String, description = "Where it is"), ("ETag" = String, description = "Its revision")))))]
+            pub(in crate::admin) async fn add(
+                State(admin): State<Admin>,
+                Typed(new): Typed<NewAccount>,
+            ) -> Result<Answer<AccountView>, Failure> {
+                add_of(&admin, new, TargetKind::$kind).await
+            }
+
+            #[utoipa::path(get, path = concat!($path, "/{id}"), operation_id = concat!("show", $operation), tag = "accounts",
+                summary = concat!("Show ", $one),
+                params(("id" = AccountId, Path, description = "Id of the account")),
+                responses((status = OK, description = "The account, without secrets", body = AccountView, headers(
+                    ("ETag" = String, description = "Its revision")))))]
+            pub(in crate::admin) async fn show(
+                State(admin): State<Admin>,
+                Extension(role): Extension<Role>,
+                Named(id): Named<AccountId>,
+            ) -> Result<Answer<AccountView>, Failure> {
+                show_of(&admin, role, &target(id)).await
+            }
+
+            #[utoipa::path(patch, path = concat!($path, "/{id}"), operation_id = concat!("edit", $operation), tag = "accounts",
+                summary = concat!("Change ", $one, ": its settings, secrets and grants"),
+                description = "What is absent stays.",
+                params(("id" = AccountId, Path, description = "Id of the account"), IfMatchParams),
+                request_body(content((AccountEdit = "application/json"), (AccountEdit = "application/yaml"))),
+                responses((status = OK, description = "The account as it is then", body = AccountView, headers(
+                    ("ETag" = String, description = "Its revision")))))]
+            pub(in crate::admin) async fn edit(
+                State(admin): State<Admin>,
+                Named(id): Named<AccountId>,
+                condition: IfMatch,
+                Typed(edit): Typed<AccountEdit>,
+            ) -> Result<Answer<AccountView>, Failure> {
+                edit_of(&admin, &target(id), condition, edit).await
+            }
+
+            #[utoipa::path(delete, path = concat!($path, "/{id}"), operation_id = concat!("remove", $operation), tag = "accounts",
+                summary = concat!("Remove ", $one),
+                description = "Refused while it has elements or tasks that are not over.",
+                params(("id" = AccountId, Path, description = "Id of the account"), IfMatchParams),
+                responses((status = NO_CONTENT, description = "It is removed")))]
+            pub(in crate::admin) async fn remove(
+                State(admin): State<Admin>,
+                Named(id): Named<AccountId>,
+                condition: IfMatch,
+            ) -> Result<StatusCode, Failure> {
+                remove_of(&admin, &target(id), condition).await
+            }
+
+            #[utoipa::path(post, path = concat!($path, "/{id}/check"), operation_id = concat!("check", $operation), tag = "accounts",
+                summary = concat!("Check ", $one, ": plugin, network, login"),
+                description = "The result is kept with the account. It proposes the origins to grant.",
+                params(("id" = AccountId, Path, description = "Id of the account")),
+                responses((status = OK, description = "It works", body = Checked)))]
+            pub(in crate::admin) async fn check(
+                State(admin): State<Admin>,
+                Named(id): Named<AccountId>,
+            ) -> Result<Answer<Checked>, Failure> {
+                check_of(&admin, &target(id)).await
+            }
+        }
+    };
 }
 
-/// Add a VIM account
-///
-/// Nothing is contacted; a check says whether it works.
-#[utoipa::path(post, path = "/v1/vims", operation_id = "addAccount", tag = "accounts",
-    request_body(content((NewAccount = "application/json"), (NewAccount = "application/yaml"))),
-    responses((status = CREATED, description = "The account", body = AccountView, headers(
-        ("Location" = String, description = "Where it is"), ("ETag" = String, description = "Its revision")))))]
-pub(super) async fn add(
-    State(admin): State<Admin>,
-    Typed(new): Typed<NewAccount>,
-) -> Result<Answer<AccountView>, Failure> {
-    add_of(&admin, new, TargetKind::Vim).await
+collection! {
+    /// Targets `vim:<id>`.
+    vims: Vim, "/v1/vims", one "a VIM account", all "VIM accounts", operation "Account"
 }
 
-/// Show a VIM account
-#[utoipa::path(get, path = "/v1/vims/{id}", operation_id = "showAccount", tag = "accounts",
-    params(("id" = AccountId, Path, description = "Id of the account")),
-    responses((status = OK, description = "The account, without secrets", body = AccountView, headers(
-        ("ETag" = String, description = "Its revision")))))]
-pub(super) async fn show(
-    State(admin): State<Admin>,
-    Extension(role): Extension<Role>,
-    Named(id): Named<AccountId>,
-) -> Result<Answer<AccountView>, Failure> {
-    show_of(&admin, role, &TargetId::vim(id)).await
+collection! {
+    /// Targets `wim:<id>`.
+    wims: Wim, "/v1/wims", one "a WIM account", all "WIM accounts", operation "Wim"
 }
 
-/// Change a VIM account: its settings, secrets and grants
-///
-/// What is absent stays.
-#[utoipa::path(patch, path = "/v1/vims/{id}", operation_id = "editAccount", tag = "accounts",
-    params(("id" = AccountId, Path, description = "Id of the account"), IfMatchParams),
-    request_body(content((AccountEdit = "application/json"), (AccountEdit = "application/yaml"))),
-    responses((status = OK, description = "The account as it is then", body = AccountView, headers(
-        ("ETag" = String, description = "Its revision")))))]
-pub(super) async fn edit(
-    State(admin): State<Admin>,
-    Named(id): Named<AccountId>,
-    condition: IfMatch,
-    Typed(edit): Typed<AccountEdit>,
-) -> Result<Answer<AccountView>, Failure> {
-    edit_of(&admin, &TargetId::vim(id), condition, edit).await
-}
-
-/// Remove a VIM account
-///
-/// Refused while it has elements or tasks that are not over.
-#[utoipa::path(delete, path = "/v1/vims/{id}", operation_id = "removeAccount", tag = "accounts",
-    params(("id" = AccountId, Path, description = "Id of the account"), IfMatchParams),
-    responses((status = NO_CONTENT, description = "It is removed")))]
-pub(super) async fn remove(
-    State(admin): State<Admin>,
-    Named(id): Named<AccountId>,
-    condition: IfMatch,
-) -> Result<StatusCode, Failure> {
-    remove_of(&admin, &TargetId::vim(id), condition).await
-}
-
-/// Check a VIM account: plugin, network, login
-///
-/// The result is kept with the account. It proposes the origins to grant.
-#[utoipa::path(post, path = "/v1/vims/{id}/check", operation_id = "checkAccount", tag = "accounts",
-    params(("id" = AccountId, Path, description = "Id of the account")),
-    responses((status = OK, description = "It works", body = Checked)))]
-pub(super) async fn check(State(admin): State<Admin>, Named(id): Named<AccountId>) -> Result<Answer<Checked>, Failure> {
-    check_of(&admin, &TargetId::vim(id)).await
+collection! {
+    /// Targets `sdn:<id>`.
+    sdns: Sdn, "/v1/sdns", one "an SDN controller account", all "SDN controller accounts", operation "Sdn"
 }

@@ -22,12 +22,10 @@ mod output;
 mod plugins;
 mod problem;
 mod records;
-mod sdns;
 mod services;
 mod table;
 mod tokens;
 mod view;
-mod wims;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -12,10 +12,9 @@ use utoipa::openapi::HttpMethod;
 use utoipa::{OpenApi, Path as _};
 use vimhost_model::Role;
 
+use super::accounts::{sdns, vims, wims};
 use super::auth::Principal;
-use super::{
-    Admin, accounts, actions, audit, events, keys, leases, openapi, plugins, records, sdns, services, tokens, wims,
-};
+use super::{Admin, actions, audit, events, keys, leases, openapi, plugins, records, services, tokens};
 use crate::failure::Failure;
 
 /// Whether an endpoint changes anything; if so, its requests are in the audit log.
@@ -63,12 +62,12 @@ macro_rules! endpoints {
 }
 
 endpoints! {
-    Viewer Reads accounts::list;
-    Admin Changes accounts::add;
-    Viewer Reads accounts::show;
-    Admin Changes accounts::edit;
-    Admin Changes accounts::remove;
-    Operator Changes accounts::check;
+    Viewer Reads vims::list;
+    Admin Changes vims::add;
+    Viewer Reads vims::show;
+    Admin Changes vims::edit;
+    Admin Changes vims::remove;
+    Operator Changes vims::check;
     Viewer Reads wims::list;
     Admin Changes wims::add;
     Viewer Reads wims::show;

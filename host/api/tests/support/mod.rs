@@ -133,6 +133,15 @@ async fn listen(router: axum::Router, shutdown: &CancellationToken) -> (SocketAd
     (address, served)
 }
 
+/// What a request that is taken is answered with.
+pub async fn json_of(request: RequestBuilder, status: u16) -> Value {
+    let answer = request.send().await.unwrap();
+    let got = answer.status().as_u16();
+    let text = answer.text().await.unwrap();
+    assert_eq!(got, status, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
 /// The body of a problem, its form checked.
 pub async fn problem(answer: Response, status: u16, code: &str) -> Value {
     let got = answer.status().as_u16();

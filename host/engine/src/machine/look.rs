@@ -23,6 +23,16 @@ enum Ready {
     Never(String),
 }
 
+/// Whether it is a task's turn.
+enum Turn {
+    /// It is.
+    Now(Needed),
+    /// It has the floor, and waits.
+    Later,
+    /// It never comes: the task has failed.
+    Never,
+}
+
 /// What a task needs of other elements.
 #[derive(Default)]
 struct Needed {
@@ -89,19 +99,10 @@ impl Machine<'_> {
                 self.supersede(index, held)?;
                 continue;
             }
-            match self.readiness(index) {
-                Ready::Wait(on) => {
-                    self.effects.push(Effect::Wait(on));
-                    return Ok(true);
-                }
-                Ready::Never(message) => {
-                    self.fail(index, message)?;
-                    continue;
-                }
-                Ready::Yes(_) => {}
-            }
-            if self.too_early(index) {
-                return Ok(true);
+            match self.turn(index)? {
+                Turn::Now(_) => {}
+                Turn::Later => return Ok(true),
+                Turn::Never => continue,
             }
             self.give_up_sight(index);
             let hold = self
@@ -137,20 +138,11 @@ impl Machine<'_> {
             if self.share_with_another(index)? {
                 continue;
             }
-            let needed = match self.readiness(index) {
-                Ready::Wait(on) => {
-                    self.effects.push(Effect::Wait(on));
-                    return Ok(true);
-                }
-                Ready::Never(message) => {
-                    self.fail(index, message)?;
-                    continue;
-                }
-                Ready::Yes(needed) => needed,
+            let needed = match self.turn(index)? {
+                Turn::Now(needed) => needed,
+                Turn::Later => return Ok(true),
+                Turn::Never => continue,
             };
-            if self.too_early(index) {
-                return Ok(true);
-            }
             let Some(mut task) = self.resource.tasks.get(index).cloned() else {
                 return Ok(false);
             };
@@ -219,20 +211,11 @@ impl Machine<'_> {
             if making || self.resource.tasks.get(index).is_some_and(|task| task.accepted) {
                 return Ok(true);
             }
-            let needed = match self.readiness(index) {
-                Ready::Wait(on) => {
-                    self.effects.push(Effect::Wait(on));
-                    return Ok(true);
-                }
-                Ready::Never(message) => {
-                    self.fail(index, message)?;
-                    continue;
-                }
-                Ready::Yes(needed) => needed,
+            let needed = match self.turn(index)? {
+                Turn::Now(needed) => needed,
+                Turn::Later => return Ok(true),
+                Turn::Never => continue,
             };
-            if self.too_early(index) {
-                return Ok(true);
-            }
             if self.resource.tasks.get(index).is_some_and(inject::is_injection) {
                 if self.look_at_injection(index)? {
                     return Ok(true);
@@ -401,6 +384,26 @@ impl Machine<'_> {
         Ok(true)
     }
 
+    /// Whether it is a task's turn. What it waits for is asked for, and one whose turn never comes is given up.
+    fn turn(&mut self, index: usize) -> Result<Turn, IllegalMove> {
+        let needed = match self.readiness(index) {
+            Ready::Yes(needed) => needed,
+            Ready::Wait(on) => {
+                self.effects.push(Effect::Wait(on));
+                return Ok(Turn::Later);
+            }
+            Ready::Never(message) => {
+                self.fail(index, message)?;
+                return Ok(Turn::Never);
+            }
+        };
+        Ok(if self.too_early(index) {
+            Turn::Later
+        } else {
+            Turn::Now(needed)
+        })
+    }
+
     /// Whether what a task depends on is there, or gone.
     fn readiness(&self, index: usize) -> Ready {
         let Some(task) = self.resource.tasks.get(index) else {
@@ -410,36 +413,24 @@ impl Machine<'_> {
         let mut waiting = Vec::new();
         for dependency in &task.depends_on {
             let other = self.around.others.get(&dependency.resource);
+            let never = |verb: &str, why: &str| {
+                let item = other.map(|other| other.item);
+                Ready::Never(depends_on_failed(task, item, verb, &dependency.reference, why))
+            };
             match dependency.until {
                 Until::Created => match other.map(|other| &other.creation) {
                     Some(Creation::Usable(id)) => {
                         needed.ids.insert(dependency.reference.clone(), id.clone());
                     }
                     Some(Creation::Awaited) => waiting.push(dependency.resource.clone()),
-                    Some(Creation::Failed(why)) => {
-                        return Ready::Never(depends_on_failed(
-                            task,
-                            other.map(|o| o.item),
-                            "create",
-                            &dependency.reference,
-                            why,
-                        ));
-                    }
+                    Some(Creation::Failed(why)) => return never("create", why),
                     Some(Creation::Over) | None => {
                         return Ready::Never(format!("Cannot get depending task {}", dependency.reference));
                     }
                 },
                 Until::Deleted => match other.map(|other| &other.deletion) {
                     Some(Deletion::Awaited) => waiting.push(dependency.resource.clone()),
-                    Some(Deletion::Failed(why)) => {
-                        return Ready::Never(depends_on_failed(
-                            task,
-                            other.map(|o| o.item),
-                            "delete",
-                            &dependency.reference,
-                            why,
-                        ));
-                    }
+                    Some(Deletion::Failed(why)) => return never("delete", why),
                     Some(Deletion::Clear) | None => {}
                 },
                 Until::Located => match other.map(|other| &other.location) {
@@ -448,15 +439,7 @@ impl Machine<'_> {
                         needed.ports.extend(ports.iter().filter(used).cloned());
                     }
                     Some(Location::Awaited) => waiting.push(dependency.resource.clone()),
-                    Some(Location::Failed(why)) => {
-                        return Ready::Never(depends_on_failed(
-                            task,
-                            other.map(|o| o.item),
-                            "create",
-                            &dependency.reference,
-                            why,
-                        ));
-                    }
+                    Some(Location::Failed(why)) => return never("create", why),
                     // A VM that was given up meanwhile has nothing to be joined.
                     Some(Location::Over) | None => {}
                 },

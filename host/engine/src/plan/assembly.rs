@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use vimhost_model::{
     ActionId, Item, ItemRef, JournalEntry, RecordChange, Resource, ResourceId, TargetId, Task, TaskAction, TaskId,
-    TaskStatus, VimState,
 };
 use vimhost_store::ResourceUpdate;
 
@@ -23,28 +22,17 @@ pub(super) struct What<'a> {
 
 /// A task that nothing has happened to.
 pub(super) fn task(facts: &Facts, action_id: &ActionId, id: TaskId, what: What<'_>) -> Task {
+    let nsr_id = facts.nsr_id.clone();
     Task {
-        id,
-        action_id: action_id.clone(),
-        nsr_id: facts.nsr_id.clone(),
-        action: what.action,
-        item: what.item,
-        status: TaskStatus::Scheduled,
-        target_record: what.record.clone(),
         position: what.position,
-        params: None,
-        find_params: None,
-        depends_on: Vec::new(),
-        common_id: None,
-        mgmt_vnf_interface: None,
-        mgmt_vdu_interface: None,
-        message: None,
-        attempt: 0,
-        not_before: None,
-        accepted: false,
-        cancel_asked: false,
-        result: None,
-        connector_state: None,
+        ..Task::scheduled(
+            id,
+            action_id.clone(),
+            nsr_id,
+            what.action,
+            what.item,
+            what.record.clone(),
+        )
     }
 }
 
@@ -116,19 +104,9 @@ impl<'f> Assembly<'f> {
         // What holds nothing but a command to somebody else's VM is not that VM.
         let item = if is_injection(&task) { Item::Update } else { task.item };
         self.new_resources.push(Resource {
-            id: id.clone(),
-            target: target.clone(),
-            item,
-            generation: 1,
-            tasks: vec![task],
-            vim: VimState::default(),
             journal,
             uses,
-            observe_at: None,
-            observed_unchanged: 0,
-            created_at: self.facts.now,
-            modified_at: self.facts.now,
-            revision: 0,
+            ..Resource::planned(id.clone(), target.clone(), item, vec![task], self.facts.now)
         });
         id
     }

@@ -3,9 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
-use vimhost_model::{
-    Collection, Dependency, Item, ItemRef, Resource, ResourceId, TargetId, TaskAction, TaskId, Until, VimState,
-};
+use vimhost_model::{Collection, Dependency, Item, ItemRef, Resource, ResourceId, TargetId, TaskAction, TaskId, Until};
 use vimhost_store::ResourceUpdate;
 
 use super::builder::{Builder, Draft, Existing, Place};
@@ -168,20 +166,10 @@ impl Builder<'_> {
                         resource.uses.extend(uses);
                         continue;
                     }
+                    let item = draft.task.item;
                     new.push(Resource {
-                        id,
-                        target: draft.target,
-                        item: draft.task.item,
-                        generation: 1,
-                        tasks: vec![draft.task],
-                        vim: VimState::default(),
-                        journal: Vec::new(),
                         uses,
-                        observe_at: None,
-                        observed_unchanged: 0,
-                        created_at: self.facts.now,
-                        modified_at: self.facts.now,
-                        revision: 0,
+                        ..Resource::planned(id, draft.target, item, vec![draft.task], self.facts.now)
                     });
                 }
                 Place::Existing(id) => {

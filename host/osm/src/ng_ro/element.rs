@@ -114,20 +114,11 @@ pub(super) fn convert(document: &Document, context: &Context<'_>) -> Result<Opti
     } else {
         VimState::default()
     };
+    let none_yet = Vec::with_capacity(tasks.len());
     let mut resource = Resource {
-        id,
-        target: document.target.clone(),
-        item,
-        generation: 1,
-        tasks: Vec::with_capacity(tasks.len()),
         vim,
-        journal: Vec::new(),
-        uses: Vec::new(),
-        observe_at: None,
-        observed_unchanged: 0,
-        created_at: document.created_at,
         modified_at: document.modified_at,
-        revision: 0,
+        ..Resource::planned(id, document.target.clone(), item, none_yet, document.created_at)
     };
     let mut needs = Vec::with_capacity(tasks.len());
     for (theirs, target_record) in tasks.iter().zip(refs) {

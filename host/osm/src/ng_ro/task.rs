@@ -118,28 +118,17 @@ pub(super) fn convert(
     target_record: ItemRef,
     (status, message): (TaskStatus, Option<String>),
 ) -> Task {
+    let (id, action_id, nsr_id) = (task.id.clone(), task.action_id.clone(), task.nsr_id.clone());
     Task {
-        id: task.id.clone(),
-        action_id: task.action_id.clone(),
-        nsr_id: task.nsr_id.clone(),
-        action: task.action,
-        item,
         status,
-        target_record,
         position: task.place.position,
         params: params(task, item),
         find_params: task.find_params.clone(),
-        depends_on: Vec::new(),
         common_id: task.common_id.clone(),
         mgmt_vnf_interface: task.mgmt_vnf_interface,
         mgmt_vdu_interface: task.mgmt_vdu_interface,
         message,
-        attempt: 0,
-        not_before: None,
-        accepted: false,
-        cancel_asked: false,
-        result: None,
-        connector_state: None,
+        ..Task::scheduled(id, action_id, nsr_id, task.action, item, target_record)
     }
 }
 

@@ -74,28 +74,17 @@ pub fn item_ref(nsr: &NsrId, item: Item, name: &str) -> ItemRef {
 #[must_use]
 pub fn task(nsr: &str, action: &str, n: u32, what: TaskAction, item: Item) -> Task {
     let nsr_id: NsrId = id(nsr);
+    let target_record = item_ref(&nsr_id, item, &format!("item-{n}"));
     Task {
-        accepted: false,
-        cancel_asked: false,
-        result: None,
-        id: id(&format!("{action}:{n}")),
-        action_id: id(action),
-        target_record: item_ref(&nsr_id, item, &format!("item-{n}")),
-        nsr_id,
-        action: what,
-        item,
-        status: TaskStatus::Scheduled,
-        position: 0,
         params: Some(json!({"name": format!("{nsr}-{n}"), "description": "a sample"})),
-        find_params: None,
-        depends_on: Vec::new(),
-        common_id: None,
-        mgmt_vnf_interface: None,
-        mgmt_vdu_interface: None,
-        message: None,
-        attempt: 0,
-        not_before: None,
-        connector_state: None,
+        ..Task::scheduled(
+            id(&format!("{action}:{n}")),
+            id(action),
+            nsr_id,
+            what,
+            item,
+            target_record,
+        )
     }
 }
 
@@ -111,21 +100,7 @@ pub fn create(nsr: &str, action: &str, n: u32, item: Item) -> Task {
 /// When there is no task.
 #[must_use]
 pub fn resource(name: &str, account: &str, tasks: Vec<Task>) -> Resource {
-    Resource {
-        id: id(name),
-        target: target(account),
-        item: tasks[0].item,
-        generation: 1,
-        tasks,
-        vim: VimState::default(),
-        journal: Vec::new(),
-        uses: Vec::new(),
-        observe_at: None,
-        observed_unchanged: 0,
-        created_at: NOW,
-        modified_at: NOW,
-        revision: 0,
-    }
+    Resource::planned(id(name), target(account), tasks[0].item, tasks, NOW)
 }
 
 /// The resource as its CREATEs leave it: made by us as `vim_id`, in service, every task DONE.

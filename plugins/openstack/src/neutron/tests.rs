@@ -1,7 +1,5 @@
 //! Ports, floating addresses and interfaces, which are made and seen as parts of servers.
 
-#![allow(dead_code, reason = "the services of the tests are shared with others")]
-
 use std::rc::Rc;
 
 use serde_json::{Value, json};
@@ -9,14 +7,15 @@ use vimhost_sdk::http::{Fault, Method};
 use vimhost_sdk::infrastructure::PortSecurityDisableStrategy;
 use vimhost_sdk::prelude::*;
 use vimhost_sdk::testkit::TestKit;
-use vimhost_sdk::types::Credential;
 
-#[path = "../../tests/common/keystone.rs"]
+#[path = "../../tests/connector/stubs/keystone.rs"]
+#[allow(dead_code, reason = "it is shared with the tests of the connector")]
 mod keystone;
-#[path = "../../tests/common/neutron.rs"]
+#[path = "../../tests/connector/stubs/neutron.rs"]
+#[allow(dead_code, reason = "it is shared with the tests of the connector")]
 mod stub;
 
-use keystone::{Keystone, PROJECT};
+use keystone::{Keystone, PROJECT, account};
 use stub::{Fate, Neutron, error};
 
 use super::floating::{self, Wanted};
@@ -42,27 +41,13 @@ impl Lab {
         let (keystone, neutron) = (Keystone::default(), Rc::new(Neutron::default()));
         let told = Rc::clone(&neutron);
         kit.vim(move |exchange| {
-            if let Some(answer) = keystone.answer(exchange) {
-                return Ok(answer);
-            }
             let nobody = || Err(Fault::NotReached("nobody is there".into()));
-            match keystone.refuses(exchange) {
-                Some(refusal) => Ok(refusal),
+            match keystone.stops(exchange) {
+                Some(answer) => Ok(answer),
                 None => told.answer(exchange).unwrap_or_else(nobody),
             }
         });
-        let account = Account {
-            url: "http://keystone.example:5000/v3".into(),
-            user: Some("demo".into()),
-            tenant: Some("demo".into()),
-            credentials: vec![Credential {
-                name: "password".into(),
-                handle: "password-handle".into(),
-            }],
-            config: config.to_string(),
-            ..Account::default()
-        };
-        let vim = Vim::of(&account).unwrap();
+        let vim = Vim::of(&account(&config.to_string())).unwrap();
         Self { kit, neutron, vim }
     }
 

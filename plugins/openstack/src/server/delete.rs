@@ -8,12 +8,11 @@ use vimhost_sdk::prelude::*;
 
 use super::{SERVER, belongs, body};
 use crate::compute::{self, SETTLED, nova};
-use crate::flavours::journalled;
 use crate::neutron::{self, FLOATING, PORT};
-use crate::operations;
 use crate::patience::{FIRST_LOOK_MS, LONGEST_LOOK_MS};
 use crate::vim::Vim;
 use crate::volumes::{self, KEPT, Progress, VOLUME};
+use crate::{deleting, operations};
 
 /// Deletes a server by id and by journal; volumes in `hold` and those to be kept stay.
 pub(crate) fn delete(vim: &Vim, call: &Call, id: Option<&str>, hold: &[String]) -> Result<DeleteStep, Error> {
@@ -98,16 +97,13 @@ fn servers(vim: &Vim, call: &Call, id: Option<&str>) -> Result<Removal, Failure>
         return Ok(Removal::Gone);
     }
     let nova = nova(vim)?;
-    let removal = call.delete_journalled(
-        |kind| kind == SERVER,
-        SETTLED,
-        |_, token| body::with_token(vim, None, token),
-        |_, id| server(&nova, id),
-    )?;
-    Ok(match id.filter(|id| !journalled(call, id)) {
-        Some(id) => removal.and(server(&nova, id)?),
-        None => removal,
-    })
+    deleting::delete(
+        call,
+        &[SERVER],
+        id,
+        |token| body::with_token(vim, None, token),
+        |id| server(&nova, id),
+    )
 }
 
 /// Asks Nova to delete a server, unless it is at it.

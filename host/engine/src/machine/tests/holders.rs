@@ -17,17 +17,16 @@ fn of_another(id: &str, action: TaskAction, case: &Case) -> Task {
     }
 }
 
+fn with_two_holders(case: &Case) -> World {
+    let first = task("op:0", TaskAction::Create, case);
+    World::of(case, vec![first, of_another("op2:0", TaskAction::Create, case)])
+}
+
 #[test]
 fn two_holders_share_one_element_and_the_last_release_deletes_it() {
     for name in ["network", "flavour", "existing network"] {
         let case = case(name);
-        let mut world = World::of(
-            &case,
-            vec![
-                task("op:0", TaskAction::Create, &case),
-                of_another("op2:0", TaskAction::Create, &case),
-            ],
-        );
+        let mut world = with_two_holders(&case);
         world.run();
         assert_eq!(
             (world.status(0), world.status(1)),
@@ -80,13 +79,7 @@ fn a_holder_that_comes_while_the_last_one_goes_takes_the_element_over_as_ours() 
 fn a_second_holder_tries_itself_when_the_first_one_failed() {
     for (name, call) in [("network", 0), ("flavour", 0), ("image", 0)] {
         let case = case(name);
-        let mut world = World::of(
-            &case,
-            vec![
-                task("op:0", TaskAction::Create, &case),
-                of_another("op2:0", TaskAction::Create, &case),
-            ],
-        );
+        let mut world = with_two_holders(&case);
         world.fault = Some(Fault {
             call,
             phase: 0,
@@ -104,13 +97,7 @@ fn a_second_holder_tries_itself_when_the_first_one_failed() {
     }
     let mut unknown = case("image");
     unknown.foreign = &[];
-    let mut world = World::of(
-        &unknown,
-        vec![
-            task("op:0", TaskAction::Create, &unknown),
-            of_another("op2:0", TaskAction::Create, &unknown),
-        ],
-    );
+    let mut world = with_two_holders(&unknown);
     world.run();
     assert_eq!(
         (world.status(0), world.status(1)),

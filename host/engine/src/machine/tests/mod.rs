@@ -11,7 +11,7 @@ mod slow_deletions;
 mod world;
 
 use serde_json::{Map, Value, json};
-use vimhost_model::{Item, ItemRef, Resource, ResourceId, Task, TaskAction, TaskStatus, Timestamp, VimState};
+use vimhost_model::{Item, ItemRef, Resource, Task, TaskAction, Timestamp};
 
 /// A kind of item, as a plan would ask for it.
 #[derive(Clone)]
@@ -142,46 +142,19 @@ fn item_ref(item: Item, id: &str) -> ItemRef {
 /// A task for item `a` of service `ns`.
 fn task(id: &str, action: TaskAction, case: &Case) -> Task {
     let creating = action == TaskAction::Create;
+    let (id, op, ns) = (id.parse().unwrap(), "op".parse().unwrap(), "ns".parse().unwrap());
     Task {
-        id: id.parse().unwrap(),
-        action_id: "op".parse().unwrap(),
-        nsr_id: "ns".parse().unwrap(),
-        action,
-        item: case.item,
-        status: TaskStatus::Scheduled,
-        target_record: item_ref(case.item, "a"),
-        position: 0,
         params: case.params.clone().filter(|_| creating),
         find_params: case.find_params.clone().filter(|_| creating),
-        depends_on: Vec::new(),
-        common_id: None,
-        mgmt_vnf_interface: None,
-        mgmt_vdu_interface: None,
-        message: None,
-        attempt: 0,
-        not_before: None,
-        accepted: false,
-        cancel_asked: false,
-        result: None,
-        connector_state: None,
+        ..Task::scheduled(id, op, ns, action, case.item, item_ref(case.item, "a"))
     }
 }
 
 fn resource(case: &Case, tasks: Vec<Task>) -> Resource {
+    let (id, target) = ("res".parse().unwrap(), "vim:x".parse().unwrap());
     Resource {
-        id: "res".parse::<ResourceId>().unwrap(),
-        target: "vim:x".parse().unwrap(),
-        item: case.item,
-        generation: 1,
-        tasks,
-        vim: VimState::default(),
-        journal: Vec::new(),
-        uses: Vec::new(),
-        observe_at: None,
-        observed_unchanged: 0,
-        created_at: Timestamp(0),
-        modified_at: Timestamp(0),
         revision: 1,
+        ..Resource::planned(id, target, case.item, tasks, Timestamp(0))
     }
 }
 

@@ -1,19 +1,16 @@
 //! Reaching a cloud: one token for all calls, errors that say what is wrong and what can be done.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
-
-mod network_lab;
-
 use std::time::Duration;
 
-use network_lab::keystone::PROJECT;
-use network_lab::neutron::{Fate, error};
-use network_lab::{Lab, TOKEN, account};
 use serde_json::json;
 use vimhost_plugin_openstack::OpenStack;
 use vimhost_sdk::http::{Answer, Fault, Method};
 use vimhost_sdk::prelude::*;
 use vimhost_sdk::types::Credential;
+
+use crate::network_lab::{Lab, TOKEN, account};
+use crate::stubs::keystone::PROJECT;
+use crate::stubs::neutron::{Fate, error};
 
 fn find(lab: &Lab) -> Result<Vec<Found>, Error> {
     OpenStack::find_networks(

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use vimhost_sdk::http::{Answer, Exchange, Method};
+use vimhost_sdk::types::{Account, Credential};
 
 pub const PROJECT: &str = "0f0e0d0c0b0a09080706050403020100";
 
@@ -42,7 +43,7 @@ impl Default for Keystone {
 
 impl Keystone {
     /// Answers a request to Keystone; `None` for one to somebody else.
-    pub fn answer(&self, exchange: &Exchange) -> Option<Answer> {
+    fn answer(&self, exchange: &Exchange) -> Option<Answer> {
         if exchange.target.origin.authority != HOST {
             return None;
         }
@@ -84,8 +85,13 @@ impl Keystone {
         )
     }
 
+    /// What stops a request before it comes to its service: that it is one to Keystone itself, or what [`Keystone::refuses`] says.
+    pub fn stops(&self, exchange: &Exchange) -> Option<Answer> {
+        self.answer(exchange).or_else(|| self.refuses(exchange))
+    }
+
     /// What a service says to a request: nothing when it carries a valid token, else 401.
-    pub fn refuses(&self, exchange: &Exchange) -> Option<Answer> {
+    fn refuses(&self, exchange: &Exchange) -> Option<Answer> {
         let token = exchange.header("x-auth-token").unwrap_or_default();
         if self.tokens.borrow().contains(token) {
             None
@@ -113,6 +119,22 @@ fn after_new_year(seconds: u64) -> String {
 
 fn error(status: u16, message: &str) -> Answer {
     Answer::new(status).json(&json!({"error": {"code": status, "message": message, "title": "Error"}}))
+}
+
+/// An account of the one user, with these settings.
+pub fn account(config: &str) -> Account {
+    Account {
+        id: "vim-1".into(),
+        name: "lab".into(),
+        url: "http://keystone.example:5000/v3".into(),
+        user: Some("demo".into()),
+        tenant: Some("demo".into()),
+        credentials: vec![Credential {
+            name: "password".into(),
+            handle: "password-handle".into(),
+        }],
+        config: config.into(),
+    }
 }
 
 /// All services, in one region, by one interface.

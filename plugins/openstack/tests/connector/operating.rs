@@ -1,16 +1,13 @@
 //! Operations on servers: once, to their end, and with Nova's words when they fail.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
-
-mod common;
-
-use common::Cloud;
-use common::compute::error;
-use common::neutron::Fate;
 use serde_json::json;
 use vimhost_plugin_openstack::OpenStack;
 use vimhost_sdk::http::Method;
 use vimhost_sdk::prelude::*;
+
+use crate::cloud::Cloud;
+use crate::stubs::compute::error;
+use crate::stubs::neutron::Fate;
 
 fn cloud(status: &str) -> Cloud {
     let cloud = Cloud::new();

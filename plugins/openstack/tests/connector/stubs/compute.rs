@@ -142,14 +142,6 @@ impl Compute {
         self.volumes.borrow_mut().push(volume);
     }
 
-    /// Empties everything that a test makes.
-    pub fn clear(&self) {
-        self.servers.borrow_mut().clear();
-        self.volumes.borrow_mut().clear();
-        self.actions.borrow_mut().clear();
-        self.fates.borrow_mut().clear();
-    }
-
     pub fn answer(&self, exchange: &Exchange, neutron: &Neutron) -> Option<Result<Answer, Fault>> {
         let authority = exchange.target.origin.authority.as_str();
         if ![NOVA, CINDER, GLANCE].contains(&authority) {

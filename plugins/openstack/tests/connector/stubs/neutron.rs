@@ -39,8 +39,6 @@ pub struct Neutron {
     fates: RefCell<VecDeque<(Method, &'static str, Fate)>>,
     /// External networks from which no router leads to any port.
     pub unreachable: RefCell<Vec<String>>,
-    /// Whether floating addresses show no revision, as an old Neutron's do.
-    pub without_revisions: Cell<bool>,
     /// Largest page.
     pub page: Cell<Option<usize>>,
 }

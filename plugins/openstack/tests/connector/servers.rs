@@ -1,18 +1,15 @@
 //! Servers: made once whatever dies, undone when they fail, deleted whole.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
-
-mod common;
-
 use std::time::Duration;
 
-use common::Cloud;
-use common::compute::error;
-use common::neutron::Fate;
 use serde_json::json;
 use vimhost_plugin_openstack::OpenStack;
 use vimhost_sdk::http::Method;
 use vimhost_sdk::prelude::*;
+
+use crate::cloud::Cloud;
+use crate::stubs::compute::error;
+use crate::stubs::neutron::Fate;
 
 fn committed(kind: &str, token: &str, id: &str) -> JournalEntry {
     JournalEntry {

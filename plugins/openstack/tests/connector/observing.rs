@@ -1,16 +1,14 @@
 //! Observing: pages, changes, and never a server that is called gone because a page was not.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
-
-mod common;
-
-use common::compute::error;
-use common::neutron::Fate;
-use common::{Cloud, neutron};
 use serde_json::json;
 use vimhost_plugin_openstack::OpenStack;
 use vimhost_sdk::http::Method;
 use vimhost_sdk::prelude::*;
+
+use crate::cloud::Cloud;
+use crate::stubs::compute::error;
+use crate::stubs::keystone::PROJECT;
+use crate::stubs::neutron::{self, Fate};
 
 /// When the test kit's clock starts.
 const NOW: u64 = 1_000_000_000;
@@ -41,7 +39,7 @@ fn a_server_is_told_with_all_that_a_record_has() {
         .set("s-0", "os-extended-volumes:volumes_attached", json!([{"id": "vol-1"}]));
     cloud.services.neutron.put(
         "floatingips",
-        json!({"id": "f", "port_id": "port-of-s-0", "floating_ip_address": "203.0.113.5", "project_id": common::keystone::PROJECT}),
+        json!({"id": "f", "port_id": "port-of-s-0", "floating_ip_address": "203.0.113.5", "project_id": PROJECT}),
     );
     let (changed, gone, _) = cloud.observe(&ids, None);
     assert_eq!((changed.len(), gone.len()), (1, 0));
@@ -161,7 +159,7 @@ fn a_neutron_that_does_not_filter_by_time_is_asked_for_the_times() {
     let port = |id: &str, server: &str, updated_at: &str| {
         cloud.services.neutron.put(
             "ports",
-            json!({"id": id, "device_id": server, "updated_at": updated_at, "project_id": common::keystone::PROJECT}),
+            json!({"id": id, "device_id": server, "updated_at": updated_at, "project_id": PROJECT}),
         );
     };
     port("old", "s-0", "2001-09-09T00:46:40Z");

@@ -1,16 +1,13 @@
 //! Flavours, images, server groups and volumes.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
-
-mod common;
-
-use common::Cloud;
-use common::compute::error;
-use common::neutron::Fate;
 use serde_json::{Value, json};
 use vimhost_plugin_openstack::OpenStack;
 use vimhost_sdk::http::{Answer, Method};
 use vimhost_sdk::prelude::*;
+
+use crate::cloud::Cloud;
+use crate::stubs::compute::error;
+use crate::stubs::neutron::Fate;
 
 fn size(ram: u64, vcpus: u32, disk: u64) -> FlavourData {
     FlavourData {

@@ -1,23 +1,16 @@
 //! Networks at Neutron: made once with their subnet, found, observed, deleted without touching what is not theirs.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "helpers of tests"
-)]
-
-mod network_lab;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use network_lab::neutron::{Fate, error};
-use network_lab::{Lab, TOKEN};
 use serde_json::{Value, json};
 use vimhost_plugin_openstack::OpenStack;
 use vimhost_sdk::http::Method;
 use vimhost_sdk::prelude::*;
+
+use crate::network_lab::{Lab, TOKEN};
+use crate::stubs::keystone::PROJECT;
+use crate::stubs::neutron::{Fate, error};
 
 fn request(name: &str) -> NetworkRequest {
     NetworkRequest {
@@ -357,8 +350,7 @@ fn networks_are_found_by_name_and_a_name_in_several_projects_means_the_own() {
     assert!(find().is_empty());
     lab.neutron.put("networks", network("theirs", "another"));
     assert_eq!(find(), ["theirs"]);
-    lab.neutron
-        .put("networks", network("ours", network_lab::keystone::PROJECT));
+    lab.neutron.put("networks", network("ours", PROJECT));
     assert_eq!(find(), ["ours"]);
 }
 
@@ -401,11 +393,11 @@ fn an_audit_lists_what_carries_a_token_of_ours() {
     create(&lab, TOKEN, request("net")).unwrap();
     lab.neutron.put(
         "networks",
-        json!({"id": "theirs", "name": "x", "description": "for the printer", "project_id": network_lab::keystone::PROJECT}),
+        json!({"id": "theirs", "name": "x", "description": "for the printer", "project_id": PROJECT}),
     );
     lab.neutron.put(
         "networks",
-        json!({"id": "alike", "name": "z", "description": "abcde- is how we begin", "project_id": network_lab::keystone::PROJECT}),
+        json!({"id": "alike", "name": "z", "description": "abcde- is how we begin", "project_id": PROJECT}),
     );
     // An administrator sees what the same host made for another account.
     lab.neutron.put(
