@@ -107,7 +107,7 @@ pub trait Infrastructure {
         unsupported("observe")
     }
 
-    /// Elements of a kind whose token begins with `prefix`, a page at a time.
+    /// Elements of a kind whose token begins with `prefix`, a page at a time; with an empty prefix all that carry one.
     fn list_owned(account: &Account, kind: ElementKind, prefix: &str, cursor: Option<&[u8]>) -> Result<OwnedPage> {
         unsupported("list-owned")
     }

@@ -32,3 +32,4 @@ mod settings;
 mod several_hosts;
 mod slow_deletion;
 mod traces;
+mod vim_audit;

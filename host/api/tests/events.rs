@@ -200,3 +200,23 @@ async fn forgetting_a_service_ends_the_watching_of_its_actions() {
     }
     assert_eq!(last.as_deref(), Some("gone"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_audit_of_an_account_is_a_stream_that_says_when_it_is_whole() {
+    let host = Host::start().await;
+    host.add_vim().await;
+    let path = format!("/v1/vims/{}/audit", support::VIM);
+    let answer = host.admin(Method::GET, &path).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let text = answer.text().await.unwrap();
+    let data: Vec<Value> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    assert_eq!(data[0], json!({"kind": "server", "looked_at": 0, "findings": []}));
+    assert!(text.ends_with("event: end\ndata: {}\n\n"), "{text}");
+    let unknown = host.admin(Method::GET, "/v1/vims/nobody/audit").send().await.unwrap();
+    problem(unknown, 404, "not-found").await;
+}

@@ -418,7 +418,7 @@ impl Engine {
     }
 
     /// The connector of an account.
-    async fn connector(&self, account: &StoredAccount) -> Result<Arc<dyn Connector>, Error> {
+    pub(crate) async fn connector(&self, account: &StoredAccount) -> Result<Arc<dyn Connector>, Error> {
         let account = open(account, &self.keys)?;
         self.connectors.open(&account).await.map_err(|error| match error {
             LoadError::NoPlugin { .. } | LoadError::Account { .. } => Error::Account {
@@ -430,7 +430,7 @@ impl Engine {
         })
     }
 
-    async fn stored_account(&self, target: &TargetId) -> Result<StoredAccount, Error> {
+    pub(crate) async fn stored_account(&self, target: &TargetId) -> Result<StoredAccount, Error> {
         self.store
             .account(target)
             .await
@@ -442,7 +442,7 @@ impl Engine {
         self.plugin_for(vim_type).and_then(|plugin| plugin.rules_digest)
     }
 
-    fn plugin_for(&self, vim_type: &str) -> Option<PluginInfo> {
+    pub(crate) fn plugin_for(&self, vim_type: &str) -> Option<PluginInfo> {
         self.connectors.plugins().into_iter().find(|plugin| {
             plugin
                 .descriptor

@@ -5,6 +5,7 @@
 //! * [`plan`] — wanted state + records + resources → ordered changes with reasons and the tasks that make them, pure.
 //! * [`machine`] — one resource and one event → the resource afterwards and what is to be done, pure.
 //! * [`schedule`] — performs what the machine asks for: connector calls, observations, timers, wake-ups.
+//! * [`VimAudit`] — what a VIM has of ours beside what the records say.
 //! * [`Engine`] — the face to the northbound interfaces.
 //!
 //! The engine knows the store and the connectors as traits only. Time enters through [`Clock`] and ids through the planner's
@@ -30,6 +31,7 @@ mod rotation;
 pub mod schedule;
 mod service;
 mod settings;
+mod vim_audit;
 pub mod wanted;
 
 pub use access::NewToken;
@@ -43,3 +45,4 @@ pub use report::{ActionReport, TaskReport};
 pub use rotation::{Rotation, SealKeyView};
 pub use schedule::LeaseTerms;
 pub use service::{SPEC_KEY, ServiceSpec, ServiceView};
+pub use vim_audit::{AuditPage, Finding, Verdict, VimAudit};

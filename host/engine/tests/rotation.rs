@@ -6,7 +6,6 @@
     clippy::indexing_slicing,
     reason = "the helpers of tests fail as tests do"
 )]
-#![allow(dead_code, reason = "of the VIM in memory only the plugin is used")]
 
 mod vim;
 

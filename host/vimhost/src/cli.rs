@@ -280,6 +280,9 @@ pub enum VimCommand {
         /// Its id.
         id: String,
     },
+    /// Compare what an account has of ours with the records: what nobody owns, and what is gone.
+    #[command(after_help = AUDIT_HELP)]
+    Audit(VimAudit),
     /// Grant an account's connector access, or approve its rules.
     Allow(VimAllow),
     /// Remove an account.
@@ -347,6 +350,37 @@ pub struct VimAdd {
     /// Do not check it.
     #[arg(long)]
     pub no_check: bool,
+}
+
+const AUDIT_HELP: &str = "\
+Everything a connector makes carries a mark of the host that asked for it. The audit lists what carries one, kind by kind, and
+compares it with the records of all network services. It changes nothing, may be run at any time, on any host, and finishes also where
+the account may not see everything.
+
+  orphan      the mark is this host's, and no record owns the element. It costs money and nobody will delete it: look at it, then
+              delete it at the VIM by its id. Volumes that were to outlive their VM are listed too once its record has ended.
+  missing     a record names the element, and the VIM says that it does not exist: somebody deleted it behind the host's back.
+              Recreate it, or terminate the service.
+  not-seen    elements of this kind could not be looked at, or not all of them; the reason says what mends it.
+  of-another  the mark is another vimhost's: a colleague's on the same project, or that of a host whose database was lost.
+
+Elements that are being made or deleted are owned by whoever does it and are not listed.
+
+Examples:
+  vimhost vim audit lab                       a table, and what was looked at
+  vimhost vim audit lab --others              also what another vimhost has made
+  vimhost vim audit lab -o json | jq -r '.findings[] | select(.verdict == \"orphan\") | .kind + \" \" + .id'
+
+Exit codes: 0 all is owned and was looked at, 1 there is an orphan, something missing or not seen (or the audit could not be made: the
+text on stderr says why), 2 wrong usage. What another vimhost has made does not count.";
+
+#[derive(Debug, Args)]
+pub struct VimAudit {
+    /// Account id.
+    pub id: String,
+    /// List what carries the mark of another vimhost too; without it they are counted. JSON has them always.
+    #[arg(long)]
+    pub others: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod cli;
 mod client;
 mod clouds;
 mod doctor;
+mod events;
 mod identity;
 mod import;
 mod mock_vim;
@@ -24,6 +25,7 @@ mod settings;
 mod store;
 mod telemetry;
 mod vim;
+mod vim_audit;
 
 use std::process::ExitCode;
 
@@ -78,7 +80,7 @@ async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<bool> {
         Command::Doctor(given) => return doctor::run(&global, &given, own).await,
         Command::ImportNgRo(options) => return import::run(&global, &options, own).await,
         Command::MockVim(options) => mock_vim::run(options).await?,
-        Command::Vim(command) => vim::run(&global, command).await?,
+        Command::Vim(command) => return vim::run(&global, command).await,
         Command::Plan { file } => service::plan(&global, &file).await?,
         Command::Deploy { file, wait } => service::deploy(&global, &file, wait).await?,
         Command::Terminate { name, wait } => service::terminate(&global, &name, wait).await?,

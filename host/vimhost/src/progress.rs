@@ -3,10 +3,10 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, bail};
-use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use crate::client::{Client, encode};
+use crate::events::Events;
 use crate::output::text;
 
 /// The action ended in FAILED; the text holds the reasons.
@@ -20,9 +20,6 @@ impl std::fmt::Display for ActionFailed {
 }
 impl std::error::Error for ActionFailed {}
 
-/// Longest event; a longer one is no event of this host.
-const MAX_EVENT: usize = 16 << 20;
-
 /// Shows progress until the action is over. On a terminal one line is overwritten, elsewhere each state has a line.
 ///
 /// # Errors
@@ -33,20 +30,10 @@ pub async fn watch(client: &Client, name: &str, action: &str) -> anyhow::Result<
         encode(name),
         encode(action)
     );
-    let response = client.events(&path).await?;
-    let mut stream = response.bytes_stream();
-    let mut buffer = Vec::new();
+    let mut events = Events::of(client.events(&path).await?);
     let mut shown = String::new();
-    while let Some(chunk) = stream.next().await {
-        buffer.extend_from_slice(&chunk.context("the connection to the host broke; the action goes on")?);
-        if buffer.len() > MAX_EVENT {
-            bail!("the host sent an event that is too long");
-        }
-        while let Some(end) = find(&buffer, b"\n\n") {
-            let event: Vec<u8> = buffer.drain(..end + 2).collect();
-            let Some(state) = data_of(&event) else { continue };
-            show(&state, &mut shown);
-        }
+    while let Some(event) = events.next().await.context("following the action; it goes on")? {
+        show(&event.data, &mut shown);
     }
     let view = client
         .get(&format!(
@@ -61,20 +48,6 @@ pub async fn watch(client: &Client, name: &str, action: &str) -> anyhow::Result<
         "FAILED" => Err(ActionFailed(format!("action {action} failed: {}", reasons(&view))).into()),
         status => bail!("the host stopped telling; action {action} is {status}"),
     }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-fn data_of(event: &[u8]) -> Option<Value> {
-    let event = std::str::from_utf8(event).ok()?;
-    let data: Vec<&str> = event
-        .lines()
-        .filter_map(|line| line.strip_prefix("data:"))
-        .map(|data| data.strip_prefix(' ').unwrap_or(data))
-        .collect();
-    serde_json::from_str(&data.join("\n")).ok()
 }
 
 fn reasons(state: &Value) -> String {
@@ -118,16 +91,4 @@ fn finish(shown: &str) -> anyhow::Result<()> {
         writeln!(err)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_its_data_lines() {
-        let event = b"id: 3\nevent: state\ndata: {\"status\":\ndata:  \"DONE\"}\n\n";
-        assert_eq!(data_of(event).unwrap()["status"], "DONE");
-        assert!(data_of(b": keep-alive\n\n").is_none());
-    }
 }

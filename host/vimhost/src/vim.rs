@@ -10,29 +10,32 @@ use crate::cli::{AccountKind, Global, GrantOptions, VimAdd, VimAllow, VimCommand
 use crate::client::{Client, encode};
 use crate::clouds::{self, Described};
 use crate::output::{head, print, row, table, text};
+use crate::vim_audit;
 
 /// The type of accounts out of a `clouds.yaml`.
 const OPENSTACK: &str = "openstack";
 
-/// Runs a command.
-pub async fn run(global: &Global, options: VimOptions) -> anyhow::Result<()> {
+/// Runs a command. False: it compared an account with its records, and something is not as it should be.
+pub async fn run(global: &Global, options: VimOptions) -> anyhow::Result<bool> {
     let client = Client::new(global)?;
     let kind = options.kind;
     match options.command {
-        VimCommand::Add(options) => add(global, &client, kind, *options).await,
-        VimCommand::List => list(global, &client, kind).await,
-        VimCommand::Show { id } => show(global, &client.get(&path(kind, &id)).await?),
-        VimCommand::Check { id } => check(global, &client, kind, &id).await,
-        VimCommand::Allow(options) => allow(global, &client, kind, options).await,
+        VimCommand::Add(options) => add(global, &client, kind, *options).await?,
+        VimCommand::List => list(global, &client, kind).await?,
+        VimCommand::Show { id } => show(global, &client.get(&path(kind, &id)).await?)?,
+        VimCommand::Check { id } => check(global, &client, kind, &id).await?,
+        VimCommand::Audit(options) => return vim_audit::run(global, &client, kind, &options).await,
+        VimCommand::Allow(options) => allow(global, &client, kind, options).await?,
         VimCommand::Rm { id } => {
             client.delete(&path(kind, &id)).await?;
             eprintln!("account {id} removed");
-            Ok(())
         }
     }
+    Ok(true)
 }
 
-fn path(kind: AccountKind, id: &str) -> String {
+/// An account's path.
+pub fn path(kind: AccountKind, id: &str) -> String {
     format!("{}/{}", kind.path(), encode(id))
 }
 

@@ -33,6 +33,7 @@ fn every_option_of_every_command_says_what_it_does() {
         &["serve"][..],
         &["vim", "add"],
         &["vim", "allow"],
+        &["vim", "audit"],
         &["token", "add"],
         &["audit"],
         &["key", "rotate"],

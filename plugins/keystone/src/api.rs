@@ -161,43 +161,56 @@ impl<'c> Api<'c> {
 
     /// All elements of a listing, page by page; they stand under `key` in the answer.
     ///
+    /// # Errors
+    ///
+    /// As [`Api::page`].
+    pub fn list(&self, request: &Request, key: &str) -> Result<Vec<Value>, Failure> {
+        let mut all: Vec<Value> = Vec::new();
+        let mut marker: Option<String> = None;
+        loop {
+            let (items, next) = self.page(request, key, marker.as_deref())?;
+            all.extend(items);
+            if next.is_none() {
+                return Ok(all);
+            }
+            marker = next;
+        }
+    }
+
+    /// The page of a listing that begins after an element, the first one without; and the element after which the next page begins.
+    ///
     /// The next page begins after the last element of this one (`marker`). Whether there is one is told by the link under
     /// `<key>_links`, or under `next` (Glance); the link itself is not followed.
     ///
     /// # Errors
     ///
     /// As [`Api::read`]; a listing that does not come forward.
-    pub fn list(&self, request: &Request, key: &str) -> Result<Vec<Value>, Failure> {
-        let mut all: Vec<Value> = Vec::new();
-        let mut marker: Option<String> = None;
-        loop {
-            let page = self.read(request.clone().query_opt("marker", marker.as_deref()));
-            let mut page: Value = match page {
-                // The element that the page was to begin after has gone meanwhile. Nobody asked for that one, so it is neither a bad
-                // request nor an element that is not found; the next try lists from the start.
-                Err(failure) if marker.is_some() && matches!(failure.status, Some(400 | 404)) => {
-                    return Err(self.unexpected(key, &format!("changed while it was read ({failure})")));
-                }
-                page => page?,
-            };
-            let more = has_next(&page, key);
-            let items = match page.get_mut(key).map(Value::take) {
-                Some(Value::Array(items)) => items,
-                Some(_) | None => return Err(self.unexpected(key, "is missing")),
-            };
-            let last = items.last().and_then(|item| item.get("id")).and_then(Value::as_str);
-            let last = last.map(str::to_owned);
-            all.extend(items);
-            match last {
-                Some(last) if more => {
-                    if marker.as_ref() == Some(&last) {
-                        return Err(self.unexpected(key, "does not come forward"));
-                    }
-                    marker = Some(last);
-                }
-                Some(_) | None => return Ok(all),
+    pub fn page(
+        &self,
+        request: &Request,
+        key: &str,
+        after: Option<&str>,
+    ) -> Result<(Vec<Value>, Option<String>), Failure> {
+        let page = self.read(request.clone().query_opt("marker", after));
+        let mut page: Value = match page {
+            // The element that the page was to begin after has gone meanwhile. Nobody asked for that one, so it is neither a bad
+            // request nor an element that is not found; the next try lists from the start.
+            Err(failure) if after.is_some() && matches!(failure.status, Some(400 | 404)) => {
+                return Err(self.unexpected(key, &format!("changed while it was read ({failure})")));
             }
+            page => page?,
+        };
+        let more = has_next(&page, key);
+        let items = match page.get_mut(key).map(Value::take) {
+            Some(Value::Array(items)) => items,
+            Some(_) | None => return Err(self.unexpected(key, "is missing")),
+        };
+        let last = items.last().and_then(|item| item.get("id")).and_then(Value::as_str);
+        let next = last.filter(|_| more).map(str::to_owned);
+        if next.is_some() && next.as_deref() == after {
+            return Err(self.unexpected(key, "does not come forward"));
         }
+        Ok((items, next))
     }
 
     /// Elements by a filter that may be given many times (`id`, `device_id`), in as few requests as the length of a URL allows.

@@ -60,6 +60,7 @@ pub(crate) fn describe() -> Descriptor {
             ElementKind::Group,
             ElementKind::Volume,
             ElementKind::Server,
+            ElementKind::Port,
             ElementKind::ConnectivityService,
         ]
         .map(token)

@@ -147,7 +147,7 @@ impl Infrastructure for Mock {
 
     fn list_owned(account: &Account, kind: ElementKind, prefix: &str, cursor: Option<&[u8]>) -> Result<OwnedPage> {
         if standalone::is(account) {
-            return Ok(OwnedPage::default());
+            return Err(standalone::not_listed());
         }
         observing::list_owned(&Vim::of(account)?, collection(kind)?, prefix, cursor)
     }

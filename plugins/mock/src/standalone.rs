@@ -141,6 +141,11 @@ fn interface(id: String) -> InterfaceObservation {
     }
 }
 
+/// Nothing is kept anywhere, so there is no list of what was made; an empty one would say that all of it is gone.
+pub(crate) fn not_listed() -> Error {
+    Error::unsupported("an account at `mock:` keeps nothing that could be listed")
+}
+
 pub(crate) fn operated(status: ElementStatus, text: &str) -> OperateStep {
     OperateStep::Done(Operated {
         status,

@@ -235,6 +235,10 @@ fn an_audit_finds_what_carries_our_tokens() {
     let page = Mock::list_owned(&lab.account, ElementKind::Network, "vimhost-", None).unwrap();
     let tokens: Vec<_> = page.elements.iter().map(|owned| owned.token.as_str()).collect();
     assert_eq!((tokens, page.cursor), (vec!["vimhost-a"], None));
+    // Without a prefix all that carries a token, and nothing else.
+    let page = Mock::list_owned(&lab.account, ElementKind::Network, "", None).unwrap();
+    let tokens: Vec<_> = page.elements.iter().map(|owned| owned.token.as_str()).collect();
+    assert_eq!(tokens, ["vimhost-a", "other"]);
 }
 
 #[test]

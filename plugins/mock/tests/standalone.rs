@@ -72,6 +72,14 @@ fn whatever_is_looked_for_is_found_under_the_same_id() {
 }
 
 #[test]
+fn what_is_kept_nowhere_is_not_listed_as_if_it_were_gone() {
+    let kit = TestKit::new();
+    let refused = Mock::list_owned(&account(), ElementKind::Server, "", None).unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Unsupported);
+    assert!(kit.exchanges().is_empty());
+}
+
+#[test]
 fn the_description_is_complete() {
     let described = Mock::describe();
     assert_eq!(described.vim_types, ["mock", "dummy"]);

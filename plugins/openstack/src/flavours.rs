@@ -4,7 +4,7 @@
 //! somebody else keeps, it also carries the token as an extra spec; Nova's schedulers look at no spec of that scope.
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use vimhost_keystone::{Api, Microversion};
 use vimhost_sdk::debug;
 use vimhost_sdk::prelude::*;
@@ -273,19 +273,9 @@ pub(crate) fn owned(vim: &Vim, prefix: &str, cursor: Option<&str>) -> Result<Own
         // Private ones too, for whom it concerns.
         .query("is_public", "None")
         .query("limit", PAGE.to_string())
-        .query_opt("marker", cursor)
         .doing("listing our flavours");
-    let page: Map<String, Value> = nova.read(request)?;
-    let flavours: Vec<&Value> = page
-        .get("flavors")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .collect();
-    let next = page
-        .contains_key("flavors_links")
-        .then(|| flavours.last()?.get("id")?.as_str());
-    let owned = |flavour: &&Value| {
+    let (flavours, next) = nova.page(&request, "flavors", cursor)?;
+    let owned = |flavour: &Value| {
         let id = tokens::ours(flavour.get("id")?.as_str()?, prefix)?;
         Some(Owned {
             id: id.to_owned(),
@@ -295,6 +285,6 @@ pub(crate) fn owned(vim: &Vim, prefix: &str, cursor: Option<&str>) -> Result<Own
     };
     Ok(OwnedPage {
         elements: flavours.iter().filter_map(owned).collect(),
-        cursor: next.flatten().map(|id| id.as_bytes().to_vec()),
+        cursor: next.map(String::into_bytes),
     })
 }

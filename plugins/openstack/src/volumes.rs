@@ -330,22 +330,15 @@ pub(crate) fn observe(vim: &Vim, ids: &[String]) -> Result<Vec<Volume>, Failure>
 
 /// One page of our own volumes.
 pub(crate) fn owned(vim: &Vim, prefix: &str, cursor: Option<&str>) -> Result<OwnedPage, Error> {
-    #[derive(Deserialize)]
-    struct Page {
-        volumes: Vec<Volume>,
-        #[serde(default)]
-        volumes_links: Vec<Value>,
-    }
     let cinder = cinder(vim)?;
     let request = cinder
         .get(["volumes", "detail"])
         .query("limit", PAGE.to_string())
-        .query_opt("marker", cursor)
         .doing("listing our volumes");
-    let page: Page = cinder.read(request)?;
-    let last = page.volumes.last().and_then(|volume| volume.text("id"));
-    let next = last.filter(|_| !page.volumes_links.is_empty());
-    let owned = |volume: &Volume| {
+    let (volumes, next) = cinder.page(&request, "volumes", cursor)?;
+    let owned = |volume: Value| {
+        let Value::Object(volume) = volume else { return None };
+        let volume = Volume(volume);
         let token = tokens::ours(volume.token()?, prefix)?;
         Some(Owned {
             id: volume.text("id")?.to_owned(),
@@ -354,7 +347,7 @@ pub(crate) fn owned(vim: &Vim, prefix: &str, cursor: Option<&str>) -> Result<Own
         })
     };
     Ok(OwnedPage {
-        elements: page.volumes.iter().filter_map(owned).collect(),
-        cursor: next.map(|id| id.as_bytes().to_vec()),
+        elements: volumes.into_iter().filter_map(owned).collect(),
+        cursor: next.map(String::into_bytes),
     })
 }

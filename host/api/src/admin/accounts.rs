@@ -103,14 +103,16 @@ macro_rules! collection {
         pub(super) mod $module {
             use axum::Extension;
             use axum::extract::State;
+            use axum::response::Response;
             use http::StatusCode;
-            use vimhost_engine::{AccountEdit, AccountView, NewAccount};
+            use vimhost_engine::{AccountEdit, AccountView, AuditPage, NewAccount};
             use vimhost_model::{AccountId, Role, TargetId, TargetKind};
 
             use super::{Checked, add_of, check_of, edit_of, list_of, remove_of, show_of};
             use crate::admin::Admin;
             use crate::admin::input::{IfMatch, IfMatchParams, Named, Paging, PagingParams, Typed};
             use crate::admin::output::{Answer, Listing};
+            use crate::admin::vim_audit::audit_of;
             use crate::failure::Failure;
 
             fn target(account: AccountId) -> TargetId {
@@ -196,6 +198,18 @@ macro_rules! collection {
                 Named(id): Named<AccountId>,
             ) -> Result<Answer<Checked>, Failure> {
                 check_of(&admin, &target(id)).await
+            }
+
+            #[utoipa::path(get, path = concat!($path, "/{id}/audit"), operation_id = concat!("audit", $operation), tag = "accounts",
+                summary = concat!("Compare ", $one, " with the records"),
+                description = "Elements that carry a mark of this host and that no record owns, elements that are gone from the VIM, and what could not be looked at.\nChanges nothing. The stream has a `page` for each step, then `end`; without it not everything was looked at (`failed` has the reason).",
+                params(("id" = AccountId, Path, description = "Id of the account")),
+                responses((status = OK, description = "The stream; the data of each `page`", body = AuditPage, content_type = "text/event-stream")))]
+            pub(in crate::admin) async fn audit(
+                State(admin): State<Admin>,
+                Named(id): Named<AccountId>,
+            ) -> Result<Response, Failure> {
+                audit_of(&admin, &target(id)).await
             }
         }
     };

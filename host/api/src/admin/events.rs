@@ -39,7 +39,7 @@ const REST: u32 = 10;
 const LONGEST_GATHER: Duration = Duration::from_secs(1);
 
 /// Between comments that keep the connection alive: below the idle limit of common proxies, which is 30 s.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// An action at one moment.
 struct Moment {

@@ -26,6 +26,7 @@ mod services;
 mod table;
 mod tokens;
 mod view;
+mod vim_audit;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

@@ -1,5 +1,6 @@
 //! A VIM in memory with a journal-keeping connector, faults on request and a memory of all it ever made.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,10 +11,13 @@ use serde_json::json;
 use vimhost_connector::{
     Call, CheckReport, Connector, Connectors, CreateRequest, Created, DeleteRequest, DeleteStep, ElementKind,
     ElementStatus, Error, ErrorKind, FindRequest, Found, InjectionError, InterfaceObservation, KeyInjection,
-    KeyInjector, LoadError, Observation, Observed, OperateRequest, Operated, OwnedPage, PluginInfo, ServerObservation,
-    Step,
+    KeyInjector, LoadError, Observation, Observed, OperateRequest, Operated, Owned, OwnedPage, PluginInfo,
+    ServerObservation, Step,
 };
 use vimhost_model::{TargetId, VimAccount, VimId};
+
+/// Elements of one page of a listing.
+const PAGE: usize = 2;
 
 #[derive(Clone)]
 struct Element {
@@ -31,6 +35,10 @@ struct State {
     faults: HashMap<&'static str, (ErrorKind, usize)>,
     builds_for: usize,
     injections: Vec<KeyInjection>,
+    /// Kinds that the account may not list.
+    hidden: Vec<&'static str>,
+    /// Tokens of elements that go right after the next listing.
+    leaving: Vec<String>,
 }
 
 #[derive(Default, Clone)]
@@ -49,6 +57,41 @@ impl Vim {
     /// How many looks show an element as building.
     pub fn builds_for(&self, sights: usize) {
         self.state().builds_for = sights;
+    }
+
+    /// Puts an element there, as somebody else would, or an earlier host.
+    pub fn put(&self, token: &str, kind: &'static str) -> VimId {
+        let id: VimId = format!("put-{token}").parse().unwrap();
+        let element = Element {
+            id: id.clone(),
+            kind,
+            ports: Vec::new(),
+            sights: 0,
+        };
+        self.state().elements.insert(token.to_owned(), element);
+        id
+    }
+
+    /// Takes an element away behind everybody's back.
+    pub fn take(&self, token: &str) -> VimId {
+        self.state().elements.remove(token).unwrap().id
+    }
+
+    /// Takes an element away right after the next listing.
+    pub fn take_after_listing(&self, token: &str) {
+        self.state().leaving.push(token.to_owned());
+    }
+
+    /// Lets the account not list a kind.
+    pub fn hide(&self, kind: &'static str) {
+        self.state().hidden.push(kind);
+    }
+
+    /// Tokens of the elements of a kind.
+    pub fn tokens(&self, kind: &str) -> Vec<String> {
+        let state = self.state();
+        let of_kind = state.elements.iter().filter(|(_, element)| element.kind == kind);
+        of_kind.map(|(token, _)| token.clone()).collect()
     }
 
     /// Keys that were let into its servers.
@@ -209,6 +252,10 @@ impl Connector for Vim {
         let builds_for = state.builds_for;
         let mut observed = Observed::default();
         for id in ids {
+            if id.as_str().starts_with("image-") {
+                // It finds whatever image it is asked for, and knows nothing of them.
+                continue;
+            }
             let Some(element) = state.elements.values_mut().find(|element| element.id == *id) else {
                 observed.gone.push(id.clone());
                 continue;
@@ -249,13 +296,41 @@ impl Connector for Vim {
         Ok(Step::Done(Operated::default()))
     }
 
-    async fn list_owned(
-        &self,
-        _kind: ElementKind,
-        _prefix: &str,
-        _cursor: Option<Vec<u8>>,
-    ) -> Result<OwnedPage, Error> {
-        Ok(OwnedPage::default())
+    async fn list_owned(&self, kind: ElementKind, prefix: &str, cursor: Option<Vec<u8>>) -> Result<OwnedPage, Error> {
+        let mut state = self.state();
+        if state.hidden.contains(&kind.as_str()) {
+            return Err(Error::new(ErrorKind::Auth, "the policy does not allow it"));
+        }
+        if matches!(kind, ElementKind::Stack | ElementKind::FloatingAddress) {
+            return Err(Error::new(ErrorKind::Unsupported, "there is no such kind"));
+        }
+        let after = cursor.map(|cursor| String::from_utf8(cursor).unwrap());
+        let is_on_page = |token: &String| {
+            token.starts_with(prefix) && after.as_ref().is_none_or(|after| token.as_str() > after.as_str())
+        };
+        let mut elements: Vec<Owned> = state
+            .elements
+            .iter()
+            .filter(|(token, element)| element.kind == kind.as_str() && is_on_page(token))
+            .take(PAGE + 1)
+            .map(|(token, element)| Owned {
+                id: element.id.clone(),
+                token: token.clone(),
+                name: Some(element.kind.to_owned()),
+            })
+            .collect();
+        let more = elements.len() > PAGE;
+        elements.truncate(PAGE);
+        for token in std::mem::take(&mut state.leaving) {
+            state.elements.remove(&token);
+        }
+        Ok(OwnedPage {
+            cursor: elements
+                .last()
+                .filter(|_| more)
+                .map(|last| last.token.clone().into_bytes()),
+            elements,
+        })
     }
 }
 

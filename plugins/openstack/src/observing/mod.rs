@@ -104,7 +104,7 @@ pub(crate) fn list_owned(
         ElementKind::Flavour => flavours::owned(vim, prefix, place),
         ElementKind::Group => groups::owned(vim, prefix, place),
         ElementKind::Network | ElementKind::Port | ElementKind::FloatingAddress => {
-            Ok(neutron::list_owned(vim, kind, prefix, cursor)?)
+            Ok(neutron::list_owned(vim, kind, prefix, place)?)
         }
         // Nothing is uploaded, so no image is ours.
         ElementKind::Image => Ok(OwnedPage::default()),

@@ -313,10 +313,11 @@ pub(super) fn owned(vim: &Vim, prefix: &str, cursor: Option<&str>) -> Result<Own
     let request = nova
         .get(["servers", "detail"])
         .query("limit", PAGE.to_string())
-        .query_opt("marker", cursor)
         .doing("listing our servers");
-    let page: Page = nova.read(request)?;
-    let owned = |server: &Server| {
+    let (servers, next) = nova.page(&request, "servers", cursor)?;
+    let owned = |server: Value| {
+        let Value::Object(server) = server else { return None };
+        let server = Server(server);
         let token = tokens::ours(server.token()?, prefix)?;
         Some(Owned {
             id: server.id().to_owned(),
@@ -325,7 +326,7 @@ pub(super) fn owned(vim: &Vim, prefix: &str, cursor: Option<&str>) -> Result<Own
         })
     };
     Ok(OwnedPage {
-        elements: page.servers.iter().filter_map(owned).collect(),
-        cursor: page.next().map(String::into_bytes),
+        elements: servers.into_iter().filter_map(owned).collect(),
+        cursor: next.map(String::into_bytes),
     })
 }

@@ -8,6 +8,7 @@
     reason = "helpers of tests"
 )]
 
+mod audit;
 mod cloud;
 mod connection;
 mod elements;

@@ -409,3 +409,29 @@ fn an_audit_lists_what_carries_a_token_of_ours() {
     assert_eq!(tokens, [TOKEN]);
     assert!(page.cursor.is_none());
 }
+
+#[test]
+fn an_audit_reads_a_page_with_each_call() {
+    let lab = Lab::new();
+    lab.neutron.page.set(Some(2));
+    for number in 0..5 {
+        lab.neutron.put(
+            "ports",
+            json!({"id": format!("port-{number}"), "name": "x", "description": format!("abcde-1.p{number}"),
+                   "project_id": PROJECT}),
+        );
+    }
+    let (mut tokens, mut cursor, mut pages) = (Vec::new(), None::<Vec<u8>>, 0);
+    loop {
+        let page = OpenStack::list_owned(&lab.account, ElementKind::Port, "abcde-", cursor.as_deref()).unwrap();
+        pages += 1;
+        assert_eq!(lab.count("GET /v2.0/ports"), pages);
+        tokens.extend(page.elements.into_iter().map(|owned| owned.token));
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(tokens, [0, 1, 2, 3, 4].map(|number| format!("abcde-1.p{number}")));
+    assert_eq!(pages, 3);
+}

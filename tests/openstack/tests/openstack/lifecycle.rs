@@ -88,7 +88,16 @@ async fn a_service_lives_its_whole_life_and_leaves_nothing() {
     scaled(cloud, &mut service, &before).await;
     grown(cloud, &service).await;
 
+    // Volumes were handed from one VM to the next meanwhile, and keep the tokens they were made under.
+    let found = service.audited().await;
+    assert!(found.is_empty(), "{found:#?}");
     service.terminate().await;
+    // The volume that is kept is nobody's from here on.
+    let found = service.audited().await;
+    assert!(
+        matches!(found.as_slice(), [[verdict, kind, _]] if verdict == "orphan" && kind == "volume"),
+        "{found:#?}"
+    );
     assert_as_before(cloud, &before, 1).await;
     let log = service.host.stop().unwrap();
     assert!(!log.contains(&cloud.password), "the password is in the log");
