@@ -34,11 +34,11 @@ pub async fn start_vim(faults: mock_vim::Faults) -> anyhow::Result<mock_vim::Ser
 
 /// The directory with the built binary and its `plugins`.
 fn build_dir() -> anyhow::Result<PathBuf> {
-    // <target>/<profile>/deps/<test>, or <target>/<profile>/<program>
+    // <target>/<profile>/deps/<test>, …/examples/<example>, or <target>/<profile>/<program>
     let program = std::env::current_exe()?;
     let mut dir = program.parent().context("the program is in no directory")?;
-    if dir.ends_with("deps") {
-        dir = dir.parent().context("the test binary is in no target directory")?;
+    if dir.ends_with("deps") || dir.ends_with("examples") {
+        dir = dir.parent().context("the program is in no target directory")?;
     }
     Ok(dir.to_owned())
 }

@@ -9,6 +9,8 @@
 //! | 503 with `Retry-After` | rate-limited |
 //!
 //! Everything else is as the SDK has it: 401 and 403 are `auth`, 404 `not-found`, 409 `conflict` (O4).
+//!
+//! Behind the service's words stands what an operator can do, where that is known.
 
 use vimhost_sdk::prelude::*;
 
@@ -26,10 +28,29 @@ pub(crate) fn refine(mut failure: Failure) -> Failure {
         409 if said.contains("quota") => ErrorKind::Quota,
         413 if said.contains("rate-limit") || said.contains("rate limit") => ErrorKind::RateLimited,
         503 if failure.error.retry_after_ms.is_some() => ErrorKind::RateLimited,
-        _ => return failure,
+        _ => failure.error.kind,
     };
     failure.error.kind = kind;
+    if let Some(advice) = advice(status, kind, &said) {
+        failure.error.message.push_str(&format!(" ({advice})"));
+    }
     failure
+}
+
+/// What an operator can do about it.
+fn advice(status: u16, kind: ErrorKind, said: &str) -> Option<&'static str> {
+    if kind == ErrorKind::Quota {
+        return Some("raise the project's quota, or delete what it does not need");
+    }
+    match status {
+        403 if said.contains("policy") => {
+            Some("give the account's user a role that the cloud's policies allow this to")
+        }
+        409 if said.contains("no more ip addresses") => {
+            Some("free addresses of that network, or widen its allocation pools")
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +86,31 @@ mod tests {
             kind(413, "This request was rate-limited.", ErrorKind::Quota),
             ErrorKind::RateLimited
         );
+    }
+
+    #[test]
+    fn what_an_operator_can_do_stands_behind_the_services_words() {
+        let told = |status: u16, said: &str, kind: ErrorKind| {
+            let mut failure = Failure::new(
+                kind,
+                Outcome::NotDone,
+                format!("asking: POST http://x/y answered {status}: {said}"),
+            );
+            failure.status = Some(status);
+            refine(failure).error.message
+        };
+        let quota = "Quota exceeded for instances: Requested 1, but already used 0 of 0 instances";
+        let told_of_quota = told(403, quota, ErrorKind::Quota);
+        assert!(
+            told_of_quota.contains(quota)
+                && told_of_quota.ends_with("(raise the project's quota, or delete what it does not need)"),
+            "{told_of_quota}"
+        );
+        let policy = "Policy doesn't allow os_compute_api:os-flavor-manage:create to be performed.";
+        assert!(told(403, policy, ErrorKind::Auth).contains("(give the account's user a role"));
+        let pool = "No more IP addresses available on network 1.";
+        assert!(told(409, pool, ErrorKind::Conflict).contains("(free addresses of that network"));
+        assert!(told(409, "in use", ErrorKind::Conflict).ends_with("in use"));
     }
 
     #[test]

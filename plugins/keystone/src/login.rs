@@ -15,6 +15,12 @@ use crate::time::epoch_seconds;
 /// How long a token is used whose times are not understood. Keystone's default is an hour; operators have it down to minutes.
 const UNKNOWN_LIFETIME: Duration = Duration::from_mins(5);
 
+/// What a certificate that does not stand up to verification is called (`wasi:http`, `error-code`).
+const UNTRUSTED: &str = "TlsCertificateError";
+
+/// What everything else that a handshake fails at is called.
+const NO_TLS: &str = "TlsProtocolError";
+
 /// What a token is for, and what can be reached with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scope {
@@ -122,10 +128,28 @@ fn explain(mut failure: Failure, access: &Access) -> Failure {
             );
             failure.error.message.push_str(&hint);
         }
-        Some(_) | None => {}
+        Some(_) => {}
+        None => explain_tls(&mut failure, access),
     }
     (failure.status, failure.outcome) = (None, Outcome::NotDone);
     failure
+}
+
+/// A certificate that is not trusted is not trusted in a minute either, so it is no VIM that cannot be reached just now.
+fn explain_tls(failure: &mut Failure, access: &Access) {
+    if failure.error.message.contains(UNTRUSTED) {
+        failure.error.kind = ErrorKind::Auth;
+        let hint = format!(
+            " (the certificate of {} is not trusted: give the account the CA certificate that signed it, and the host name that \
+             stands in it)",
+            access.url
+        );
+        failure.error.message.push_str(&hint);
+    } else if failure.error.message.contains(NO_TLS) {
+        failure.error.kind = ErrorKind::BadRequest;
+        let hint = format!(" (is {} served by TLS at all? Check the account's URL)", access.url);
+        failure.error.message.push_str(&hint);
+    }
 }
 
 fn body(access: &Access) -> Value {

@@ -1,15 +1,15 @@
 //! Trying an account: log in, read the catalogue, ask each service for something small.
 //!
 //! An origin that is not granted yet is proposed and what lies behind it stays untried. A service without which nothing can be
-//! deployed fails the check when it is missing or does not answer; another one is a warning.
+//! deployed fails the check when it is missing or does not answer; another one is a warning, and so is a quota that is used up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use vimhost_keystone::{Api, Service};
 use vimhost_sdk::prelude::*;
 
-use crate::neutron;
 use crate::vim::Vim;
+use crate::{neutron, quotas};
 
 /// What an account's cloud is looked at for, and what does not work without.
 const SERVICES: [(Service, Need); 5] = [
@@ -132,7 +132,9 @@ impl Findings {
             .get([collection])
             .query("limit", "1")
             .doing(format!("looking at the {collection}"));
-        api.send(request).map(drop)
+        api.send(request)?;
+        self.warnings.extend(quotas::complaints(vim, api)?);
+        Ok(())
     }
 
     /// What the settings count on in Neutron.
@@ -157,6 +159,7 @@ impl Findings {
             self.warnings
                 .push("`l2gw_support` is set, and Neutron has no extension `l2-gateway`".to_owned());
         }
+        self.warnings.extend(neutron::floating::complaints(vim)?);
         match neutron::security_groups::resolve(vim, &[]) {
             Ok(_) => Ok(()),
             Err(failure) if failure.is_not_found() || failure.error.kind == ErrorKind::Conflict => {

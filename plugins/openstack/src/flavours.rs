@@ -27,6 +27,8 @@ const WITH_SPECS: Microversion = Microversion::new(2, 61);
 /// What OSM's own connector asks for when nothing is said.
 const LEAST_RAM: u64 = 64;
 
+const FORBIDDEN: u16 = 403;
+
 /// Longest name that Nova takes.
 const LONGEST_NAME: usize = 255;
 
@@ -207,6 +209,16 @@ fn make(nova: &Api<'_>, data: &FlavourData, name: &str, token: &str) -> Result<S
             debug!("a flavour of this name exists", name = name);
             let name = format!("{}-{token}", cut(name, LONGEST_NAME - token.len() - 1));
             post(nova, data, &name, token)
+        }
+        // Most clouds leave it to administrators.
+        Err(mut failure) if failure.status == Some(FORBIDDEN) => {
+            let size = Size::of(data);
+            failure.error.message.push_str(&format!(
+                "; no flavour that the project sees has exactly {} vCPUs, {} MiB of memory and {} GiB of disk: let an administrator \
+                 make one, or set `use_existing_flavors`, which takes the smallest that is large enough",
+                size.vcpus, size.ram, size.disk
+            ));
+            Err(failure)
         }
         result => result,
     }

@@ -21,6 +21,7 @@ mod neutron;
 mod observing;
 mod operations;
 mod patience;
+mod quotas;
 mod schema;
 mod server;
 mod settings;

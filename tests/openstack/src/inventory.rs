@@ -10,7 +10,8 @@ use crate::Cloud;
 
 /// A kind, how the client lists it, and the columns with id and name.
 const KINDS: [(&str, &[&str], &str, &str); 11] = [
-    ("server", &["server", "list"], "ID", "Name"),
+    // All of them: without a limit it is a page of the cloud's choice.
+    ("server", &["server", "list", "--limit", "-1"], "ID", "Name"),
     ("port", &["port", "list"], "ID", "Name"),
     ("volume", &["volume", "list"], "ID", "Name"),
     (

@@ -90,9 +90,13 @@ impl Machine<'_> {
         let criteria = criteria(task);
         let mut found = found.into_iter();
         match (found.next(), found.next()) {
-            (Some(_), Some(_)) if by_name || matches!(self.resource.item, Item::Net | Item::Image) => self.fail(
+            (Some(one), Some(other)) if by_name || matches!(self.resource.item, Item::Net | Item::Image) => self.fail(
                 index,
-                format!("More than one {what} found with this criteria: '{criteria}'"),
+                format!(
+                    "More than one {what} found with this criteria: '{criteria}': {} and {} among them; name one by its id, or give \
+                     the others other names",
+                    one.id, other.id
+                ),
             ),
             (Some(only), _) => self.use_found(index, only),
             (None, _) => match request::create_when_not_found(task, self.around.config) {
@@ -103,7 +107,13 @@ impl Machine<'_> {
                 Some(Err(message)) => self.fail(index, message),
                 None => {
                     let what = capitalised(what);
-                    self.fail(index, format!("{what} not found with this criteria: '{criteria}'"))
+                    self.fail(
+                        index,
+                        format!(
+                            "{what} not found with this criteria: '{criteria}'; the VIM has none that the account's project sees: make \
+                             it there, or name another one"
+                        ),
+                    )
                 }
             },
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Access, access, statvfs};
 use vimhost_engine::check_secrets;
+use vimhost_model::{AccountState, TargetKind};
 use vimhost_store::StoredAccount;
 use vimhost_store::seal::{IfMissing, KeyRing};
 use vimhost_store_mongo::Topology;
@@ -58,6 +59,7 @@ pub(super) fn checks(dir: &Path, keys: &Path) -> Vec<Check> {
         Ok(seen) => {
             checks.push(whole(&database, &seen));
             checks.push(seal_key(keys, &seen.accounts));
+            checks.extend(accounts(&seen.accounts));
         }
         Err(error) => checks.push(Check::fail(
             "database",
@@ -85,6 +87,7 @@ pub(super) async fn checks_with_mongo(dir: &Path, keys: &Path, options: &vimhost
             checks.push(Check::ok(name, format!("{} on {kind}, {state}", options.database)));
             if seen.topology == Topology::ReplicaSet || seen.schema.is_some() {
                 checks.push(seal_key(keys, &seen.accounts));
+                checks.extend(accounts(&seen.accounts));
             }
         }
         Err(error) => checks.push(Check::fail(
@@ -196,6 +199,31 @@ fn seal_key(dir: &Path, accounts: &[StoredAccount]) -> Check {
     }
 }
 
+/// Accounts that did not work when they were tried last. Nobody is asked here: the credentials are the host's, and so is the way to
+/// the VIM.
+fn accounts(accounts: &[StoredAccount]) -> Vec<Check> {
+    let failed = accounts.iter().filter_map(|account| match &account.state {
+        AccountState::Error(reason) => Some((&account.target, reason)),
+        AccountState::Processing | AccountState::Enabled => None,
+    });
+    failed
+        .map(|(target, reason)| {
+            let kind = match target.kind {
+                TargetKind::Vim => String::new(),
+                other @ (TargetKind::Wim | TargetKind::Sdn) => format!("--kind {} ", other.as_str()),
+            };
+            Check::fail(
+                "account",
+                format!("{target} did not work when it was tried last: {reason}"),
+                format!(
+                    "mend what it says; `vimhost vim {kind}check {}` tries again",
+                    target.account
+                ),
+            )
+        })
+        .collect()
+}
+
 /// An error with its causes.
 fn error_text(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
@@ -233,6 +261,26 @@ mod tests {
         let sealed = ring.seal(&Secret::new("swordfish".to_owned()), &context).unwrap();
         account.credentials.insert("password".to_owned(), sealed);
         store.put_account(account, None).await.unwrap();
+    }
+
+    #[test]
+    fn an_account_that_does_not_work_is_named_with_its_reason() {
+        let mut broken = vimhost_store::contract::sample::account("lab");
+        let working = vimhost_store::contract::sample::account("other");
+        broken.state = AccountState::Error("Keystone answered 401 (check user, password, project)".to_owned());
+        let checks = accounts(&[broken, working]);
+        assert_eq!(checks.len(), 1, "{checks:#?}");
+        assert_eq!(checks[0].verdict, Verdict::Fail);
+        assert!(
+            checks[0].seen.contains("vim:lab") && checks[0].seen.contains("401"),
+            "{checks:#?}"
+        );
+        assert!(
+            checks[0]
+                .remedy
+                .as_deref()
+                .is_some_and(|remedy| remedy.contains("`vimhost vim check lab`"))
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -166,6 +166,52 @@ fn external_networks(vim: &Vim, pool: Option<&str>) -> Result<Vec<String>, Failu
     }
 }
 
+/// What is to be said about the external networks that the account's settings count on: that there is none, or which of them have no
+/// address left. Nothing where no management interface gets an address by itself.
+///
+/// # Errors
+///
+/// What Neutron said, what is missing apart.
+pub(crate) fn complaints(vim: &Vim) -> Result<Vec<String>, Failure> {
+    let pool = match &vim.settings.floating {
+        FloatingPolicy::OnRequest => return Ok(Vec::new()),
+        FloatingPolicy::Any => None,
+        FloatingPolicy::Pool(pool) => Some(pool.as_str()),
+    };
+    let networks = match external_networks(vim, pool) {
+        Ok(networks) => networks,
+        Err(failure) if matches!(failure.error.kind, ErrorKind::NotFound | ErrorKind::Conflict) => {
+            return Ok(vec![format!("`use_floating_ip` is set, and {failure}")]);
+        }
+        Err(failure) => return Err(failure),
+    };
+    let neutron = vim.network()?;
+    let mut complaints = Vec::new();
+    for network in networks {
+        let request = neutron
+            .get(["network-ip-availabilities", network.as_str()])
+            .doing(format!("counting the addresses of network {network}"));
+        // Most clouds show it to administrators only.
+        let Some(response) = neutron.send_optional(request)? else {
+            continue;
+        };
+        let told: Value = response.json()?;
+        let count = |key: &str| {
+            told.pointer(&format!("/network_ip_availability/{key}"))
+                .and_then(Value::as_u64)
+        };
+        if let (Some(used), Some(total)) = (count("used_ips"), count("total_ips"))
+            && used >= total
+        {
+            complaints.push(format!(
+                "external network {network} has no address left ({used} of {total} are used): a floating address can only be taken from \
+                 those of the project that lead nowhere. Free some, or widen its allocation pools"
+            ));
+        }
+    }
+    Ok(complaints)
+}
+
 /// Takes an address of the project that leads nowhere.
 fn take_free(vim: &Vim, end: &End<'_>, networks: &[String]) -> Result<Option<String>, Failure> {
     let project = vim.cloud.scope()?.project_id.clone();

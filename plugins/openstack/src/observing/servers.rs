@@ -39,6 +39,9 @@ const OLDEST_S: u64 = 6 * 3600;
 /// the host looks again.
 const UNKNOWN: &str = "UNKNOWN";
 
+/// Nova's scheduler found no place.
+const NO_VALID_HOST: &str = "No valid host was found";
+
 /// Looks at servers, a page of them.
 pub(super) fn observe(vim: &Vim, ids: &[String], cursor: Option<&[u8]>) -> Result<Observed, Error> {
     let mut look = Look {
@@ -286,7 +289,7 @@ fn observation(server: &Server, mut interfaces: Vec<InterfaceObservation>) -> Ob
         name: server.text("name").map(str::to_owned),
         status: status::of(server),
         status_text: server.status().to_owned(),
-        message: server.fault().map(str::to_owned),
+        message: server.fault().map(reason),
         details: details(server),
         server: Some(ServerObservation {
             interfaces,
@@ -296,6 +299,17 @@ fn observation(server: &Server, mut interfaces: Vec<InterfaceObservation>) -> Ob
             compute_node: server.host().map(str::to_owned),
         }),
     }
+}
+
+/// Nova's reason, and what an operator can do about the one that is theirs.
+fn reason(fault: &str) -> String {
+    if fault.contains(NO_VALID_HOST) {
+        return format!(
+            "{fault} (no compute host has room for the flavour, or its zone, its group or the flavour's extra specs leave none: take \
+             a smaller flavour, or add hosts)"
+        );
+    }
+    fault.to_owned()
 }
 
 /// A server as Nova shows it, without what is nobody's business.

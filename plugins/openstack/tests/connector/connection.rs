@@ -100,6 +100,46 @@ fn a_wrong_password_is_auth_and_says_what_to_check() {
 }
 
 #[test]
+fn a_certificate_that_is_not_trusted_is_no_keystone_that_is_away() {
+    let lab = Lab::new();
+    lab.fault("keystone.example:5000", Fault::NotReached("TlsCertificateError".into()));
+    let failed = find(&lab).unwrap_err();
+    assert_eq!(failed.kind, ErrorKind::Auth);
+    assert!(
+        failed.message.contains("give the account the CA certificate"),
+        "{}",
+        failed.message
+    );
+    lab.fault("keystone.example:5000", Fault::NotReached("TlsProtocolError".into()));
+    let failed = find(&lab).unwrap_err();
+    assert_eq!(failed.kind, ErrorKind::BadRequest);
+    assert!(failed.message.contains("Check the account's URL"), "{}", failed.message);
+    lab.fault("keystone.example:5000", Fault::NotReached("ConnectionRefused".into()));
+    assert_eq!(find(&lab).unwrap_err().kind, ErrorKind::Unreachable);
+}
+
+#[test]
+fn o18_a_connection_that_broke_is_one_to_try_again_and_not_the_end() {
+    for (fault, kind) in [
+        (Fault::NotReached("ConnectionRefused".into()), ErrorKind::Unreachable),
+        (Fault::Lost("ConnectionTerminated".into()), ErrorKind::Unreachable),
+        (Fault::ConnectTimeout, ErrorKind::Timeout),
+        (Fault::Timeout, ErrorKind::Timeout),
+    ] {
+        let lab = Lab::new();
+        lab.neutron
+            .put("networks", json!({"id": "net-1", "name": "mgmt", "status": "ACTIVE"}));
+        find(&lab).unwrap();
+        lab.fault("neutron.example:9696", fault);
+        // What the host makes again, for a quarter of an hour.
+        assert_eq!(find(&lab).unwrap_err().kind, kind);
+        lab.faults.borrow_mut().clear();
+        assert_eq!(find(&lab).unwrap().len(), 1);
+        assert_eq!(lab.keystone.issued(), 1, "the token is as good as before");
+    }
+}
+
+#[test]
 fn a_keystone_that_is_not_there_is_no_element_that_is_gone() {
     let mut lab = Lab::new();
     lab.account.url = "http://keystone.example:5000/identity/v3".into();

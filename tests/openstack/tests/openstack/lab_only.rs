@@ -7,7 +7,7 @@ use vimhost_tests::{Host, Records, Setup};
 use crate::service::{ACCOUNT, LIMIT, Service, TARGET, assert_as_before, turn};
 
 /// The lab; on any other cloud these tests have no business.
-fn lab() -> &'static Cloud {
+pub(crate) fn lab() -> &'static Cloud {
     let cloud = cloud();
     assert!(
         cloud.is_lab(),
@@ -17,7 +17,7 @@ fn lab() -> &'static Cloud {
 }
 
 /// One VM with one interface; an ordinary user finds a flavour for it.
-fn one_vm(records: &mut Records) {
+pub(crate) fn one_vm(records: &mut Records) {
     records.nsr["vld"].as_array_mut().unwrap().truncate(1);
     records.nsr["flavor"][0]["memory-mb"] = json!(512);
     records.nsr["flavor"][0]["storage-gb"] = json!("1");
