@@ -145,7 +145,7 @@ def nova(lab):
                 'rpc_response_timeout': 120, 'update_resources_interval': 15, 'report_interval': 5, 'service_down_time': 30, 'sync_power_state_interval': 60,
             },
             # So that a test's few servers are several pages.
-            'api': {'auth_strategy': 'keystone', 'max_limit': 20},
+            'api': {'auth_strategy': 'keystone', 'max_limit': 12},
             'placement': login(lab, 'placement'),
             'neutron': login(lab, 'neutron'),
             'glance': {'api_servers': lab.url('glance')},

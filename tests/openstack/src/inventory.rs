@@ -3,31 +3,26 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::Cloud;
 
 /// A kind, how the client lists it, and the columns with id and name.
-const KINDS: [(&str, &[&str], &str, &str); 11] = [
+const KINDS: [(&str, &str, &str, &str); 11] = [
     // All of them: without a limit it is a page of the cloud's choice.
-    ("server", &["server", "list", "--limit", "-1"], "ID", "Name"),
-    ("port", &["port", "list"], "ID", "Name"),
-    ("volume", &["volume", "list"], "ID", "Name"),
-    (
-        "floating address",
-        &["floating", "ip", "list"],
-        "ID",
-        "Floating IP Address",
-    ),
-    ("server group", &["server", "group", "list"], "ID", "Name"),
-    ("network", &["network", "list"], "ID", "Name"),
-    ("subnet", &["subnet", "list"], "ID", "Name"),
-    ("security group", &["security", "group", "list"], "ID", "Name"),
-    ("flavour", &["flavor", "list", "--all"], "ID", "Name"),
-    ("image", &["image", "list"], "ID", "Name"),
+    ("server", "server list --limit -1", "ID", "Name"),
+    ("port", "port list", "ID", "Name"),
+    ("volume", "volume list", "ID", "Name"),
+    ("floating address", "floating ip list", "ID", "Floating IP Address"),
+    ("server group", "server group list", "ID", "Name"),
+    ("network", "network list", "ID", "Name"),
+    ("subnet", "subnet list", "ID", "Name"),
+    ("security group", "security group list", "ID", "Name"),
+    ("flavour", "flavor list --all", "ID", "Name"),
+    ("image", "image list", "ID", "Name"),
     // Key pairs have no id of their own.
-    ("key pair", &["keypair", "list"], "Name", "Fingerprint"),
+    ("key pair", "keypair list", "Name", "Fingerprint"),
 ];
 
 /// Everything a test may leave behind, by kind and id.
@@ -40,15 +35,16 @@ impl Inventory {
     /// # Errors
     /// When the client fails.
     pub fn of(cloud: &Cloud) -> anyhow::Result<Self> {
-        // Each is a program of its own that takes a second or two to start.
-        std::thread::scope(|scope| {
-            let lists = KINDS.map(|kind| scope.spawn(move || list(cloud, kind)));
-            let mut all = BTreeMap::new();
-            for one in lists {
-                all.extend(one.join().map_err(|_| anyhow!("a list has panicked"))??);
+        let lists = cloud.lists(&KINDS.map(|(_, words, _, _)| words))?;
+        let mut all = BTreeMap::new();
+        for ((kind, _, id, name), rows) in KINDS.into_iter().zip(lists) {
+            let text = |row: &Value, column: &str| row.get(column).and_then(Value::as_str).map(str::to_owned);
+            for row in rows {
+                let id = text(&row, id).with_context(|| format!("a {kind} without {id}: {row}"))?;
+                all.insert((kind, id), text(&row, name).unwrap_or_default());
             }
-            Ok(Self(all))
-        })
+        }
+        Ok(Self(all))
     }
 
     /// What is here and not there.
@@ -76,17 +72,6 @@ impl Inventory {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
-
-type Kind = (&'static str, &'static [&'static str], &'static str, &'static str);
-
-fn list(cloud: &Cloud, (kind, arguments, id, name): Kind) -> anyhow::Result<Vec<((&'static str, String), String)>> {
-    let text = |row: &Value, column: &str| row.get(column).and_then(Value::as_str).map(str::to_owned);
-    let entry = |row: &Value| {
-        let id = text(row, id).with_context(|| format!("a {kind} without {id}: {row}"))?;
-        Ok(((kind, id), text(row, name).unwrap_or_default()))
-    };
-    cloud.list(arguments)?.iter().map(entry).collect()
 }
 
 impl fmt::Display for Inventory {

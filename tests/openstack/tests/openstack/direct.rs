@@ -20,7 +20,7 @@ use vimhost_tests::{plugin_dir, wait_until};
 use crate::service::{ACCOUNT, LIMIT, assert_as_before, image, network, turn};
 
 /// Servers that are looked at; `VIMHOST_TEST_VMS` asks for more.
-const MANY: usize = 45;
+const MANY: usize = 25;
 
 /// A flavour of the lab; on other clouds `VIMHOST_TEST_FLAVOUR` names one.
 fn flavour() -> String {
@@ -29,7 +29,7 @@ fn flavour() -> String {
 
 /// Servers of one page: what the connector asks for, or what the lab's Nova gives at most (`tests/lab/oslab/services.py`).
 fn page(cloud: &Cloud) -> usize {
-    if cloud.is_lab() { 20 } else { 50 }
+    if cloud.is_lab() { 12 } else { 50 }
 }
 
 /// The connector on an account, and what it lives in.

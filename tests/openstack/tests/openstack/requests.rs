@@ -14,8 +14,8 @@ use crate::service::{
 };
 
 /// Enough that a request for each VM shows, few enough for a lab on two cores; `VIMHOST_TEST_VMS` asks for more.
-const MANY: usize = 30;
-const FEW: usize = 5;
+const MANY: usize = 15;
+const FEW: usize = 4;
 
 async fn proxies(cloud: &Cloud) -> Proxies {
     Proxies::before(&cloud.services().unwrap()).await.unwrap()
@@ -53,12 +53,21 @@ async fn act(host: &Host, name: &str, verb: &str, body: Option<Value>) {
     .unwrap();
 }
 
-/// What one deployment asks, the looks at what it waits for taken out: those are as many as it takes long.
+/// What the poller reads of elements, whether they are being made or idle: as often as a deployment takes long.
+const LOOKS: [&str; 6] = [
+    "GET compute /servers/detail",
+    "GET compute /servers/{id}",
+    "GET network /v2.0/floatingips",
+    "GET network /v2.0/networks",
+    "GET network /v2.0/ports",
+    "GET network /v2.0/subnets",
+];
+
+/// What one deployment asks, beside looks.
 fn asked(counts: &BTreeMap<String, u64>) -> u64 {
-    let looks = |what: &str| what.starts_with("GET compute /servers") || what == "GET network /v2.0/ports";
     counts
         .iter()
-        .filter(|(what, _)| !looks(what))
+        .filter(|(what, _)| !LOOKS.contains(&what.as_str()))
         .map(|(_, count)| count)
         .sum()
 }
