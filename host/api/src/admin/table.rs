@@ -41,7 +41,7 @@ type Served = (Endpoint, MethodRouter<Admin>);
 macro_rules! endpoints {
     ($($role:ident $effect:ident $module:ident::$handler:ident;)+) => {
         #[derive(OpenApi)]
-        #[openapi(paths($($module::$handler),+), components(schemas(super::problem::Problem, super::plugins::PluginName)))]
+        #[openapi(paths($($module::$handler),+), components(schemas(super::problem::Problem, super::plugins::PluginName, vimhost_engine::AuditPage)))]
         struct Described;
 
         fn served() -> Vec<Served> {
