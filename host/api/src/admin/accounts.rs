@@ -110,6 +110,7 @@ macro_rules! collection {
 
             use super::{Checked, add_of, check_of, edit_of, list_of, remove_of, show_of};
             use crate::admin::Admin;
+            use crate::admin::stream_event::StreamEvent;
             use crate::admin::input::{IfMatch, IfMatchParams, Named, Paging, PagingParams, Typed};
             use crate::admin::output::{Answer, Listing};
             use crate::admin::vim_audit::audit_of;
@@ -204,7 +205,7 @@ macro_rules! collection {
                 summary = concat!("Compare ", $one, " with the records"),
                 description = "Elements that carry a mark of this host and that no record owns, elements that are gone from the VIM, and what could not be looked at.\nChanges nothing. The stream has a `page` for each step, then `end`; without it not everything was looked at (`failed` has the reason).",
                 params(("id" = AccountId, Path, description = "Id of the account")),
-                responses((status = OK, description = "The stream; the data of a `page` is an `AuditPage`, that of `failed` a `Problem`", body = String, content_type = "text/event-stream")))]
+                responses((status = OK, description = "The stream; the data of a `page` is an `AuditPage`, that of `failed` a `Problem`", body = StreamEvent, content_type = "text/event-stream")))]
             pub(in crate::admin) async fn audit(
                 State(admin): State<Admin>,
                 Named(id): Named<AccountId>,

@@ -27,6 +27,7 @@ use vimhost_store::Change;
 
 use super::Admin;
 use super::input::{Named, header_text};
+use super::stream_event::StreamEvent;
 use super::view::TaskView;
 use crate::failure::Failure;
 
@@ -121,7 +122,7 @@ struct Watcher {
 /// `Last-Event-ID` is told what it missed, or 204 when there is nothing more to tell.
 #[utoipa::path(get, path = "/v1/network-services/{name}/actions/{action}/events", operation_id = "watchAction", tag = "actions",
     params(("name" = NsrId, Path, description = "Name of the service"), ("action" = ActionId, Path, description = "Id of the action"), ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that was seen")),
-    responses((status = OK, description = "The stream", body = String, content_type = "text/event-stream"),
+    responses((status = OK, description = "The stream", body = StreamEvent, content_type = "text/event-stream"),
         (status = NO_CONTENT, description = "The action is over and the last event was seen")))]
 pub(super) async fn watch(
     State(admin): State<Admin>,

@@ -23,6 +23,7 @@ mod plugins;
 mod problem;
 mod records;
 mod services;
+mod stream_event;
 mod table;
 mod tokens;
 mod view;

@@ -355,7 +355,11 @@ async fn a_quota_that_is_used_up_is_told_and_the_check_knows_it_before() {
     let admin = lab();
     // Apart from the tests of the administrator, whose quotas stay as they are.
     let user = admin.of("lab-user").unwrap();
-    let account = user.account(ACCOUNT).unwrap();
+    // A member of a project makes no flavours.
+    let account = user
+        .account(ACCOUNT)
+        .unwrap()
+        .setting("use_existing_flavors", json!(true));
     let with_volume = |records: &mut Records| {
         records.vnfrs[0]["vdur"][0]["virtual-storages"] = json!([{"id": "root",
             "type-of-storage": "persistent-storage:persistent-storage", "size-of-storage": "2"}]);
