@@ -140,16 +140,22 @@ enum Obtained {
 pub(crate) struct Obtaining {
     account: Arc<AccountState>,
     call: CallId,
+    /// It may be obtaining something. Most calls never do, and their end concerns nobody.
+    has_claimed: bool,
 }
 
 impl Obtaining {
     pub(crate) fn new(account: Arc<AccountState>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let call = CallId(NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { account, call }
+        Self {
+            account,
+            call,
+            has_claimed: false,
+        }
     }
 
-    async fn obtain(&self, key: &str, stale: Option<&[u8]>) -> Option<Vec<u8>> {
+    async fn obtain(&mut self, key: &str, stale: Option<&[u8]>) -> Option<Vec<u8>> {
         let until = tokio::time::Instant::now() + PATIENCE;
         let changed = Arc::clone(&self.account.cache().changed);
         loop {
@@ -159,7 +165,10 @@ impl Obtaining {
             waited.as_mut().enable();
             match self.account.cache().obtain(key, stale, self.call, Instant::now()) {
                 Some(Obtained::Value(value)) => return Some(value),
-                Some(Obtained::ByCaller) => return None,
+                Some(Obtained::ByCaller) => {
+                    self.has_claimed = true;
+                    return None;
+                }
                 None => {}
             }
             if timeout_at(until, waited).await.is_err() {
@@ -171,13 +180,15 @@ impl Obtaining {
 
 impl Drop for Obtaining {
     fn drop(&mut self) {
-        self.account.cache().ended(self.call);
+        if self.has_claimed {
+            self.account.cache().ended(self.call);
+        }
     }
 }
 
 impl Host for Ctx {
     async fn obtain(&mut self, key: String, stale: Option<Vec<u8>>) -> wasmtime::Result<Option<Vec<u8>>> {
-        let Some(obtaining) = &self.obtaining else {
+        let Some(obtaining) = &mut self.obtaining else {
             return Ok(None);
         };
         Ok(obtaining.obtain(&key, stale.as_deref()).await)
