@@ -7,11 +7,11 @@ use vimhost_store::{Access, AuditFilter, Error, KeyPair, Page, SealedText};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, encode, parse};
-use crate::queries::{cut, rows};
 use crate::resources::{self, Prepared};
 use crate::sql;
 use crate::store::{SMALL, SqliteStore};
 use crate::writer::Done;
+use vimhost_store::paging::{cut, rows};
 
 /// Greater than every id of an entry, which begins with a letter.
 const NEWEST: &str = "~";

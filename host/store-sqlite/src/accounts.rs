@@ -6,8 +6,8 @@ use vimhost_store::{Error, Page, StoredAccount};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, from_sql, to_sql};
-use crate::queries::{cut, rows};
 use crate::sql;
+use vimhost_store::paging::{cut, rows};
 
 fn what(target: &str) -> String {
     format!("account {target}")

@@ -6,9 +6,9 @@ use vimhost_store::{ActionCommit, Committed, Error, KeyPair, LeftOut, Page, Reso
 
 use crate::connection::{all, first, run};
 use crate::fault::{Fault, Outcome, decode, encode, from_sql};
-use crate::queries::{cut, rows};
 use crate::resources::{self, Prepared};
 use crate::{records, sql};
+use vimhost_store::paging::{cut, rows};
 
 pub(crate) fn service_revision(connection: &Connection, nsr: &str) -> Outcome<Revision> {
     let revision = first(connection, sql::SERVICE_REVISION, [nsr], |row| row.get::<_, i64>(0))?;

@@ -43,8 +43,6 @@ mod store;
 mod takeovers;
 mod writer;
 
-use vimhost_store::paging as queries;
-
 pub use inspect::{Inspection, inspect};
 pub use open::{OpenError, Options};
 pub use stats::Stats;

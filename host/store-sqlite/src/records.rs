@@ -12,8 +12,8 @@ use vimhost_store::{Error, LeftOut, Page};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, encode, from_sql, parse};
-use crate::queries::{cut, rows};
 use crate::sql;
+use vimhost_store::paging::{cut, rows};
 
 /// A record taken apart into its rows, on the caller's side.
 #[derive(Debug)]

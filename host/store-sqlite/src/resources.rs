@@ -11,8 +11,8 @@ use vimhost_store::{Change, Claim, Error, JournalWrite, LeftOut, ObservedElement
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, encode, from_sql, parse, to_sql};
-use crate::queries::{cut, rows};
 use crate::{journal, leases, records, sql};
+use vimhost_store::paging::{cut, rows};
 
 /// The rows of a resource in the side tables, sorted.
 #[derive(Debug, Serialize, Deserialize)]

@@ -7,10 +7,10 @@ use vimhost_store::{Error, Page, Takeover, Takeovers};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, parse};
-use crate::queries::{cut, rows};
 use crate::sql;
 use crate::store::{SMALL, SqliteStore};
 use crate::writer::Done;
+use vimhost_store::paging::{cut, rows};
 
 fn row(row: &Row<'_>) -> rusqlite::Result<(String, i64)> {
     Ok((row.get(0)?, row.get(1)?))
