@@ -221,7 +221,7 @@ fn shown(cloud: &Cloud, server: &VimId) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an OpenStack; `cargo xtask test` has one"]
+#[ignore = "needs an OpenStack; `cargo xtask test --lab` has one"]
 async fn every_operation_brings_a_real_server_where_it_says() {
     let _turn = turn().await;
     let cloud = cloud();
@@ -296,7 +296,7 @@ async fn asked(direct: &Direct, proxies: &Proxies, ids: &[VimId]) -> (u64, u64) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an OpenStack; `cargo xtask test` has one"]
+#[ignore = "needs an OpenStack; `cargo xtask test --lab` has one"]
 async fn looking_at_many_servers_asks_what_looking_at_a_page_asks_for_each_page() {
     let _turn = turn().await;
     let cloud = cloud();

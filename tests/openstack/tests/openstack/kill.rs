@@ -14,7 +14,7 @@ const KILLS: usize = 5;
 const SPAN_MS: u64 = 6000;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an OpenStack; `cargo xtask test` has one"]
+#[ignore = "needs an OpenStack; `cargo xtask test --lab` has one"]
 async fn killed_at_twenty_random_points_a_host_loses_nothing_and_makes_nothing_twice() {
     let _turn = turn().await;
     let cloud = cloud();

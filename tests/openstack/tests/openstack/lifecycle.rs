@@ -25,7 +25,7 @@ fn status(cloud: &Cloud, server: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an OpenStack; `cargo xtask test` has one"]
+#[ignore = "needs an OpenStack; `cargo xtask test --lab` has one"]
 async fn a_service_lives_its_whole_life_and_leaves_nothing() {
     let _turn = turn().await;
     let cloud = cloud();

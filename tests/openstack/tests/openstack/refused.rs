@@ -181,7 +181,7 @@ fn with(account: &Account, pointer: &str, value: Value) -> Account {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the lab; `cargo xtask test` has it"]
+#[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn credentials_and_projects_that_keystone_does_not_know_are_auth() {
     let _turn = turn().await;
     let cloud = lab();
@@ -208,7 +208,7 @@ async fn credentials_and_projects_that_keystone_does_not_know_are_auth() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the lab; `cargo xtask test` has it"]
+#[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn a_region_or_an_endpoint_that_the_catalogue_lacks_names_what_there_is() {
     let _turn = turn().await;
     let cloud = lab();
@@ -318,7 +318,7 @@ fn moved_to(account: &Account, origin: &str) -> Account {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the lab; `cargo xtask test` has it"]
+#[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn a_certificate_that_is_not_trusted_ends_at_once_and_names_what_to_give() {
     let _turn = turn().await;
     let cloud = lab();
@@ -349,7 +349,7 @@ async fn a_certificate_that_is_not_trusted_ends_at_once_and_names_what_to_give()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the lab; `cargo xtask test` has it"]
+#[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn a_quota_that_is_used_up_is_told_and_the_check_knows_it_before() {
     let _turn = turn().await;
     let admin = lab();
@@ -395,7 +395,7 @@ async fn a_quota_that_is_used_up_is_told_and_the_check_knows_it_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the lab; `cargo xtask test` has it"]
+#[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn a_vm_that_finds_no_place_or_no_flavour_says_what_would_help() {
     let _turn = turn().await;
     let admin = lab();
@@ -432,7 +432,7 @@ async fn a_vm_that_finds_no_place_or_no_flavour_says_what_would_help() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the lab; `cargo xtask test` has it"]
+#[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn images_and_networks_that_are_missing_or_ambiguous_are_named() {
     let _turn = turn().await;
     let user = lab().of("lab-user").unwrap();
@@ -486,7 +486,7 @@ async fn images_and_networks_that_are_missing_or_ambiguous_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the lab; `cargo xtask test` has it"]
+#[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn an_empty_pool_of_floating_addresses_is_a_conflict_and_the_check_warns_of_it() {
     let _turn = turn().await;
     let admin = lab();
@@ -535,7 +535,7 @@ async fn an_empty_pool_of_floating_addresses_is_a_conflict_and_the_check_warns_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an OpenStack; `cargo xtask test` has one"]
+#[ignore = "needs an OpenStack; `cargo xtask test --lab` has one"]
 async fn a_service_that_names_a_time_is_left_alone_for_so_long() {
     const BUSY: u32 = 3;
     const AWAY: u32 = 4;

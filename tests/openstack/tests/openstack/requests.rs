@@ -73,7 +73,7 @@ fn asked(counts: &BTreeMap<String, u64>) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an OpenStack; `cargo xtask test` has one"]
+#[ignore = "needs an OpenStack; `cargo xtask test --lab` has one"]
 async fn a_vm_costs_four_requests_an_account_one_token_and_many_vms_no_more_looks_than_few() {
     let _turn = turn().await;
     let cloud = cloud();
@@ -143,7 +143,7 @@ async fn looks(proxies: &Proxies) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an OpenStack; `cargo xtask test` has one"]
+#[ignore = "needs an OpenStack; `cargo xtask test --lab` has one"]
 async fn answers_that_are_lost_and_services_that_go_away_make_nothing_twice() {
     let _turn = turn().await;
     let cloud = cloud();
