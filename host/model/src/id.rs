@@ -202,6 +202,16 @@ kinds! {
     TokenKind, TokenId, "token", 64;
     /// The id by which a VIM knows an element.
     VimKind, VimId, "VIM element", 1024;
+    /// A VNF instance (SOL003).
+    VnfInstanceKind, VnfInstanceId, "VNF instance", 255;
+    /// An operation occurrence (SOL003).
+    VnfLcmOpOccKind, VnfLcmOpOccId, "VNF LCM operation occurrence", 255;
+    /// A VNFD (SOL001 `descriptor_id`).
+    VnfdKind, VnfdId, "VNFD", 255;
+    /// A VNF package.
+    VnfPkgKind, VnfPkgId, "VNF package", 255;
+    /// A subscription to notifications (SOL003).
+    SubscriptionKind, SubscriptionId, "subscription", 255;
 }
 
 #[cfg(test)]

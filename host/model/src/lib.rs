@@ -10,6 +10,7 @@ mod access;
 mod account;
 mod action;
 mod address;
+pub mod date_time;
 mod id;
 mod item;
 mod journal;
@@ -21,14 +22,15 @@ mod target;
 mod task;
 mod time;
 mod vim_state;
+pub mod vnf;
 
 pub use access::{AccessToken, AuditEntry, Role, TokenState, UnknownRole};
 pub use account::{AccountSource, AccountState, AddressRange, Grants, Origin, OriginError, VimAccount};
 pub use action::{ActionHeader, ActionKind, ActionStatus};
 pub use address::{is_never_dialled, plain_form};
 pub use id::{
-    AccountId, ActionId, AuditId, HostId, Id, IdError, ItemId, Kind, NsrId, RecordId, ResourceId, TaskId, TokenId,
-    VimId, VnfrId,
+    AccountId, ActionId, AuditId, HostId, Id, IdError, ItemId, Kind, NsrId, RecordId, ResourceId, SubscriptionId,
+    TaskId, TokenId, VimId, VnfInstanceId, VnfLcmOpOccId, VnfPkgId, VnfdId, VnfrId,
 };
 pub use item::Item;
 pub use journal::{JournalEntry, JournalStatus};

@@ -33,7 +33,10 @@ pub mod planning;
 pub mod records;
 pub mod resources;
 pub mod sample;
+pub mod subscriptions;
 pub mod takeovers;
+pub mod vnf_lcm;
+pub mod vnf_packages;
 
 /// A store under test, empty when made.
 #[async_trait]
@@ -151,6 +154,43 @@ macro_rules! store_contract_tests {
         takeovers {
             a_takeover_is_noted_for_good,
             takeovers_are_listed_a_page_at_a_time,
+        }
+        vnf_lcm {
+            an_instance_is_added_once_and_comes_back_whole,
+            an_instance_is_deleted_while_it_is_free_at_the_revision_it_was_read_at,
+            an_operation_is_accepted_and_locks_its_instance,
+            of_many_operations_on_one_instance_one_begins,
+            an_operation_on_an_instance_that_was_changed_is_refused,
+            the_end_the_release_and_the_changed_instance_are_seen_together,
+            a_released_instance_is_otherwise_as_it_was,
+            an_instance_is_replaced_under_its_lock,
+            an_occurrence_is_saved_at_the_revision_it_was_read_at,
+            an_occurrence_is_not_saved_under_an_old_claim,
+            running_occurrences_are_found_also_after_a_restart,
+            instances_are_listed_by_id_a_page_at_a_time,
+            occurrences_are_listed_by_id_a_page_at_a_time,
+            an_entry_of_a_list_is_the_document_in_two_parts,
+            a_package_is_in_use_while_an_instance_is_of_it,
+            instances_are_found_by_their_account,
+            events_are_pending_with_the_change_they_tell_of,
+            operations_and_their_events_are_told,
+        }
+        vnf_packages {
+            a_vnf_package_is_replaced_only_at_the_revision_it_was_read_at,
+            a_vnfd_is_of_one_onboarded_package,
+            vnf_packages_are_listed_a_page_at_a_time,
+            parts_of_an_archive_live_as_long_as_their_package,
+        }
+        subscriptions {
+            a_subscription_is_kept_until_it_is_removed,
+            subscriptions_are_listed_a_page_at_a_time,
+            credentials_of_a_subscription_are_replaced_once,
+            each_change_of_the_subscriptions_has_a_version_of_its_own,
+            an_event_becomes_its_deliveries_once,
+            deliveries_come_in_order_and_are_tried_again_later,
+            a_subscriber_that_leaves_takes_what_it_was_to_be_sent_along,
+            subscribers_that_wait_are_listed_a_page_at_a_time,
+            one_host_at_a_time_delivers_to_a_subscriber,
         }
         concurrency {
             distinct_resources_are_saved_side_by_side,

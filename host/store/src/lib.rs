@@ -25,7 +25,10 @@ mod left_out;
 pub mod paging;
 pub mod seal;
 mod store;
+mod subscriptions;
 mod takeover;
+mod vnf_lcm;
+mod vnf_packages;
 
 pub use access::{Access, AuditFilter};
 pub use account::{SealedText, StoredAccount};
@@ -34,4 +37,7 @@ pub use error::Error;
 pub use fate::Fate;
 pub use left_out::LeftOut;
 pub use store::{Change, Claim, FIRST_REVISION, JournalWrite, KeyPair, Lease, ObservedElement, Page, Store};
+pub use subscriptions::{Delivery, PendingEvent, Subscriptions};
 pub use takeover::{Takeover, Takeovers};
+pub use vnf_lcm::{InstanceWrite, ListQuery, Listed, Split, VnfLcm, split};
+pub use vnf_packages::VnfPackages;

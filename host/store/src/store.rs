@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use vimhost_model::{
     ActionHeader, ActionId, Collection, HostId, Item, JournalEntry, NsrId, Record, RecordChange, RecordId, Resource,
-    ResourceId, Revision, TargetId, Timestamp, VimId,
+    ResourceId, Revision, TargetId, Timestamp, VimId, VnfLcmOpOccId,
 };
 
 use crate::{ActionCommit, Committed, Error, SealedText, StoredAccount, TextDigest};
@@ -117,11 +117,19 @@ pub enum Change {
     Forgotten(NsrId),
     /// An action was committed that touches more resources of an account than are told one by one.
     Work(TargetId),
+    /// An operation occurrence was accepted, retried, rolled back or moved, on an account or without one.
+    OpOcc(Option<TargetId>, VnfLcmOpOccId),
+    /// There are events that nobody has decided on.
+    Events,
+    /// Subscriptions were added or removed, or something is to be sent to one.
+    Subscriptions,
 }
 
 /// What vimhost keeps.
 #[async_trait]
-pub trait Store: crate::Access + crate::Takeovers + Send + Sync + 'static {
+pub trait Store:
+    crate::Access + crate::Takeovers + crate::VnfLcm + crate::VnfPackages + crate::Subscriptions + Send + Sync + 'static
+{
     // --- accounts -----------------------------------------------------------------------------------------------------
 
     /// Adds or replaces an account. `expected` is the revision it replaces, none for a new one.

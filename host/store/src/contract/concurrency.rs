@@ -139,7 +139,7 @@ fn finished() -> vimhost_model::Task {
     task
 }
 
-async fn wait_for(changes: &mut tokio::sync::broadcast::Receiver<Change>, expected: &Change) {
+pub(super) async fn wait_for(changes: &mut tokio::sync::broadcast::Receiver<Change>, expected: &Change) {
     let found = async { while changes.recv().await.unwrap() != *expected {} };
     // Change streams of a replicated store may take a second; a hint that takes longer is no use.
     let waited = tokio::time::timeout(Duration::from_secs(10), found).await;

@@ -1,0 +1,291 @@
+//! What clients ask for (SOL003 5.5.2). Unknown attributes are accepted everywhere.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::VnfdId;
+
+use super::{ExtCpProtocolInfo, ResourceHandle, VimConnectionInfo};
+
+/// `POST /vnf_instances`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateVnfRequest {
+    /// VNFD.
+    pub vnfd_id: VnfdId,
+    /// At most 255 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnf_instance_name: Option<String>,
+    /// At most 1024 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnf_instance_description: Option<String>,
+    /// Merged over the VNFD's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+}
+
+/// Configuration of an external connection point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VnfExtCpConfig {
+    /// Parent port of a trunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_cp_config_id: Option<String>,
+    /// A port that exists, of `extLinkPorts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_port_id: Option<String>,
+    /// Addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cp_protocol_data: Option<Vec<ExtCpProtocolInfo>>,
+}
+
+/// External connection points of one CPD.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VnfExtCpData {
+    /// CPD.
+    pub cpd_id: String,
+    /// Configurations by id; null in a change removes one.
+    #[serde(default)]
+    pub cp_config: BTreeMap<String, Option<VnfExtCpConfig>>,
+}
+
+/// An external network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtVirtualLinkData {
+    /// Id the client gives.
+    pub id: String,
+    /// Key of the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vim_connection_id: Option<String>,
+    /// Who manages it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_provider_id: Option<String>,
+    /// The network's id in the VIM.
+    pub resource_id: String,
+    /// Connection points on it.
+    pub ext_cps: Vec<VnfExtCpData>,
+    /// Ports that exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ext_link_ports: Option<Vec<ExtLinkPortData>>,
+}
+
+/// A port that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtLinkPortData {
+    /// Id the client gives.
+    pub id: String,
+    /// The port.
+    pub resource_handle: ResourceHandle,
+}
+
+/// An internal network that the client provides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtManagedVirtualLinkData {
+    /// Id the client gives.
+    pub id: String,
+    /// VLD of the VNFD.
+    pub vnf_virtual_link_desc_id: String,
+    /// Key of the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vim_connection_id: Option<String>,
+    /// Who manages it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_provider_id: Option<String>,
+    /// The network's id in the VIM.
+    pub resource_id: String,
+    /// Link over several sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ext_managed_multisite_virtual_link_id: Option<String>,
+}
+
+/// `POST …/instantiate`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstantiateVnfRequest {
+    /// Flavour of the VNFD.
+    pub flavour_id: String,
+    /// Level to begin at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instantiation_level_id: Option<String>,
+    /// External networks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ext_virtual_links: Option<Vec<ExtVirtualLinkData>>,
+    /// Internal networks that the client provides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ext_managed_virtual_links: Option<Vec<ExtManagedVirtualLinkData>>,
+    /// Connections by key, secrets included: whoever keeps a request takes them out first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vim_connection_info: Option<BTreeMap<String, VimConnectionInfo>>,
+    /// Language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub localization_language: Option<String>,
+    /// `nfv`, `lcm-operation-user-data`, `lcm-operation-user-data-class`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_params: Option<Map<String, Value>>,
+    /// Extensions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Map<String, Value>>,
+    /// Configurable properties.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnf_configurable_properties: Option<Map<String, Value>>,
+}
+
+/// How a VNF ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TerminationType {
+    /// At once.
+    Forceful,
+    /// After a while in which it is out of service.
+    Graceful,
+}
+
+/// `POST …/terminate`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TerminateVnfRequest {
+    /// How.
+    pub termination_type: TerminationType,
+    /// Seconds, at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graceful_termination_timeout: Option<u32>,
+    /// More.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_params: Option<Map<String, Value>>,
+}
+
+/// Direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ScaleType {
+    /// More.
+    ScaleOut,
+    /// Fewer.
+    ScaleIn,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// `POST …/scale`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScaleVnfRequest {
+    /// Direction.
+    #[serde(rename = "type")]
+    pub scale_type: ScaleType,
+    /// Aspect of the VNFD.
+    pub aspect_id: String,
+    /// At least 1.
+    #[serde(default = "one")]
+    pub number_of_steps: u32,
+    /// More.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_params: Option<Map<String, Value>>,
+}
+
+/// `POST …/heal`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct HealVnfRequest {
+    /// Why; at most 255 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// `vnfcInfo.id` of what is to be healed (SOL002).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnfc_instance_id: Option<Vec<String>>,
+    /// `all`: storages too; without `vnfcInstanceId` the whole stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_params: Option<Map<String, Value>>,
+}
+
+/// `POST …/change_ext_conn`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeExtVnfConnectivityRequest {
+    /// External networks that change.
+    pub ext_virtual_links: Vec<ExtVirtualLinkData>,
+    /// Connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vim_connection_info: Option<BTreeMap<String, VimConnectionInfo>>,
+    /// More.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_params: Option<Map<String, Value>>,
+}
+
+/// `POST …/change_vnfpkg`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeCurrentVnfPkgRequest {
+    /// VNFD of the package to go to.
+    pub vnfd_id: VnfdId,
+    /// External networks that change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ext_virtual_links: Option<Vec<ExtVirtualLinkData>>,
+    /// Internal networks that the client provides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ext_managed_virtual_links: Option<Vec<ExtManagedVirtualLinkData>>,
+    /// Connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vim_connection_info: Option<BTreeMap<String, VimConnectionInfo>>,
+    /// `upgrade_type` "RollingUpdate" and `vdu_params` are mandatory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub additional_params: Option<Map<String, Value>>,
+    /// Extensions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Map<String, Value>>,
+    /// Configurable properties.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnf_configurable_properties: Option<Map<String, Value>>,
+}
+
+/// Configurable properties of one VNFC.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VnfcInfoModification {
+    /// `vnfcInfo.id`
+    pub id: String,
+    /// Merged over what is there.
+    pub vnfc_configurable_properties: Map<String, Value>,
+}
+
+/// `PATCH /vnf_instances/{id}` (RFC 7396): an attribute that is null is removed. As JSON objects, since null and absent differ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct VnfInfoModificationRequest {
+    /// Name; `Some(None)`: removed.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub vnf_instance_name: Option<Option<String>>,
+    /// Description; `Some(None)`: removed.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub vnf_instance_description: Option<Option<String>>,
+    /// Another VNFD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnfd_id: Option<VnfdId>,
+    /// Merge patch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnf_configurable_properties: Option<Map<String, Value>>,
+    /// Merge patch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Map<String, Value>>,
+    /// Merge patch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Map<String, Value>>,
+    /// Merge patch by key; secrets included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vim_connection_info: Option<Map<String, Value>>,
+    /// Configurable properties of VNFCs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnfc_info_modifications: Option<Vec<VnfcInfoModification>>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}

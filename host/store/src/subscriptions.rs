@@ -1,0 +1,137 @@
+//! Subscriptions, and the outbox of what is to be told to subscribers.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use vimhost_model::vnf::{LcmEvent, Subscription};
+use vimhost_model::{HostId, SubscriptionId, Timestamp};
+
+use crate::{Error, Page};
+
+/// An event that nobody has decided on yet: who is to be told?
+#[derive(Debug, Clone, PartialEq)]
+pub struct PendingEvent {
+    /// Orders events of one instance; unique. Text that sorts.
+    pub number: String,
+    /// The event.
+    pub event: LcmEvent,
+}
+
+/// What is to be sent to one subscriber.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// To whom.
+    pub subscription: SubscriptionId,
+    /// Number of the event: deliveries of one subscription are sent in this order.
+    pub number: String,
+    /// The notification, without what is known only when it is sent.
+    pub body: serde_json::Value,
+    /// Failed tries.
+    #[serde(default)]
+    pub attempt: u32,
+    /// When it may be tried next.
+    pub due_at: Timestamp,
+}
+
+/// The part of a store that holds subscriptions and their deliveries.
+///
+/// Events are written by [`crate::VnfLcm`] with the changes they tell of. Whoever matches them replaces each by its deliveries, all or
+/// nothing, so that a crash neither forgets a subscriber nor tells one twice of what was told.
+#[async_trait]
+pub trait Subscriptions {
+    /// Adds a subscription.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when there is one of that id.
+    async fn add_subscription(&self, subscription: &Subscription) -> Result<(), Error>;
+
+    /// A subscription.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn subscription(&self, id: &SubscriptionId) -> Result<Option<Subscription>, Error>;
+
+    /// Subscriptions by id, from after `after`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<Page<Subscription>, Error>;
+
+    /// Removes a subscription with what was to be sent to it. True when there was one.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn delete_subscription(&self, id: &SubscriptionId) -> Result<bool, Error>;
+
+    /// Replaces the sealed credentials of a subscription by the same under another key, if they are still the ones given. True when they
+    /// were.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn reseal_subscription(
+        &self,
+        id: &SubscriptionId,
+        from: &serde_json::Value,
+        to: &serde_json::Value,
+    ) -> Result<bool, Error>;
+
+    /// A number that changes whenever a subscription is added or removed, whoever does it: what was made of them in memory is old then.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn subscriptions_version(&self) -> Result<u64, Error>;
+
+    /// Events that nobody has decided on, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn pending_events(&self, limit: usize) -> Result<Vec<PendingEvent>, Error>;
+
+    /// Replaces events by deliveries. An event that is gone was decided on by somebody else: its deliveries are left out.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn hand_out(&self, decided: Vec<(String, Vec<Delivery>)>) -> Result<(), Error>;
+
+    /// What is to be sent to a subscriber, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn deliveries(&self, subscription: &SubscriptionId, limit: usize) -> Result<Vec<Delivery>, Error>;
+
+    /// Subscribers to whom something is to be sent, by id, from after `after`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn subscribers_waiting(&self, after: Option<&str>, limit: usize) -> Result<Page<SubscriptionId>, Error>;
+
+    /// Takes the right to deliver to a subscriber until `until`, or gives it up when that is not after `now`. True when nobody has it, when
+    /// whoever had it is late, or when `host` has it already; false too when there is no such subscription.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn hold_subscriber(
+        &self,
+        subscription: &SubscriptionId,
+        host: &HostId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, Error>;
+
+    /// A delivery was made or given up: it goes. No error when it is gone.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn end_delivery(&self, subscription: &SubscriptionId, number: &str) -> Result<(), Error>;
+
+    /// A delivery failed: it is tried again. No error when it is gone.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    async fn delay_delivery(
+        &self,
+        subscription: &SubscriptionId,
+        number: &str,
+        attempt: u32,
+        due_at: Timestamp,
+    ) -> Result<(), Error>;
+}
