@@ -40,7 +40,10 @@ mod schema;
 mod sql;
 mod stats;
 mod store;
+mod subscriptions;
 mod takeovers;
+mod vnf_lcm;
+mod vnf_packages;
 mod writer;
 
 pub use inspect::{Inspection, inspect};

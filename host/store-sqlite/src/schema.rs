@@ -16,7 +16,7 @@
 pub(crate) const APPLICATION_ID: i32 = 0x7669_6d68;
 
 /// One entry per schema version, oldest first. An entry that was released is never edited.
-pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+pub(crate) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 const VERSION_1: &str = "
 CREATE TABLE probe(id INTEGER PRIMARY KEY, count INTEGER NOT NULL) STRICT;
@@ -149,3 +149,10 @@ CREATE INDEX audit_both ON audit(who, operation, id);
 const VERSION_3: &str = "
 CREATE TABLE takeover(nsr TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
+
+/// VNF instances and their operations, VNF packages, subscriptions and the outbox.
+const VERSION_4: &str = concat!(
+    include_str!("schema/vnf_lcm.sql"),
+    include_str!("schema/vnf_packages.sql"),
+    include_str!("schema/subscriptions.sql"),
+);

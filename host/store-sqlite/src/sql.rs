@@ -34,6 +34,20 @@ statements! {
     TAKEOVER_GET = "SELECT nsr, at FROM takeover WHERE nsr = ?1";
     TAKEOVER_PAGE = "SELECT nsr, at FROM takeover WHERE nsr > ?1 ORDER BY nsr LIMIT ?2";
 
+    // --- VNF packages ---
+    PACKAGE_GET = "SELECT revision, doc FROM vnf_package WHERE id = ?1";
+    PACKAGE_OF = "SELECT revision, doc FROM vnf_package WHERE vnfd = ?1";
+    PACKAGE_VNFD = "SELECT id FROM vnf_package WHERE vnfd = ?1";
+    PACKAGE_PAGE = "SELECT revision, doc FROM vnf_package WHERE id > ?1 ORDER BY id LIMIT ?2";
+    PACKAGE_INSERT = "INSERT INTO vnf_package(id, revision, vnfd, doc) VALUES (?1, 1, ?2, ?3) ON CONFLICT(id) DO NOTHING";
+    PACKAGE_UPDATE = "UPDATE vnf_package SET revision = revision + 1, vnfd = ?2, doc = ?3 WHERE id = ?1 AND revision = ?4";
+    PACKAGE_REVISION = "SELECT revision FROM vnf_package WHERE id = ?1";
+    PACKAGE_DELETE = "DELETE FROM vnf_package WHERE id = ?1";
+    ARCHIVE_PUT = "INSERT INTO vnf_archive(package, part, content) VALUES (?1, ?2, ?3)
+        ON CONFLICT(package, part) DO UPDATE SET content = excluded.content";
+    ARCHIVE_GET = "SELECT content FROM vnf_archive WHERE package = ?1 AND part = ?2";
+    ARCHIVE_DELETE = "DELETE FROM vnf_archive WHERE package = ?1";
+
     // --- access ---
     TOKEN_GET = "SELECT doc, revoked_at FROM token WHERE id = ?1";
     TOKEN_INSERT = "INSERT INTO token(id, doc) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
@@ -47,6 +61,74 @@ statements! {
     AUDIT_PAGE_OF_BOTH = "SELECT doc FROM audit WHERE who = ?3 AND operation = ?4 AND id < ?1 ORDER BY id DESC LIMIT ?2";
     AUDIT_NTH = "SELECT id FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2";
     AUDIT_TRIM = "DELETE FROM audit WHERE id <= ?1";
+
+    // --- VNF instances and their operations ---
+    VNF_INSTANCE_GET = "SELECT revision, target, package, operation, head, rest, own FROM vnf_instance WHERE id = ?1";
+    VNF_INSTANCE_EXISTS = "SELECT 1 FROM vnf_instance WHERE id = ?1";
+    VNF_INSTANCE_INSERT = "INSERT INTO vnf_instance(id, revision, vnfd, state, target, package, operation, head, rest, own)
+        VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
+    VNF_INSTANCE_LOCK = "UPDATE vnf_instance SET revision = revision + 1, operation = ?3
+        WHERE id = ?1 AND revision = ?2 AND operation IS NULL";
+    VNF_INSTANCE_RELEASE = "UPDATE vnf_instance SET revision = revision + 1, operation = NULL
+        WHERE id = ?1 AND operation = ?2";
+    VNF_INSTANCE_REPLACE = "UPDATE vnf_instance SET revision = revision + 1, vnfd = ?4, state = ?5, target = ?6, package = ?7,
+        operation = ?8, head = ?9, rest = ?10, own = ?11 WHERE id = ?1 AND revision = ?2 AND operation = ?3";
+    VNF_INSTANCE_DELETE = "DELETE FROM vnf_instance WHERE id = ?1 AND revision = ?2 AND operation IS NULL";
+    VNF_INSTANCE_OF_PACKAGE = "SELECT 1 FROM vnf_instance WHERE package = ?1 LIMIT 1";
+    VNF_INSTANCE_ON_TARGET = "SELECT revision, target, package, operation, head, rest, own FROM vnf_instance
+        WHERE target = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    VNF_INSTANCE_ONE = "SELECT id, head, iif(?2, rest, ''), vnfd, state FROM vnf_instance WHERE id = ?1";
+    VNF_INSTANCE_PAGE = "SELECT id, head, iif(?3, rest, '') FROM vnf_instance WHERE id > ?1 ORDER BY id LIMIT ?2";
+    VNF_INSTANCE_PAGE_OF = "SELECT id, head, iif(?3, rest, '') FROM vnf_instance
+        WHERE vnfd = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
+    VNF_INSTANCE_PAGE_IN = "SELECT id, head, iif(?3, rest, '') FROM vnf_instance
+        WHERE state = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
+    VNF_INSTANCE_PAGE_OF_IN = "SELECT id, head, iif(?3, rest, '') FROM vnf_instance
+        WHERE vnfd = ?5 AND state = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
+    OP_OCC_GET = "SELECT revision, target, head, rest, own FROM vnf_op_occ WHERE id = ?1";
+    OP_OCC_EXISTS = "SELECT 1 FROM vnf_op_occ WHERE id = ?1";
+    OP_OCC_INSERT = "INSERT INTO vnf_op_occ(id, revision, instance, state, target, running, head, rest, own)
+        VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+    OP_OCC_SAVE = "UPDATE vnf_op_occ SET revision = revision + 1, state = ?3, target = ?4, running = ?5, head = ?6, rest = ?7,
+        own = ?8 WHERE id = ?1 AND revision = ?2";
+    OP_OCC_RUNNING = "SELECT revision, target, head, rest, own FROM vnf_op_occ
+        WHERE running = 1 AND target = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+    OP_OCC_RUNNING_NOWHERE = "SELECT revision, target, head, rest, own FROM vnf_op_occ
+        WHERE running = 1 AND target IS NULL AND id > ?1 ORDER BY id LIMIT ?2";
+    OP_OCC_NEXT_TARGET = "SELECT target FROM vnf_op_occ WHERE running = 1 AND target > ?1 ORDER BY target LIMIT 1";
+    OP_OCC_ONE = "SELECT id, head, iif(?2, rest, ''), instance, state FROM vnf_op_occ WHERE id = ?1";
+    OP_OCC_PAGE = "SELECT id, head, iif(?3, rest, '') FROM vnf_op_occ WHERE id > ?1 ORDER BY id LIMIT ?2";
+    OP_OCC_PAGE_OF = "SELECT id, head, iif(?3, rest, '') FROM vnf_op_occ
+        WHERE instance = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
+    OP_OCC_PAGE_IN = "SELECT id, head, iif(?3, rest, '') FROM vnf_op_occ
+        WHERE state = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
+    OP_OCC_PAGE_OF_IN = "SELECT id, head, iif(?3, rest, '') FROM vnf_op_occ
+        WHERE instance = ?5 AND state = ?4 AND id > ?1 ORDER BY id LIMIT ?2";
+    LCM_EVENT_INSERT = "INSERT INTO lcm_event(doc) VALUES (?1)";
+    // --- subscriptions ---
+    SUBSCRIPTION_GET = "SELECT doc FROM subscription WHERE id = ?1";
+    SUBSCRIPTION_INSERT = "INSERT INTO subscription(id, doc, held_until) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING";
+    SUBSCRIPTION_PAGE = "SELECT doc FROM subscription WHERE id > ?1 ORDER BY id LIMIT ?2";
+    SUBSCRIPTION_RESEAL = "UPDATE subscription SET doc = ?2 WHERE id = ?1";
+    SUBSCRIPTION_DELETE = "DELETE FROM subscription WHERE id = ?1";
+    SUBSCRIPTION_HOLD = "UPDATE subscription SET holder = ?2, held_until = ?4
+        WHERE id = ?1 AND (holder = ?2 OR held_until <= ?3)";
+    SUBSCRIPTION_VERSION = "SELECT version FROM subscription_version WHERE id = 1";
+    SUBSCRIPTION_CHANGED = "UPDATE subscription_version SET version = version + 1 WHERE id = 1";
+    LCM_EVENT_PAGE = "SELECT number, doc FROM lcm_event WHERE number > ?1 ORDER BY number LIMIT ?2";
+    LCM_EVENT_DELETE = "DELETE FROM lcm_event WHERE number = ?1";
+    DELIVERY_BODY_INSERT = "INSERT INTO delivery_body(doc) VALUES (?1) RETURNING key";
+    DELIVERY_BODY_DELETE_UNUSED = "DELETE FROM delivery_body WHERE key = ?1
+        AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.body = ?1)";
+    DELIVERY_INSERT = "INSERT INTO delivery(subscription, number, body, attempt, due_at) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT DO NOTHING";
+    DELIVERY_PAGE = "SELECT delivery.number, delivery_body.doc, delivery.attempt, delivery.due_at
+        FROM delivery CROSS JOIN delivery_body ON delivery_body.key = delivery.body
+        WHERE delivery.subscription = ?1 ORDER BY delivery.number LIMIT ?2";
+    DELIVERY_NEXT_SUBSCRIBER = "SELECT subscription FROM delivery WHERE subscription > ?1 ORDER BY subscription LIMIT 1";
+    DELIVERY_DELETE = "DELETE FROM delivery WHERE subscription = ?1 AND number = ?2 RETURNING body";
+    DELIVERY_DELETE_OF_SUBSCRIBER = "DELETE FROM delivery WHERE subscription = ?1 RETURNING body";
+    DELIVERY_DELAY = "UPDATE delivery SET attempt = ?3, due_at = ?4 WHERE subscription = ?1 AND number = ?2";
 
     // --- leases ---
     LEASE_GET = "SELECT host, fence, expires_at FROM lease WHERE target = ?1";
