@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use vimhost_model::{ActionHeader, NsrId, Resource, ResourceId, TargetId};
 use vimhost_store::Change;
 
-use crate::shapes::{ACCOUNTS, ACTIONS, DECISIONS, RESOURCES};
+use crate::shapes::{ACCOUNTS, ACTIONS, DECISIONS, RESOURCES, VNF_INSTANCES};
 
 /// Hints a slow listener may lag behind before it loses some.
 const KEPT: usize = 4096;
@@ -110,6 +110,10 @@ impl Hints {
                 Change::Account(target) => format!("account\t{target}"),
                 Change::Forgotten(nsr) => format!("forgotten\t{nsr}"),
                 Change::Work(target) => format!("work\t{target}"),
+                Change::OpOcc(Some(target), id) => format!("op_occ\t{target}\t{id}"),
+                Change::OpOcc(None, id) => format!("op_occ\t\t{id}"),
+                Change::Events => "events".to_owned(),
+                Change::Subscriptions => "subscriptions".to_owned(),
             });
         }
         mark
@@ -144,7 +148,7 @@ impl Hints {
         // The server tells a change as what is set or as the whole document, whichever is shorter.
         let mark = |place: &str| {
             let others = doc! {"$exists": true, "$not": {"$regex": &own}};
-            doc! {"ns.coll": {"$in": [RESOURCES, ACTIONS]}, place: others}
+            doc! {"ns.coll": {"$in": [RESOURCES, ACTIONS, VNF_INSTANCES]}, place: others}
         };
         let (set, whole) = (mark("updateDescription.updatedFields.mark"), mark("fullDocument.mark"));
         let forgotten = doc! {"ns.coll": DECISIONS, "operationType": "delete"};
@@ -179,6 +183,10 @@ fn hint_of(line: &str) -> Option<Change> {
         ["action", nsr, action] => Some(Change::Action(nsr.parse().ok()?, action.parse().ok()?)),
         ["resource", target, id] => Some(Change::Resource(target.parse().ok()?, id.parse().ok()?)),
         ["work", target] => Some(Change::Work(target.parse().ok()?)),
+        ["op_occ", "", id] => Some(Change::OpOcc(None, id.parse().ok()?)),
+        ["op_occ", target, id] => Some(Change::OpOcc(Some(target.parse().ok()?), id.parse().ok()?)),
+        ["events"] => Some(Change::Events),
+        ["subscriptions"] => Some(Change::Subscriptions),
         _ => None,
     }
 }
@@ -195,6 +203,14 @@ mod tests {
         let vm = resource("vm", "a", vec![create("ns:1", "act", 0, vimhost_model::Item::Vdu)]);
         let told = of_resource(&vm);
         let event = doc! {"ns": {"coll": RESOURCES}, "documentKey": {"_id": "vm"}, "mark": hints.mark(7, &told)};
+        assert_eq!(hints_of(&event), told);
+        let target: TargetId = "vim:a".parse().unwrap();
+        let told = vec![
+            Change::OpOcc(Some(target), "op".parse().unwrap()),
+            Change::OpOcc(None, "other".parse().unwrap()),
+            Change::Events,
+        ];
+        let event = doc! {"ns": {"coll": VNF_INSTANCES}, "documentKey": {"_id": "vnf"}, "mark": hints.mark(1, &told)};
         assert_eq!(hints_of(&event), told);
         assert_eq!(
             hints_of(&doc! {"ns": {"coll": ACCOUNTS}, "documentKey": {"_id": "vim:a"}}).len(),

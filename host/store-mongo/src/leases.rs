@@ -12,6 +12,8 @@
 //! the new number, or the new owner sees the resource.
 //!
 //! Giving up raises the numbers too, so that a claim is over when it is given up.
+//!
+//! VNF instances with an operation on an account carry its number in the same way ([`crate::vnf_settle`]).
 
 use futures_util::future::try_join_all;
 use mongodb::bson::{Bson, Document, doc};
@@ -67,14 +69,15 @@ impl Core {
         })
     }
 
-    /// Puts the number of a claim on every resource of the account.
+    /// Puts the number of a claim on every resource of the account, and on every VNF instance that is worked on there.
     async fn raise(&self, target: &str, fence: i64) -> Outcome<()> {
-        let raised = self
-            .db
-            .update_all(shapes::resources_below(target, fence), doc! {"$set": {"fence": fence}})
-            .await?;
-        if raised > 0 {
-            tracing::debug!(target, fence, raised, "resources are under a new claim");
+        let set = doc! {"$set": {"fence": fence}};
+        let (resources, instances) = tokio::try_join!(
+            self.db.update_all(shapes::resources_below(target, fence), set.clone()),
+            self.db.update_all(shapes::vnf_instances_below(target, fence), set)
+        )?;
+        if resources > 0 || instances > 0 {
+            tracing::debug!(target, fence, resources, instances, "an account is under a new claim");
         }
         Ok(())
     }

@@ -22,6 +22,7 @@
 //! | a service's decision (`vimhost_decisions`) | a commit, with all it touches; that the service is forgotten |
 //! | a batch's decision (same) | several records written together |
 //! | a lease (`vimhost_leases`) | who drives an account |
+//! | a VNF instance (`vimhost_vnf_instances`) | itself and its last operation occurrence, with their events |
 //! | an account, a key pair, one record | itself |
 //!
 //! **What a reader sees in between.** Before the decision: nothing, because what is prepared has none of the fields a query asks
@@ -86,8 +87,13 @@ mod resources;
 mod shapes;
 mod stats;
 mod store;
+mod subscriptions;
 mod takeovers;
 mod verdict;
+mod vnf_lcm;
+mod vnf_lists;
+mod vnf_packages;
+mod vnf_settle;
 
 use vimhost_store::paging;
 

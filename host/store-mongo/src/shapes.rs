@@ -4,6 +4,8 @@
 //! A query is a function of its values. What is in a filter but not in its index is looked at in the documents the index
 //! leads to, of which there are few: a fence, a revision, a reservation.
 
+use std::time::Duration;
+
 use mongodb::IndexModel;
 use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
@@ -16,6 +18,8 @@ pub(crate) const ACTIONS: &str = "vimhost_actions";
 pub(crate) const AUDIT: &str = "vimhost_audit";
 /// What decides a write to several documents: one per service, and one per batch of records while it is made.
 pub(crate) const DECISIONS: &str = "vimhost_decisions";
+/// What is to be sent to subscribers, by subscription and event.
+pub(crate) const DELIVERIES: &str = "vimhost_deliveries";
 /// Key pairs, by service.
 pub(crate) const KEY_PAIRS: &str = "vimhost_key_pairs";
 /// Who drives which account, by target.
@@ -26,12 +30,25 @@ pub(crate) const META: &str = "vimhost_meta";
 pub(crate) const RESOURCES: &str = "vimhost_resources";
 /// Revisions of records, by collection and id.
 pub(crate) const REVISIONS: &str = "vimhost_revisions";
+/// Who is to be told, by id.
+pub(crate) const SUBSCRIPTIONS: &str = "vimhost_subscriptions";
 /// Services that were taken over from another orchestrator, by id.
 pub(crate) const TAKEOVERS: &str = "vimhost_takeovers";
 /// Large texts, by digest.
 pub(crate) const TEXTS: &str = "vimhost_texts";
 /// Tokens of the admin interface, by id.
 pub(crate) const TOKENS: &str = "vimhost_tokens";
+/// Events of VNF instances that nobody has decided on, by number.
+pub(crate) const LCM_EVENTS: &str = "vimhost_lcm_events";
+/// VNF instances, each with its last operation occurrence, by id.
+pub(crate) const VNF_INSTANCES: &str = "vimhost_vnf_instances";
+/// Operation occurrences as lists show them and as they ended, by id.
+pub(crate) const VNF_OP_OCCS: &str = "vimhost_vnf_lcm_op_occs";
+
+/// Archives of VNF packages in parts, by package and part.
+pub(crate) const VNF_ARCHIVES: &str = "vimhost_vnf_archives";
+/// VNF packages, by id.
+pub(crate) const VNF_PACKAGES: &str = "vimhost_vnf_packages";
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -105,6 +122,38 @@ shapes! {
     // --- takeovers ---
     takeover(nsr: &str) => Query::of(TAKEOVERS, doc! {"_id": nsr});
     takeovers_after(after: &str) => Query::of(TAKEOVERS, doc! {"_id": {"$gt": after}}).sorted(doc! {"_id": 1});
+
+    // --- VNF packages ---
+    vnf_package(id: &str) => Query::of(VNF_PACKAGES, doc! {"_id": id, "gone": null});
+    vnf_package_at(id: &str, rev: i64) => Query::of(VNF_PACKAGES, doc! {"_id": id, "rev": rev, "gone": null});
+    vnf_package_of(vnfd: &str) => Query::of(VNF_PACKAGES, doc! {"vnfd": vnfd, "gone": null});
+    vnf_packages_after(after: &str) => Query::of(VNF_PACKAGES, doc! {"_id": {"$gt": after}, "gone": null}).sorted(doc! {"_id": 1});
+    vnf_package_gone(id: &str) => Query::of(VNF_PACKAGES, doc! {"_id": id, "gone": true});
+    /// Removed, but perhaps not their archives.
+    vnf_packages_gone() => Query::of(VNF_PACKAGES, doc! {"gone": true}).only(doc! {"_id": 1});
+    vnf_archive(package: &str) => Query::of(VNF_ARCHIVES, doc! {"package": package});
+    vnf_archive_part(package: &str, part: i64) => Query::of(VNF_ARCHIVES, doc! {"package": package, "part": part});
+    // --- subscriptions ---
+    subscription(id: &str) => Query::of(SUBSCRIPTIONS, doc! {"_id": id});
+    subscription_written(id: &str, text: &str) => Query::of(SUBSCRIPTIONS, doc! {"_id": id, "doc": text});
+    subscriptions_after(after: &str) => Query::of(SUBSCRIPTIONS, doc! {"_id": {"$gt": after}}).sorted(doc! {"_id": 1});
+    /// Nobody holds it, the host itself does, or who held it is late.
+    subscription_free(id: &str, host: &str, now: i64) => Query::of(SUBSCRIPTIONS, doc! {
+        "_id": id, "$or": [{"holder": null}, {"holder": host}, {"held_until": {"$lte": now}}],
+    });
+    lcm_event_undecided(number: &str) => Query::of(LCM_EVENTS, doc! {
+        "_id": number, "doc": {"$exists": true}, "handed": {"$exists": false},
+    });
+    /// Also those that were decided on and not carried out.
+    lcm_events_pending(after: &str) => Query::of(LCM_EVENTS, doc! {"_id": {"$gt": after}, "doc": {"$exists": true}})
+        .sorted(doc! {"_id": 1}).only(doc! {"doc": 1});
+    /// Not made yet: one that was made keeps nothing but its id for a while.
+    delivery_open(id: &str) => Query::of(DELIVERIES, doc! {"_id": id, "subscription": {"$exists": true}});
+    deliveries_of(subscription: &str) => Query::of(DELIVERIES, doc! {"subscription": subscription})
+        .sorted(doc! {"number": 1});
+    /// The next subscriber that has any: one seek per subscriber, however many there are.
+    subscriber_waiting(after: &str) => Query::of(DELIVERIES, doc! {"subscription": {"$gt": after}})
+        .sorted(doc! {"subscription": 1}).only(doc! {"_id": 0, "subscription": 1});
 
     // --- access ---
     token(id: &str) => Query::of(TOKENS, doc! {"_id": id});
@@ -227,6 +276,68 @@ shapes! {
     }).only(doc! {"_id": 1});
     /// Those a new owner has not put its number on yet.
     resources_below(target: &str, fence: i64) => Query::of(RESOURCES, doc! {"target": target, "fence": {"$lt": fence}});
+
+    // --- VNF instances and their operation occurrences ---
+    vnf_instance(id: &str) => Query::of(VNF_INSTANCES, doc! {"_id": id});
+    /// At a revision, free for an operation, with nothing left to do.
+    vnf_instance_free(id: &str, rev: i64) => Query::of(VNF_INSTANCES, doc! {
+        "_id": id, "rev": rev, "op": {"$exists": false}, "todo": {"$exists": false},
+    });
+    /// The same, and under the number of this account.
+    vnf_instance_free_under(id: &str, rev: i64, target: &str) => Query::of(VNF_INSTANCES, doc! {
+        "_id": id, "rev": rev, "op": {"$exists": false}, "todo": {"$exists": false}, "under": target,
+    });
+    /// Whose last occurrence is this one, at a revision, with nothing left to do.
+    vnf_operation(id: &str, op_occ: &str, rev: i64) => Query::of(VNF_INSTANCES, doc! {
+        "_id": id, "current.id": op_occ, "current.rev": rev, "todo": {"$exists": false},
+    });
+    /// The same, under a claim.
+    vnf_operation_claimed(id: &str, op_occ: &str, rev: i64, target: &str, fence: i64) => Query::of(VNF_INSTANCES, doc! {
+        "_id": id, "current.id": op_occ, "current.rev": rev, "todo": {"$exists": false},
+        "under": target, "fence": {"$lte": fence},
+    });
+    vnf_instance_numbered(id: &str, target: &str, numbering: &str) => Query::of(VNF_INSTANCES, doc! {
+        "_id": id, "claimed": target, "numbering": numbering,
+    });
+    vnf_instance_told(id: &str, seq: i64) => Query::of(VNF_INSTANCES, doc! {"_id": id, "todo": seq});
+    vnf_instance_gone(id: &str, seq: i64) => Query::of(VNF_INSTANCES, doc! {"_id": id, "todo": seq, "gone": true});
+    vnf_instances_outstanding() => Query::of(VNF_INSTANCES, doc! {"todo": {"$exists": true}});
+    vnf_instances_after(after: &str) => Query::of(VNF_INSTANCES, doc! {"_id": {"$gt": after}}).sorted(doc! {"_id": 1});
+    vnf_instances_of(vnfd: &str, after: &str) => Query::of(VNF_INSTANCES, doc! {"vnfd": vnfd, "_id": {"$gt": after}})
+        .sorted(doc! {"_id": 1});
+    vnf_instances_in(states: &[String], after: &str) => Query::of(VNF_INSTANCES, doc! {
+        "state": {"$in": states}, "_id": {"$gt": after},
+    }).sorted(doc! {"_id": 1});
+    vnf_instances_of_in(vnfd: &str, states: &[String], after: &str) => Query::of(VNF_INSTANCES, doc! {
+        "vnfd": vnfd, "state": {"$in": states}, "_id": {"$gt": after},
+    }).sorted(doc! {"_id": 1});
+    vnf_instances_of_package(package: &str) => Query::of(VNF_INSTANCES, doc! {"package": package}).only(doc! {"_id": 1});
+    vnf_instances_on(target: &str, after: &str) => Query::of(VNF_INSTANCES, doc! {"target": target, "_id": {"$gt": after}})
+        .sorted(doc! {"_id": 1});
+    /// Those a new owner has not put its number on yet.
+    vnf_instances_below(target: &str, fence: i64) => Query::of(VNF_INSTANCES, doc! {
+        "claimed": target, "fence": {"$lt": fence},
+    });
+    vnf_instance_with(op_occ: &str) => Query::of(VNF_INSTANCES, doc! {"current.id": op_occ});
+    /// Those whose occurrence runs on an account (empty: without one), by the occurrence.
+    vnf_operations_on(target: &str, after: &str) => Query::of(VNF_INSTANCES, doc! {
+        "current.on": target, "current.id": {"$gt": after},
+    }).sorted(doc! {"current.id": 1});
+    /// The next account on which any runs.
+    target_with_op_occs(after: &str) => Query::of(VNF_INSTANCES, doc! {"current.on": {"$gt": after}})
+        .sorted(doc! {"current.on": 1}).only(doc! {"_id": 0, "current.on": 1});
+    op_occ(id: &str) => Query::of(VNF_OP_OCCS, doc! {"_id": id});
+    op_occ_before(id: &str, rev: i64) => Query::of(VNF_OP_OCCS, doc! {"_id": id, "rev": {"$lt": rev}});
+    op_occs_after(after: &str) => Query::of(VNF_OP_OCCS, doc! {"_id": {"$gt": after}}).sorted(doc! {"_id": 1});
+    op_occs_of(instance: &str, after: &str) => Query::of(VNF_OP_OCCS, doc! {"instance": instance, "_id": {"$gt": after}})
+        .sorted(doc! {"_id": 1});
+    op_occs_in(states: &[String], after: &str) => Query::of(VNF_OP_OCCS, doc! {
+        "state": {"$in": states}, "_id": {"$gt": after},
+    }).sorted(doc! {"_id": 1});
+    op_occs_of_in(instance: &str, states: &[String], after: &str) => Query::of(VNF_OP_OCCS, doc! {
+        "instance": instance, "state": {"$in": states}, "_id": {"$gt": after},
+    }).sorted(doc! {"_id": 1});
+    lcm_event(number: &str) => Query::of(LCM_EVENTS, doc! {"_id": number});
 }
 
 fn index(name: &str, keys: Document, only: Option<Document>, unique: bool) -> IndexModel {
@@ -237,6 +348,18 @@ fn index(name: &str, keys: Document, only: Option<Document>, unique: bool) -> In
     let mut model = IndexModel::default();
     model.keys = keys;
     model.options = Some(options);
+    model
+}
+
+/// The server takes what was made or told out of its collection after this time: as long as whoever carries out the same at the same
+/// time may still be about to write it again. Ten minutes are forty times the longest command.
+const ENDED_KEPT: Duration = Duration::from_secs(600);
+
+fn ended(name: &str) -> IndexModel {
+    let mut model = index(name, doc! {"ended": 1}, Some(doc! {"ended": {"$exists": true}}), false);
+    if let Some(options) = &mut model.options {
+        options.expire_after = Some(ENDED_KEPT);
+    }
     model
 }
 
@@ -294,7 +417,62 @@ pub(crate) fn indexes() -> Vec<(&'static str, Vec<IndexModel>)> {
                 index("both", doc! {"who": 1, "operation": 1, "_id": -1}, None, false),
             ],
         ),
+        (
+            VNF_PACKAGES,
+            vec![
+                index("vnfd", doc! {"vnfd": 1}, there("vnfd"), true),
+                index("gone", doc! {"gone": 1}, Some(doc! {"gone": true}), false),
+            ],
+        ),
+        (
+            VNF_ARCHIVES,
+            vec![index("part", doc! {"package": 1, "part": 1}, there("package"), true)],
+        ),
         (TEXTS, vec![index("service", doc! {"services": 1}, None, false)]),
+        (
+            VNF_INSTANCES,
+            vec![
+                index("vnfd", doc! {"vnfd": 1, "_id": 1}, None, false),
+                index("state", doc! {"state": 1, "_id": 1}, None, false),
+                index("package", doc! {"package": 1}, None, false),
+                index("target", doc! {"target": 1, "_id": 1}, there("target"), false),
+                index("fence", doc! {"claimed": 1, "fence": 1}, there("claimed"), false),
+                index("outstanding", doc! {"todo": 1}, there("todo"), false),
+                index("operation", doc! {"current.id": 1}, there("current.id"), false),
+                index(
+                    "running",
+                    doc! {"current.on": 1, "current.id": 1},
+                    there("current.on"),
+                    false,
+                ),
+            ],
+        ),
+        (
+            VNF_OP_OCCS,
+            vec![
+                index("instance", doc! {"instance": 1, "_id": 1}, None, false),
+                index("state", doc! {"state": 1, "_id": 1}, None, false),
+            ],
+        ),
+        (
+            DELIVERIES,
+            vec![
+                index(
+                    "subscriber",
+                    doc! {"subscription": 1, "number": 1},
+                    there("subscription"),
+                    false,
+                ),
+                ended("ended_delivery"),
+            ],
+        ),
+        (
+            LCM_EVENTS,
+            vec![
+                index("pending_event", doc! {"_id": 1, "ended": 1}, there("doc"), false),
+                ended("ended_event"),
+            ],
+        ),
         // OSM's own collection: RO and LCM ask it by service too.
         (
             "vnfrs",

@@ -74,6 +74,7 @@ impl MongoStore {
         let core = &store.core;
         let ready = async {
             core.complete_outstanding().await?;
+            core.complete_instances().await?;
             core.discard_abandoned().await
         };
         ready.await.map_err(|fault| OpenError::Prepare {
@@ -160,6 +161,9 @@ async fn sweep(core: Arc<Core>) {
         tokio::time::sleep(SWEEP).await;
         round = round.wrapping_add(1);
         let mut swept = core.complete_outstanding().await.map(|_| ());
+        if swept.is_ok() {
+            swept = core.complete_instances().await;
+        }
         if swept.is_ok() && round.is_multiple_of(SWEEPS_PER_CLEANING) {
             swept = core.discard_abandoned().await;
         }

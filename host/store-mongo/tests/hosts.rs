@@ -72,7 +72,7 @@ async fn a_host_hears_of_what_another_one_writes() {
         Change::Action(..) => 1,
         Change::Resource(..) => 2,
         Change::Forgotten(_) => 3,
-        Change::Work(_) => 4,
+        Change::Work(_) | Change::OpOcc(..) | Change::Events | Change::Subscriptions => 4,
     };
     let hear = async {
         let mut missing = vec![0, 1, 2, 3];
