@@ -1,0 +1,207 @@
+//! Requests to callbacks: bounded in time and size, to permitted addresses, redirects not followed.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use url::Url;
+use vimhost_model::vnf::ApiVersion;
+use vimhost_model::{Secret, SubscriptionId};
+
+use crate::authentication::Credentials;
+use crate::dial::Dial;
+use crate::notification::version_header;
+use crate::token::Tokens;
+use crate::{Error, NotifyOptions};
+
+/// How long an unused connection is kept: common servers close theirs after 60 to 75 seconds.
+const IDLE: Duration = Duration::from_secs(55);
+
+/// Unused connections kept per callback. Notifications to one subscriber go one at a time, and a host may have several of them.
+const IDLE_PER_HOST: usize = 4;
+
+/// Bytes of an answer that are read: a token's fits, and nobody needs the rest of any other.
+const LARGEST_ANSWER: usize = 64 << 10;
+
+/// What is quoted of texts that others wrote.
+const QUOTED: usize = 256;
+
+/// Text from outside for a field of the log or an answer.
+pub(crate) fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(QUOTED).collect();
+    short.escape_debug().to_string()
+}
+
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+}
+
+/// The client of all callbacks.
+pub(crate) struct Client {
+    pool: Pool<HttpsConnector<Dial>, Full<Bytes>>,
+    pub(crate) tokens: Tokens,
+}
+
+/// A callback and how to be known there.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) id: SubscriptionId,
+    pub(crate) url: Url,
+    pub(crate) version: ApiVersion,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+/// `Authorization: Basic …`
+pub(crate) fn basic(user: &Secret, password: &Secret) -> Result<HeaderValue, String> {
+    let pair = Secret::new(format!("{}:{}", user.expose(), password.expose()));
+    let text = Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())));
+    secret_header(&text)
+}
+
+/// A header that does not print.
+pub(crate) fn secret_header(text: &Secret) -> Result<HeaderValue, String> {
+    let mut value = HeaderValue::from_str(text.expose()).map_err(|_| "it cannot be put into a header".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl Client {
+    pub(crate) fn new(options: &Arc<NotifyOptions>) -> Result<Self, Error> {
+        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::Internal(format!("TLS of notifications cannot be set up: {error}")))?
+            .with_webpki_roots()
+            .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(Dial(Arc::clone(options)));
+        let pool = Pool::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .build(connector);
+        Ok(Self {
+            pool,
+            tokens: Tokens::default(),
+        })
+    }
+
+    /// Sends a request whole and reads the answer; an answer that is too long is cut off with an error.
+    pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+        let answer = self.pool.request(request).await.map_err(|error| reason_of(&error))?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
+        let body = body.map_err(|error| format!("its answer cannot be read: {}", quoted(&error.to_string())))?;
+        Ok(Answer {
+            status,
+            body: body.to_bytes(),
+        })
+    }
+
+    /// Asks a callback whether it is one.
+    pub(crate) async fn test(&self, target: &Target, limit: Duration) -> Result<(), String> {
+        self.call_within(target, &Method::GET, &Bytes::new(), limit).await
+    }
+
+    /// Sends a notification.
+    pub(crate) async fn notify(&self, target: &Target, body: &Bytes, limit: Duration) -> Result<(), String> {
+        self.call_within(target, &Method::POST, body, limit).await
+    }
+
+    async fn call_within(&self, target: &Target, method: &Method, body: &Bytes, limit: Duration) -> Result<(), String> {
+        tokio::time::timeout(limit, self.call(target, method, body))
+            .await
+            .unwrap_or_else(|_| Err(format!("it did not answer within {limit:?}")))
+    }
+
+    async fn call(&self, target: &Target, method: &Method, body: &Bytes) -> Result<(), String> {
+        let mut renewed = false;
+        loop {
+            let authorization = self.authorization(target).await?;
+            let request = request(target, method, body, authorization)?;
+            let status = self.exchange(request).await?.status;
+            match (status, &target.credentials) {
+                (StatusCode::NO_CONTENT, _) => return Ok(()),
+                // The token may have been taken back before its time: once with another one.
+                (StatusCode::UNAUTHORIZED, Some(Credentials::Client { .. })) if !renewed => {
+                    self.tokens.forget(&target.id);
+                    renewed = true;
+                }
+                (status, _) => return Err(format!("it answered {}, not 204", status.as_u16())),
+            }
+        }
+    }
+
+    async fn authorization(&self, target: &Target) -> Result<Option<HeaderValue>, String> {
+        match &target.credentials {
+            None => Ok(None),
+            Some(Credentials::Basic { user, password }) => basic(user, password).map(Some),
+            Some(Credentials::Client {
+                id,
+                password,
+                token_endpoint,
+            }) => {
+                let token = self.tokens.get(self, &target.id, id, password, token_endpoint).await?;
+                secret_header(&Secret::new(format!("Bearer {}", token.expose()))).map(Some)
+            }
+        }
+    }
+}
+
+fn request(
+    target: &Target,
+    method: &Method,
+    body: &Bytes,
+    authorization: Option<HeaderValue>,
+) -> Result<Request<Full<Bytes>>, String> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(without_fragment(&target.url).as_str())
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, "vimhost")
+        .header("version", version_header(target.version));
+    if method == Method::POST {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    if let Some(authorization) = authorization {
+        request = request.header(AUTHORIZATION, authorization);
+    }
+    request
+        .body(Full::new(body.clone()))
+        .map_err(|error| format!("no request can be made for it: {error}"))
+}
+
+/// A fragment is not sent.
+fn without_fragment(url: &Url) -> Url {
+    let mut url = url.clone();
+    url.set_fragment(None);
+    url
+}
+
+/// The deepest cause says most: the client's own words are "client error (Connect)".
+fn reason_of(error: &hyper_util::client::legacy::Error) -> String {
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        reason = error.to_string();
+        cause = match error.downcast_ref::<crate::dial::DialError>() {
+            Some(_) => None,
+            None => error.source(),
+        };
+    }
+    quoted(&reason)
+}

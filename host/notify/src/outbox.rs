@@ -1,0 +1,150 @@
+//! From events to deliveries.
+//!
+//! What an event is for is decided in memory, on an index that is built once and again when the subscriptions have changed; then the
+//! event is replaced by its deliveries in the store. Whoever comes second finds it gone.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use vimhost_model::vnf::{ApiVersion, LcmEvent, Verbosity};
+use vimhost_model::{SubscriptionId, Timestamp};
+use vimhost_store::{Delivery, Error, PendingEvent, Store};
+
+use crate::matching::Index;
+use crate::notification;
+
+/// Events of one batch: few enough that their deliveries are in one write of the store.
+const BATCH: usize = 64;
+
+/// Subscriptions read at a time.
+const PAGE: usize = 500;
+
+/// The index is built again after this time whatever the version says: a host may have died between a change and its number.
+const OLDEST_INDEX: Duration = Duration::from_secs(600);
+
+/// The index with the version it is of.
+#[derive(Debug)]
+struct Built {
+    version: u64,
+    at: Instant,
+    index: Arc<Index>,
+}
+
+/// Replaces events by deliveries.
+pub(crate) struct Outbox {
+    store: Arc<dyn Store>,
+    endpoint: String,
+    built: RwLock<Option<Built>>,
+}
+
+/// The bodies of one event, each made when the first subscriber needs it.
+struct Bodies<'a> {
+    event: &'a LcmEvent,
+    endpoint: &'a str,
+    made: Vec<((ApiVersion, Verbosity), Value)>,
+}
+
+impl Bodies<'_> {
+    fn get(&mut self, version: ApiVersion, verbosity: Verbosity) -> Result<Value, Error> {
+        // Version 1 says all there is.
+        let verbosity = match version {
+            ApiVersion::V1 => Verbosity::Full,
+            ApiVersion::V2 => verbosity,
+        };
+        let key = (version, verbosity);
+        if let Some((_, body)) = self.made.iter().find(|(made, _)| *made == key) {
+            return Ok(body.clone());
+        }
+        let body = notification::body(self.event, version, verbosity, self.endpoint)
+            .map_err(|error| Error::corrupt("an event", error))?;
+        self.made.push((key, body.clone()));
+        Ok(body)
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(store: Arc<dyn Store>, endpoint: String) -> Self {
+        Self {
+            store,
+            endpoint,
+            built: RwLock::default(),
+        }
+    }
+
+    /// The index of the subscriptions as they are.
+    async fn index(&self) -> Result<Arc<Index>, Error> {
+        // Read before the subscriptions: what changes in between makes the index older than it is, never newer.
+        let version = self.store.subscriptions_version().await?;
+        if let Some(built) = &*self.built.read().unwrap_or_else(PoisonError::into_inner)
+            && built.version == version
+            && built.at.elapsed() < OLDEST_INDEX
+        {
+            return Ok(Arc::clone(&built.index));
+        }
+        let (mut subscriptions, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.store.subscriptions(after.as_deref(), PAGE).await?;
+            subscriptions.extend(page.entries);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let index = Arc::new(Index::of(subscriptions));
+        tracing::debug!(subscriptions = index.len(), version, "subscriptions read");
+        let mut built = self.built.write().unwrap_or_else(PoisonError::into_inner);
+        *built = Some(Built {
+            version,
+            at: Instant::now(),
+            index: Arc::clone(&index),
+        });
+        Ok(index)
+    }
+
+    fn decide(&self, index: &Index, pending: &PendingEvent, now: Timestamp) -> Result<Vec<Delivery>, Error> {
+        let mut bodies = Bodies {
+            event: &pending.event,
+            endpoint: &self.endpoint,
+            made: Vec::new(),
+        };
+        index
+            .matching(&pending.event)
+            .map(|subscriber| {
+                Ok(Delivery {
+                    subscription: subscriber.id.clone(),
+                    number: pending.number.clone(),
+                    body: bodies.get(subscriber.api_version, subscriber.verbosity)?,
+                    attempt: 0,
+                    due_at: now,
+                })
+            })
+            .collect()
+    }
+
+    /// Hands out what is pending, a batch; answers who is to be told, none when nothing was pending.
+    pub(crate) async fn hand_out(&self, now: Timestamp) -> Result<Option<Vec<SubscriptionId>>, Error> {
+        let events = self.store.pending_events(BATCH).await?;
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let index = self.index().await?;
+        let mut told = Vec::new();
+        let mut decided = Vec::with_capacity(events.len());
+        for pending in &events {
+            let deliveries = self.decide(&index, pending, now)?;
+            told.extend(deliveries.iter().map(|delivery| delivery.subscription.clone()));
+            decided.push((pending.number.clone(), deliveries));
+        }
+        self.store.hand_out(decided).await?;
+        tracing::debug!(
+            events = events.len(),
+            subscriptions = index.len(),
+            matched = told.len(),
+            "events handed out"
+        );
+        told.sort_unstable();
+        told.dedup();
+        Ok(Some(told))
+    }
+}
