@@ -7,10 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use vimhost_connector::{CheckReport, Connector, ErrorKind, LoadError, PluginInfo};
-use vimhost_model::{AccountSource, AccountState, Grants, Revision, Secret, TargetId, TargetKind, VimAccount};
-use vimhost_store::{StoredAccount, seal::KeyRing};
+use vimhost_model::vnf::OperationState;
+use vimhost_model::{
+    AccountSource, AccountState, Grants, Revision, Secret, TargetId, TargetKind, VimAccount, VnfLcmOpOccId,
+};
+use vimhost_store::{ListQuery, StoredAccount, seal::KeyRing};
 
 use crate::{Engine, Error, settings};
+
+/// Operations that are read at once.
+const OP_OCCS: usize = 200;
 
 /// An account to be added.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -352,12 +358,64 @@ impl Engine {
                 reason: format!("account '{}' has tasks that are not over", target.account),
             });
         }
+        let instances = self.store.vnf_instances_on(target, None, 1).await;
+        let instances = instances.map_err(|error| Error::of_store("looking for VNF instances", error))?;
+        let running = self.store.running_op_occs(Some(target), None, 1).await;
+        let running = running.map_err(|error| Error::of_store("looking for operations", error))?;
+        if !instances.entries.is_empty() || !running.entries.is_empty() {
+            return Err(Error::Conflict {
+                reason: format!(
+                    "account '{}' still has VNF instances; terminate them first",
+                    target.account
+                ),
+            });
+        }
+        if self.has_failed_operation(target).await? {
+            return Err(Error::Conflict {
+                reason: format!(
+                    "account '{}' has an operation of a VNF instance that is FAILED_TEMP; roll it back, or give it up and terminate the \
+                     instance, first",
+                    target.account
+                ),
+            });
+        }
         self.store
             .delete_account(target, revision)
             .await
             .map_err(|error| Error::of_store("removing an account", error))?;
         self.forget_connector(target).await;
         Ok(())
+    }
+
+    /// Whether a client has yet to decide on an operation on an account. Until then no instance names what it has made there.
+    async fn has_failed_operation(&self, target: &TargetId) -> Result<bool, Error> {
+        let doing = |error| Error::of_store("looking for operations", error);
+        let query = ListQuery {
+            states: vec![OperationState::FailedTemp.as_str().to_owned()],
+            ..ListQuery::default()
+        };
+        let mut after: Option<String> = None;
+        loop {
+            let page = self
+                .store
+                .op_occs(&query, after.as_deref(), OP_OCCS)
+                .await
+                .map_err(doing)?;
+            for listed in &page.entries {
+                let id = listed
+                    .id
+                    .parse::<VnfLcmOpOccId>()
+                    .map_err(|error| internal("reading the id of an operation", error))?;
+                let op_occ = self.store.op_occ(&id).await.map_err(doing)?;
+                if op_occ.is_some_and(|op_occ| op_occ.own.target.as_ref() == Some(target)) {
+                    return Ok(true);
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(false);
+            }
+        }
     }
 
     /// Tries an account: settings, plugin, network, login. The result is kept with the account.

@@ -7,6 +7,7 @@ use vimhost_connector::{Connectors, InstallError, KeyInjector, PluginInfo};
 use vimhost_model::{ActionId, ActionKind, Collection, HostId, NsrId, Record, RecordId, TargetId};
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
 
+use crate::lcm::{Lcm, LcmConfig, Parts};
 use crate::operation::OperationRequest;
 use crate::plan::{self, Comparison, Plan};
 use crate::schedule::{Held, LeaseTerms, Scheduler};
@@ -28,6 +29,8 @@ pub struct EngineConfig {
     pub idle_period: Option<std::time::Duration>,
     /// How leases last where several hosts share the store; none where one has it.
     pub leases: Option<LeaseTerms>,
+    /// Settings of the life cycle of VNF instances.
+    pub lcm: LcmConfig,
 }
 
 /// Answer to an accepted request.
@@ -54,6 +57,7 @@ pub struct Engine {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) schedule: Arc<Scheduler>,
+    lcm: Arc<Lcm>,
     /// What begins the ids of new elements.
     pub(crate) installation: String,
 }
@@ -76,8 +80,23 @@ impl Engine {
             .await
             .map_err(|error| Error::of_store("reading whose installation this is", error))?;
         let (with, by) = (connectors.clone(), keys.clone());
-        let schedule = Scheduler::start(config, store.clone(), with, injector, by, clock.clone()).await?;
+        let settings = config.lcm.clone();
+        let (tell, hints) = tokio::sync::mpsc::unbounded_channel();
+        let schedule = Scheduler::start(config, store.clone(), with, injector, by, clock.clone(), tell).await?;
+        let lcm = Lcm::start(
+            settings,
+            Parts {
+                store: store.clone(),
+                connectors: connectors.clone(),
+                keys: keys.clone(),
+                clock: clock.clone(),
+                schedule: schedule.clone(),
+                installation: installation.clone(),
+            },
+            hints,
+        );
         let engine = Arc::new(Self {
+            lcm,
             store,
             connectors,
             keys,
@@ -93,6 +112,12 @@ impl Engine {
     /// the next start.
     pub async fn stop(&self, patience: std::time::Duration) {
         self.schedule.stop(patience).await;
+    }
+
+    /// The life cycle of VNF instances.
+    #[must_use]
+    pub fn lcm(&self) -> &Arc<Lcm> {
+        &self.lcm
     }
 
     /// Plugins, usable or not.

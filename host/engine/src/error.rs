@@ -27,6 +27,12 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// Understood, and cannot be carried out as things are (SOL003: 422): a VNFD nobody has uploaded.
+    #[error("{reason}")]
+    Unprocessable {
+        /// Why.
+        reason: String,
+    },
     /// Something stands in the way.
     #[error("{reason}")]
     Conflict {

@@ -5,6 +5,7 @@
 //! * [`plan`] — wanted state + records + resources → ordered changes with reasons and the tasks that make them, pure.
 //! * [`machine`] — one resource and one event → the resource afterwards and what is to be done, pure.
 //! * [`schedule`] — performs what the machine asks for: connector calls, observations, timers, wake-ups.
+//! * [`lcm`] — the life cycle of VNF instances: operations on stacks, in SOL003's words.
 //! * [`VimAudit`] — what a VIM has of ours beside what the records say.
 //! * [`Engine`] — the face to the northbound interfaces.
 //!
@@ -22,6 +23,7 @@ pub mod derive;
 mod engine;
 mod error;
 mod keys;
+pub mod lcm;
 pub mod machine;
 pub mod operation;
 pub mod plan;
@@ -41,6 +43,7 @@ pub use adopted::{AccountContent, Adopted};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Accepted, Engine, EngineConfig};
 pub use error::Error;
+pub use lcm::LcmConfig;
 pub use report::{ActionReport, TaskReport};
 pub use rotation::{Rotation, SealKeyView};
 pub use schedule::LeaseTerms;

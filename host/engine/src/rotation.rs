@@ -8,15 +8,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use vimhost_model::NsrId;
+use vimhost_model::vnf::Subscription;
 use vimhost_store::seal::{KeyError, KeyRing};
 use vimhost_store::{KeyPair, SealedText, StoredAccount};
 
 use crate::accounts::{internal, seal_context};
 use crate::{Engine, Error, keys};
 
-/// Accounts and key pairs that are read at once: some hundred kilobytes.
+/// Accounts, key pairs and subscriptions that are read at once: some hundred kilobytes.
 const PAGE: usize = 200;
 
 /// How often an account is sealed anew while somebody else changes it.
@@ -43,6 +45,21 @@ pub struct Rotation {
     pub accounts: u64,
     /// Key pairs whose private half was sealed anew.
     pub key_pairs: u64,
+    /// Subscriptions whose credentials were sealed anew.
+    pub subscriptions: u64,
+}
+
+/// Where the sealed text of a subscription is good: what whoever delivers seals it for.
+fn subscription_context(subscription: &Subscription) -> String {
+    format!("subscription:{}:authentication", subscription.id)
+}
+
+/// What is sealed of a subscription; none where it needs no credentials.
+fn sealed_of(subscription: &Subscription) -> Option<SealedText> {
+    subscription
+        .authentication
+        .as_str()
+        .map(|text| SealedText(text.to_owned()))
 }
 
 fn of_key(doing: &str, error: KeyError) -> Error {
@@ -57,7 +74,7 @@ fn of_key(doing: &str, error: KeyError) -> Error {
 }
 
 impl Engine {
-    /// The seal keys, and how much is sealed with each. Reads every account and key pair.
+    /// The seal keys, and how much is sealed with each. Reads every account, key pair and subscription.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -83,6 +100,15 @@ impl Engine {
         loop {
             let (pairs, next) = self.page_of_pairs(after.as_deref()).await?;
             pairs.iter().map(|(_, pair)| &pair.private_key).for_each(&mut count);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        loop {
+            let (subscriptions, next) = self.page_of_subscriptions(after.as_deref()).await?;
+            let sealed: Vec<SealedText> = subscriptions.iter().filter_map(sealed_of).collect();
+            sealed.iter().for_each(&mut count);
             after = next;
             if after.is_none() {
                 break;
@@ -121,6 +147,7 @@ impl Engine {
             key,
             accounts = rotation.accounts,
             key_pairs = rotation.key_pairs,
+            subscriptions = rotation.subscriptions,
             "every secret is sealed with the present key"
         );
         Ok(rotation)
@@ -190,6 +217,16 @@ impl Engine {
             }
             after = next;
             if after.is_none() {
+                break;
+            }
+        }
+        loop {
+            let (subscriptions, next) = self.page_of_subscriptions(after.as_deref()).await?;
+            for subscription in subscriptions {
+                done.subscriptions += u64::from(self.seal_subscription_anew(&subscription).await?);
+            }
+            after = next;
+            if after.is_none() {
                 return Ok(done);
             }
         }
@@ -204,6 +241,12 @@ impl Engine {
     async fn page_of_pairs(&self, after: Option<&str>) -> Result<(Vec<(NsrId, KeyPair)>, Option<String>), Error> {
         let page = self.store.key_pairs(after, PAGE).await;
         let page = page.map_err(|error| Error::of_store("listing key pairs", error))?;
+        Ok((page.entries, page.next))
+    }
+
+    async fn page_of_subscriptions(&self, after: Option<&str>) -> Result<(Vec<Subscription>, Option<String>), Error> {
+        let page = self.store.subscriptions(after, PAGE).await;
+        let page = page.map_err(|error| Error::of_store("listing subscriptions", error))?;
         Ok((page.entries, page.next))
     }
 
@@ -255,5 +298,17 @@ impl Engine {
             .reseal_key_pair(nsr, &pair.private_key, &sealed)
             .await
             .map_err(|error| Error::of_store("sealing a key pair anew", error))
+    }
+
+    /// True when there was anything to do. A subscription is never changed, only removed.
+    async fn seal_subscription_anew(&self, subscription: &Subscription) -> Result<bool, Error> {
+        let Some(sealed) = sealed_of(subscription).filter(|sealed| !self.keys.is_current(sealed)) else {
+            return Ok(false);
+        };
+        let SealedText(anew) = self.anew(&sealed, &subscription_context(subscription))?;
+        self.store
+            .reseal_subscription(&subscription.id, &subscription.authentication, &Value::String(anew))
+            .await
+            .map_err(|error| Error::of_store("sealing the credentials of a subscription anew", error))
     }
 }

@@ -54,6 +54,7 @@ impl Lab {
             calls_per_account: 4,
             idle_period: None,
             leases: None,
+            lcm: vimhost_engine::LcmConfig::default(),
         };
         let engine = Engine::start(
             config,

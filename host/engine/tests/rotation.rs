@@ -18,12 +18,13 @@ use vimhost_engine::{Engine, EngineConfig, Error, SystemClock};
 use vimhost_model::{NsrId, Secret, TargetId};
 use vimhost_store::contract::sample;
 use vimhost_store::seal::{IfMissing, KeyRing};
-use vimhost_store::{KeyPair, Store};
+use vimhost_store::{KeyPair, SealedText, Store};
 use vimhost_store_sqlite::{Options, SqliteStore};
 
 /// More than are read at once, so that a break falls between pages too.
 const ACCOUNTS: usize = 450;
 const PAIRS: usize = 30;
+const SUBSCRIPTIONS: usize = 20;
 
 fn open(dir: &Path) -> (Arc<dyn Store>, Arc<KeyRing>) {
     let store = SqliteStore::open(dir.join("vimhost.db"), Options::default()).unwrap();
@@ -39,6 +40,7 @@ async fn start(store: &Arc<dyn Store>, keys: &Arc<KeyRing>) -> Arc<Engine> {
         calls_per_account: 4,
         idle_period: None,
         leases: None,
+        lcm: vimhost_engine::LcmConfig::default(),
     };
     let vim = Arc::new(vim::Vim::default());
     Engine::start(
@@ -73,6 +75,18 @@ async fn fill(store: &dyn Store, keys: &KeyRing) {
         };
         store.keep_key_pair(&nsr, pair).await.unwrap();
     }
+    for number in 0..SUBSCRIPTIONS {
+        let context = format!("subscription:s{number:02}:authentication");
+        let sealed = keys
+            .seal(&Secret::new(format!("credentials {number}")), &context)
+            .unwrap();
+        let subscription = json!({
+            "id": format!("s{number:02}"), "callbackUri": "http://nfvo.example/", "apiVersion": "v2", "createdAt": 0,
+            "authentication": sealed.0,
+        });
+        let subscription = serde_json::from_value(subscription).unwrap();
+        store.add_subscription(&subscription).await.unwrap();
+    }
 }
 
 /// Every secret opens with the ring as it is; how many the present key has sealed.
@@ -99,6 +113,15 @@ async fn current(store: &dyn Store, keys: &KeyRing) -> usize {
         assert_eq!(secret, Secret::new(format!("key {number}")));
         current += usize::from(keys.is_current(&pair.private_key));
     }
+    let subscriptions = store.subscriptions(None, SUBSCRIPTIONS).await.unwrap().entries;
+    for (number, subscription) in subscriptions.iter().enumerate() {
+        let sealed = SealedText(subscription.authentication.as_str().unwrap().to_owned());
+        let secret = keys
+            .open(&sealed, &format!("subscription:{}:authentication", subscription.id))
+            .unwrap();
+        assert_eq!(secret, Secret::new(format!("credentials {number}")));
+        current += usize::from(keys.is_current(&sealed));
+    }
     current
 }
 
@@ -120,7 +143,7 @@ async fn a_rotation_that_breaks_off_is_ended_by_the_next_start_and_no_secret_is_
     }
     rotating.abort();
     let _ = rotating.await;
-    let all = ACCOUNTS + PAIRS;
+    let all = ACCOUNTS + PAIRS + SUBSCRIPTIONS;
     let done = current(&*store, &keys).await;
     assert!(done > 0 && done < all, "{done}");
     // Nothing may be forgotten of the old key now.
@@ -144,7 +167,7 @@ async fn a_rotation_that_breaks_off_is_ended_by_the_next_start_and_no_secret_is_
     );
     // Again, to the present key: nothing is left to do.
     let again = engine.rotate_keys(Some(&keys.current_id())).await.unwrap();
-    assert_eq!((again.accounts, again.key_pairs), (0, 0));
+    assert_eq!((again.accounts, again.key_pairs, again.subscriptions), (0, 0, 0));
     let present = engine.forget_key(&keys.current_id()).await;
     assert!(matches!(present, Err(Error::Conflict { .. })), "{present:?}");
     engine.forget_key(&old).await.unwrap();

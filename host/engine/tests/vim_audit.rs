@@ -43,6 +43,7 @@ impl Lab {
             calls_per_account: 4,
             idle_period: None,
             leases: None,
+            lcm: vimhost_engine::LcmConfig::default(),
         };
         let keys = Arc::new(KeyRing::new(SealKey::random().unwrap()));
         let letters = store.installation().await.unwrap();

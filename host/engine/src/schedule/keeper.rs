@@ -14,6 +14,7 @@ use vimhost_store::{Change, Error as StoreError};
 
 use super::account::{Account, Hold};
 use super::lease::{Freedom, LeaseTerms};
+use super::stacks::OpOccHint;
 use super::{FOREVER, PAGE, Scheduler, lock};
 use crate::Error;
 
@@ -123,6 +124,7 @@ impl Scheduler {
     /// Accounts and whatever else has work.
     async fn learn_accounts(&self) -> Result<(), StoreError> {
         let mut targets = self.store.targets_with_work().await?;
+        targets.extend(self.store.targets_with_op_occs().await?);
         let mut after: Option<String> = None;
         loop {
             let page = self.store.accounts(after.as_deref(), PAGE).await?;
@@ -225,6 +227,7 @@ impl Scheduler {
 
     /// Wakes what is not settled on an account, except what this host has in hand as it is stored.
     async fn take_up(self: &Arc<Self>, target: &TargetId) -> Result<usize, StoreError> {
+        self.tell(OpOccHint::TakeUp(Some(target.clone())));
         let mut taken = 0;
         let mut after: Option<String> = None;
         loop {
@@ -352,7 +355,13 @@ impl Scheduler {
                     }
                 }
                 Ok(Change::Account(target)) => self.account_changed(&target),
-                Ok(Change::Action(..) | Change::Forgotten(_)) => {}
+                Ok(Change::OpOcc(target, id)) => {
+                    if let Some(target) = target.as_ref().filter(|target| !self.holds(target)) {
+                        self.want_if_free(target);
+                    }
+                    self.tell(OpOccHint::Changed(target, id));
+                }
+                Ok(Change::Action(..) | Change::Forgotten(_) | Change::Events | Change::Subscriptions) => {}
                 Err(RecvError::Lagged(_)) => self.rescan_all(),
                 Err(RecvError::Closed) => return,
             }
@@ -389,6 +398,8 @@ impl Scheduler {
         for target in self.driven() {
             self.rescan(target);
         }
+        // No claim tells that whoever accepted it has died. Two hosts that take it up do no harm: the first write counts.
+        self.tell(OpOccHint::TakeUp(None));
         // What waits for elements that another host makes.
         let waiters = lock(&self.state).all_waiters();
         waiters.iter().for_each(|waiter| self.wake(waiter));
@@ -422,7 +433,8 @@ impl Scheduler {
     async fn account_removed(self: &Arc<Self>, target: &TargetId) {
         let account = lock(&self.accounts).get(target).cloned();
         let unsettled = self.store.unsettled(target, None, 1).await;
-        if unsettled.is_ok_and(|page| page.entries.is_empty()) {
+        let running = self.store.running_op_occs(Some(target), None, 1).await;
+        if unsettled.is_ok_and(|page| page.entries.is_empty()) && running.is_ok_and(|page| page.entries.is_empty()) {
             lock(&self.sights).forget(target);
             if let Some(account) = account
                 && let Some(hold) = account.hold()

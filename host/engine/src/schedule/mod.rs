@@ -23,6 +23,7 @@ mod inject;
 mod keeper;
 mod lease;
 mod poller;
+mod stacks;
 mod state;
 
 use std::collections::{HashMap, HashSet};
@@ -45,6 +46,7 @@ use gate::Gates;
 pub(crate) use gate::Held;
 pub use lease::LeaseTerms;
 use lease::Sights;
+pub(crate) use stacks::{OpOccHint, Right};
 use state::{Live, State};
 
 /// How many unsettled resources are read at once at start.
@@ -76,6 +78,8 @@ pub struct Scheduler {
     /// Logins on VMs at the same time.
     logins: Semaphore,
     last_lease_end: Mutex<Timestamp>,
+    /// Whoever drives operation occurrences.
+    op_occs: tokio::sync::mpsc::UnboundedSender<OpOccHint>,
     tasks: TaskTracker,
     /// Nothing new begins.
     stopping: CancellationToken,
@@ -92,6 +96,7 @@ impl Scheduler {
         injector: Arc<dyn KeyInjector>,
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
+        op_occs: tokio::sync::mpsc::UnboundedSender<OpOccHint>,
     ) -> Result<Arc<Self>, Error> {
         let executor = connectors.executor().unwrap_or_else(tokio::runtime::Handle::current);
         let scheduler = Arc::new(Self {
@@ -112,6 +117,7 @@ impl Scheduler {
             gains: Semaphore::new(keeper::CLAIMS_AT_ONCE),
             logins: Semaphore::new(inject::LOGINS_AT_ONCE),
             last_lease_end: Mutex::new(Timestamp(0)),
+            op_occs,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             released: CancellationToken::new(),

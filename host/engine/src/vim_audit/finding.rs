@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use vimhost_connector::{ElementKind, Error as CallError, Owned};
-use vimhost_model::{NsrId, Resource, VimId};
+use vimhost_connector::{ElementKind, Error as CallError, Owned, StackRef};
+use vimhost_model::{NsrId, Resource, VimId, VnfInstanceId};
 
 use super::mark::Mark;
 use super::owner::Unowned;
@@ -122,6 +122,19 @@ impl Finding {
             token: Some(element.token.clone()),
             services: Vec::new(),
             reason: format!("it carries the mark of the installation {}", mark.installation),
+        }
+    }
+
+    /// The stack of a VNF instance.
+    pub(super) fn missing_stack(instance: &VnfInstanceId, stack: StackRef) -> Self {
+        Self {
+            verdict: Verdict::Missing,
+            kind: ElementKind::Stack,
+            id: stack.id,
+            name: Some(stack.name),
+            token: None,
+            services: Vec::new(),
+            reason: format!("the VIM says that it does not exist, and VNF instance {instance} names it"),
         }
     }
 

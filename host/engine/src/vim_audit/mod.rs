@@ -25,30 +25,40 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use vimhost_connector::{Connector, ElementKind, Error as CallError, ErrorKind, Owned};
-use vimhost_model::{Item, NsrId, Resource, ResourceId, TargetId, VimId};
+use vimhost_connector::{Connector, ElementKind, Error as CallError, ErrorKind, Owned, StackRef};
+use vimhost_model::vnf::VnfInstance;
+use vimhost_model::{Item, NsrId, Resource, ResourceId, TargetId, VimId, VnfInstanceId};
 use vimhost_store::Store;
 
 pub use finding::{AuditPage, Finding, Verdict};
 
-use crate::{Engine, Error};
+use crate::{Engine, Error, lcm};
 use finding::Suspect;
 use mark::Mark;
 use owner::{names, unowned};
 
-/// The kinds in the order they are looked at, each with the item of records that is made of it: what costs most to leave behind comes
+/// Records that name elements of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Records {
+    /// Resources of an item.
+    Of(Item),
+    /// VNF instances: each names its stack.
+    Instances,
+}
+
+/// The kinds in the order they are looked at, each with the records that name such elements: what costs most to leave behind comes
 /// first.
-const KINDS: [(ElementKind, Option<Item>); 10] = [
-    (ElementKind::Server, Some(Item::Vdu)),
+const KINDS: [(ElementKind, Option<Records>); 10] = [
+    (ElementKind::Server, Some(Records::Of(Item::Vdu))),
     (ElementKind::Port, None),
     (ElementKind::FloatingAddress, None),
-    (ElementKind::Volume, Some(Item::SharedVolume)),
-    (ElementKind::Network, Some(Item::Net)),
-    (ElementKind::Group, Some(Item::AffinityGroup)),
-    (ElementKind::Flavour, Some(Item::Flavor)),
-    (ElementKind::Image, Some(Item::Image)),
-    (ElementKind::Stack, Some(Item::Stack)),
-    (ElementKind::ConnectivityService, Some(Item::SdnNet)),
+    (ElementKind::Volume, Some(Records::Of(Item::SharedVolume))),
+    (ElementKind::Network, Some(Records::Of(Item::Net))),
+    (ElementKind::Group, Some(Records::Of(Item::AffinityGroup))),
+    (ElementKind::Flavour, Some(Records::Of(Item::Flavor))),
+    (ElementKind::Image, Some(Records::Of(Item::Image))),
+    (ElementKind::Stack, Some(Records::Instances)),
+    (ElementKind::ConnectivityService, Some(Records::Of(Item::SdnNet))),
 ];
 
 /// Documents that are read at once: enough for a database over a network to be busy, few enough to be held in memory whatever
@@ -73,13 +83,15 @@ const MOST_LISTED: usize = 20_000;
 
 const READING: &str = "comparing an account with its records";
 
+const TOO_MANY: &str = "there are too many to remember, so missing ones were not looked for";
+
 /// Where an audit is within a kind.
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
     /// Listing what the VIM has, from this cursor on.
     Listed(Option<Vec<u8>>),
     /// Looking at records from this cursor on, for what the listing has not shown.
-    Recorded(Item, Option<String>),
+    Recorded(Records, Option<String>),
 }
 
 /// A comparison under way. Dropping it ends it.
@@ -141,7 +153,7 @@ impl VimAudit {
     /// # Errors
     /// When the store cannot be read.
     pub async fn step(&mut self) -> Result<Option<AuditPage>, Error> {
-        while let Some((kind, item)) = KINDS.get(self.at).copied() {
+        while let Some((kind, records)) = KINDS.get(self.at).copied() {
             match std::mem::replace(&mut self.stage, Stage::Listed(None)) {
                 Stage::Listed(after) => match self.look(kind, after).await? {
                     Listing::Page(mut page, Some(next)) => {
@@ -156,8 +168,8 @@ impl VimAudit {
                         return Ok(Some(page));
                     }
                     Listing::Page(page, None) => {
-                        match item {
-                            Some(item) => self.stage = Stage::Recorded(item, None),
+                        match records {
+                            Some(records) => self.stage = Stage::Recorded(records, None),
                             None => self.turn(),
                         }
                         return Ok(Some(page));
@@ -168,10 +180,13 @@ impl VimAudit {
                     }
                     Listing::Nothing => self.turn(),
                 },
-                Stage::Recorded(item, after) => {
-                    let (page, next) = self.recorded(kind, item, after.as_deref()).await?;
+                Stage::Recorded(records, after) => {
+                    let (page, next) = match records {
+                        Records::Of(item) => self.recorded(kind, item, after.as_deref()).await?,
+                        Records::Instances => self.recorded_stacks(after.as_deref()).await?,
+                    };
                     match next {
-                        Some(next) => self.stage = Stage::Recorded(item, Some(next)),
+                        Some(next) => self.stage = Stage::Recorded(records, Some(next)),
                         None => self.turn(),
                     }
                     if page.looked_at > 0 || !page.findings.is_empty() {
@@ -280,7 +295,24 @@ impl VimAudit {
         if kind == ElementKind::Volume {
             self.release_handed_on(&mut suspects).await?;
         }
+        if kind == ElementKind::Stack {
+            self.release_of_instances(&mut suspects).await?;
+        }
         Ok(suspects)
+    }
+
+    /// Releases stacks of VNF instances. The token of one names the operation that made it: it owns the stack until it is over, then
+    /// its instance does.
+    async fn release_of_instances(&self, suspects: &mut Vec<Suspect>) -> Result<(), Error> {
+        let mut left = Vec::new();
+        for suspect in std::mem::take(suspects) {
+            let (id, token) = suspect.key();
+            if !lcm::owns_stack(&*self.store, &self.installation, &id, &token).await? {
+                left.push(suspect);
+            }
+        }
+        *suspects = left;
+        Ok(())
     }
 
     /// Releases volumes that another record owns than the one in their token: those of a VM go to the one that is made in its place,
@@ -343,8 +375,7 @@ impl VimAudit {
         after: Option<&str>,
     ) -> Result<(AuditPage, Option<String>), Error> {
         if self.remembered.len() > MOST_REMEMBERED {
-            let reason = "there are too many to remember, so missing ones were not looked for";
-            return Ok((AuditPage::not_seen(kind, reason), None));
+            return Ok((AuditPage::not_seen(kind, TOO_MANY), None));
         }
         let page = self
             .store
@@ -383,6 +414,66 @@ impl VimAudit {
             findings,
         };
         Ok((told, page.next))
+    }
+
+    /// The same of stacks, which are observed by a call of their own.
+    async fn recorded_stacks(&self, after: Option<&str>) -> Result<(AuditPage, Option<String>), Error> {
+        let kind = ElementKind::Stack;
+        let failed = |error| Error::of_store(READING, error);
+        if self.remembered.len() > MOST_REMEMBERED {
+            return Ok((AuditPage::not_seen(kind, TOO_MANY), None));
+        }
+        let page = self.store.vnf_instances_on(&self.target, after, RECORDS).await;
+        let page = page.map_err(failed)?;
+        let looked_at = page.entries.len();
+        let mut unlisted: Vec<(VnfInstanceId, StackRef)> = Vec::new();
+        for instance in &page.entries {
+            let Some(stack) = lcm::stack_of(instance) else { continue };
+            let is_listed = |id: &VimId| self.remembered.contains(&self.hasher.hash_one(id.as_str()));
+            if !stack.id.as_ref().is_some_and(is_listed) {
+                unlisted.push((instance.id.clone(), stack));
+            }
+        }
+        let stacks: Vec<StackRef> = unlisted.iter().map(|(_, stack)| stack.clone()).collect();
+        let gone = match self.gone_stacks(&stacks).await {
+            Ok(gone) => gone,
+            Err(error) => return Ok((AuditPage::failed(kind, &error), None)),
+        };
+        let mut findings = Vec::new();
+        for (id, stack) in unlisted.into_iter().filter(|(_, stack)| gone.contains(stack)) {
+            // Read after the VIM has said so: one that was deleted by request meanwhile is not missing.
+            let instance = self.store.vnf_instance(&id).await.map_err(failed)?;
+            let is_its = |instance: &VnfInstance| {
+                instance.own.operation.is_none() && lcm::stack_of(instance).as_ref() == Some(&stack)
+            };
+            if instance.as_ref().is_some_and(is_its) {
+                findings.push(Finding::missing_stack(&id, stack));
+            }
+        }
+        let told = AuditPage {
+            kind,
+            looked_at,
+            findings,
+        };
+        Ok((told, page.next))
+    }
+
+    /// Those stacks of which the VIM says that they do not exist.
+    async fn gone_stacks(&self, stacks: &[StackRef]) -> Result<HashSet<StackRef>, CallError> {
+        let mut gone = HashSet::new();
+        if stacks.is_empty() {
+            return Ok(gone);
+        }
+        let mut cursor = None;
+        for _ in 0..MOST_PAGES {
+            let observed = self.connector.observe_stacks(stacks, cursor.take()).await?;
+            gone.extend(observed.gone);
+            if !observed.more || observed.cursor.is_none() {
+                break;
+            }
+            cursor = observed.cursor;
+        }
+        Ok(gone)
     }
 
     /// Those of which the VIM says that they do not exist.

@@ -1,0 +1,584 @@
+//! The life cycle of VNF instances on a VIM of stacks in memory, with the SQLite store.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by it")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use vimhost_connector::{
+    Call, Capabilities, CheckReport, Connector, Connectors, CreateRequest, Created, DeleteRequest, DeleteStep,
+    Descriptor, ElementKind, Error, ErrorKind, FindRequest, Found, InjectionError, KeyInjection, KeyInjector,
+    LoadError, Observed, ObservedStacks, OperateRequest, Operated, OwnedPage, PluginInfo, PluginState, StackAction,
+    StackContent, StackObservation, StackProgress, StackRef, StackRequest, StackResource, Step, UpdateMode,
+};
+use vimhost_engine::{
+    Engine, EngineConfig, Error as EngineError, Finding, LcmConfig, LeaseTerms, NewAccount, SystemClock, Verdict,
+};
+use vimhost_model::vnf::{InstantiationState, LcmOperation, OpOccOwn, OperationState, VnfLcmOpOcc};
+use vimhost_model::{TargetId, Timestamp, VimAccount, VimId, VnfInstanceId, VnfLcmOpOccId};
+use vimhost_store::Store;
+use vimhost_store::seal::{KeyRing, SealKey};
+use vimhost_store_sqlite::{Options, SqliteStore};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+const HOT: &str = "resources:\n  g:\n    desired: { get_param: [nfv, VDU, VDU1, desired_capacity] }\n";
+
+struct Stack {
+    id: VimId,
+    action: StackAction,
+    looks: u32,
+    fails: bool,
+    members: u64,
+}
+
+#[derive(Default)]
+struct State {
+    stacks: BTreeMap<String, Stack>,
+    calls: Vec<&'static str>,
+    made: u32,
+    /// The next creation fails after it was accepted.
+    failing: bool,
+    /// The answer to the next creation is lost.
+    losing: bool,
+}
+
+#[derive(Default, Clone)]
+struct Vim(Arc<Mutex<State>>);
+
+impl Vim {
+    fn count(&self, call: &str) -> usize {
+        self.0
+            .lock()
+            .unwrap()
+            .calls
+            .iter()
+            .filter(|made| **made == call)
+            .count()
+    }
+}
+
+fn members(content: &StackContent) -> u64 {
+    let nfv = content.parameters.get("nfv").unwrap();
+    nfv["VDU"]["VDU1"]["desired_capacity"].as_u64().unwrap()
+}
+
+fn no<T>() -> Result<T, Error> {
+    Err(Error::new(ErrorKind::Unsupported, "stacks only"))
+}
+
+#[async_trait]
+impl Connector for Vim {
+    async fn check(&self) -> Result<CheckReport, Error> {
+        Ok(CheckReport::default())
+    }
+    async fn find(&self, _: FindRequest) -> Result<Vec<Found>, Error> {
+        no()
+    }
+    async fn create(&self, _: Call, _: CreateRequest) -> Result<Step<Created>, Error> {
+        no()
+    }
+    async fn delete(&self, _: Call, _: DeleteRequest) -> Result<DeleteStep, Error> {
+        no()
+    }
+    async fn observe(&self, _: ElementKind, _: &[VimId], _: Option<Vec<u8>>) -> Result<Observed, Error> {
+        no()
+    }
+    async fn operate(&self, _: Call, _: OperateRequest) -> Result<Step<Operated>, Error> {
+        no()
+    }
+    async fn list_owned(&self, kind: ElementKind, _: &str, _: Option<Vec<u8>>) -> Result<OwnedPage, Error> {
+        // Of stacks nothing, so that each that is recorded has to be observed.
+        if kind == ElementKind::Stack {
+            return Ok(OwnedPage::default());
+        }
+        no()
+    }
+
+    async fn create_stack(&self, call: Call, request: StackRequest) -> Result<Step<Created>, Error> {
+        let entry = call.journal.begin("stack", &call.token).await.unwrap();
+        let (id, is_lost) = {
+            let mut state = self.0.lock().unwrap();
+            state.calls.push("create");
+            state.made += 1;
+            let id: VimId = format!("s{}", state.made).parse().unwrap();
+            let stack = Stack {
+                id: id.clone(),
+                action: StackAction::Create,
+                looks: 0,
+                fails: std::mem::take(&mut state.failing),
+                members: members(&request.content),
+            };
+            state.stacks.insert(request.name, stack);
+            (id, std::mem::take(&mut state.losing))
+        };
+        if is_lost {
+            return Err(Error::new(ErrorKind::BadRequest, "the answer was lost"));
+        }
+        call.journal.commit(entry, &id).await.unwrap();
+        Ok(Step::Done(Created {
+            id,
+            name: None,
+            interfaces: Vec::new(),
+        }))
+    }
+
+    async fn update_stack(
+        &self,
+        _: Call,
+        stack: StackRef,
+        _: UpdateMode,
+        content: StackContent,
+    ) -> Result<Step<()>, Error> {
+        let mut state = self.0.lock().unwrap();
+        state.calls.push("update");
+        let known = state.stacks.get_mut(&stack.name);
+        let known = known.filter(|known| stack.id.as_ref() == Some(&known.id));
+        let known = known.ok_or_else(|| Error::new(ErrorKind::NotFound, "no such stack"))?;
+        known.action = StackAction::Update;
+        known.looks = 0;
+        known.fails = false;
+        known.members = members(&content);
+        Ok(Step::Done(()))
+    }
+
+    async fn find_stack(&self, name: &str) -> Result<Option<StackObservation>, Error> {
+        let mut state = self.0.lock().unwrap();
+        state.calls.push("find");
+        Ok(state.stacks.get(name).map(|stack| seen(name, stack)))
+    }
+
+    async fn observe_stacks(&self, stacks: &[StackRef], _: Option<Vec<u8>>) -> Result<ObservedStacks, Error> {
+        let mut state = self.0.lock().unwrap();
+        state.calls.push("observe");
+        let mut observed = ObservedStacks::default();
+        for asked in stacks {
+            let known = state.stacks.get_mut(&asked.name);
+            match known.filter(|known| asked.id.as_ref() == Some(&known.id)) {
+                Some(stack) => {
+                    stack.looks += 1;
+                    observed.changed.push(seen(&asked.name, stack));
+                    continue;
+                }
+                None => observed.gone.push(asked.clone()),
+            }
+        }
+        Ok(observed)
+    }
+
+    async fn stack_resources(&self, stack: &StackRef, _: u8) -> Result<Vec<StackResource>, Error> {
+        let mut state = self.0.lock().unwrap();
+        state.calls.push("resources");
+        let members = state.stacks.get(&stack.name).unwrap().members;
+        let server = |number: u64| StackResource {
+            name: "VDU1".to_owned(),
+            resource_type: "OS::Nova::Server".to_owned(),
+            physical_id: Some(format!("server-{number}").parse().unwrap()),
+            status_text: "CREATE_COMPLETE".to_owned(),
+            reason: None,
+            parent: None,
+            stack: stack.clone(),
+            required_by: Vec::new(),
+            created: Some(format!("2026-01-01T00:00:0{number}Z")),
+        };
+        Ok((0..members).map(server).collect())
+    }
+
+    async fn mark_unhealthy(&self, _: Call, _: &StackRef, _: &str, _: &str) -> Result<Step<()>, Error> {
+        self.0.lock().unwrap().calls.push("mark");
+        Ok(Step::Done(()))
+    }
+
+    async fn delete_stack(&self, _: Call, stack: StackRef) -> Result<DeleteStep, Error> {
+        let mut state = self.0.lock().unwrap();
+        state.calls.push("delete");
+        state.stacks.remove(&stack.name);
+        Ok(DeleteStep::Accepted)
+    }
+}
+
+/// A stack is ready at the third look.
+fn seen(name: &str, stack: &Stack) -> StackObservation {
+    let progress = match (stack.looks, stack.fails) {
+        (0..3, _) => StackProgress::InProgress,
+        (_, true) => StackProgress::Failed,
+        (_, false) => StackProgress::Complete,
+    };
+    StackObservation {
+        stack: StackRef {
+            name: name.to_owned(),
+            id: Some(stack.id.clone()),
+        },
+        action: stack.action,
+        progress,
+        status_text: format!("{progress:?}"),
+        reason: stack.fails.then(|| "no host".to_owned()),
+        updated: None,
+    }
+}
+
+#[async_trait]
+impl Connectors for Vim {
+    async fn open(&self, _: &VimAccount) -> Result<Arc<dyn Connector>, LoadError> {
+        Ok(Arc::new(self.clone()))
+    }
+    async fn close(&self, _: &TargetId) {}
+    fn set_send_deadline(&self, _: &TargetId, _: Option<std::time::Instant>) {}
+    fn plugins(&self) -> Vec<PluginInfo> {
+        vec![PluginInfo {
+            file: "memory".to_owned(),
+            digest: String::new(),
+            state: PluginState::Ready,
+            descriptor: Some(Descriptor {
+                name: "memory".to_owned(),
+                version: "1".to_owned(),
+                description: String::new(),
+                vim_types: vec!["memory".to_owned()],
+                config_schema: json!({}),
+                credentials: Vec::new(),
+                answer_credentials: Vec::new(),
+                egress: Vec::new(),
+                tokens: Vec::new(),
+            }),
+            capabilities: Capabilities {
+                stacks: true,
+                ..Capabilities::default()
+            },
+            rules_digest: None,
+        }]
+    }
+}
+
+#[async_trait]
+impl KeyInjector for Vim {
+    async fn inject(&self, _: &KeyInjection) -> Result<(), InjectionError> {
+        Ok(())
+    }
+}
+
+struct Lab {
+    engine: Arc<Engine>,
+    store: Arc<dyn Store>,
+    vim: Vim,
+    id: VnfInstanceId,
+    _dir: tempfile::TempDir,
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+impl Lab {
+    async fn new() -> Self {
+        Self::of(None).await
+    }
+
+    /// A host that shares its store where there are terms.
+    async fn of(leases: Option<LeaseTerms>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path().join("vimhost.db"), Options::default()).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let vim = Vim::default();
+        let config = EngineConfig {
+            host: "here".parse().unwrap(),
+            calls_per_account: 4,
+            idle_period: None,
+            leases,
+            lcm: LcmConfig::default(),
+        };
+        let keys = Arc::new(KeyRing::new(SealKey::random().unwrap()));
+        let with = Arc::new(vim.clone());
+        let engine = Engine::start(config, store.clone(), with.clone(), with, keys, Arc::new(SystemClock));
+        let engine = engine.await.unwrap();
+        let account: NewAccount = parsed(json!({"id": "x", "name": "x", "vim_type": "memory", "url": "memory:"}));
+        engine.add_account(account).await.unwrap();
+        let package = parsed(
+            json!({"id": "pkg", "onboardingState": "ONBOARDED", "operationalState": "ENABLED", "createdAt": 0,
+            "vnfd": {"id": "vnfd", "provider": "p", "product_name": "n", "software_version": "1", "version": "1", "flavours": {"simple": {
+                "aspects": {"a": {"max_scale_level": 2, "deltas": {"VDU1": {"steps": [1]}}}},
+                "vdus": {"VDU1": {"name": "VDU1", "profile": {"min": 1, "max": 3}, "initial": 1}},
+                "base_hot": {"path": "BaseHOT/simple/a.yaml", "template": HOT}}}}}),
+        );
+        store.put_vnf_package(&package, 0).await.unwrap();
+        let instance = engine.lcm().create(parsed(json!({"vnfdId": "vnfd"}))).await.unwrap();
+        let id = instance.id;
+        Self {
+            engine,
+            store,
+            vim,
+            id,
+            _dir: dir,
+        }
+    }
+
+    async fn over(&self, id: &VnfLcmOpOccId) -> VnfLcmOpOcc {
+        let waiting = async {
+            loop {
+                let op_occ = self.engine.lcm().op_occ(id).await.unwrap();
+                if !op_occ.operation_state.is_running() {
+                    return op_occ;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, waiting).await.unwrap()
+    }
+
+    async fn instantiate(&self) -> VnfLcmOpOcc {
+        let lcm = self.engine.lcm();
+        let begun = lcm.instantiate(&self.id, parsed(json!({"flavourId": "simple"}))).await;
+        self.over(&begun.unwrap()).await
+    }
+}
+
+#[tokio::test]
+async fn a_whole_life_costs_the_requests_it_should() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    let made = lab.instantiate().await;
+    assert_eq!(made.operation_state, OperationState::Completed, "{:?}", made.error);
+    let instance = lcm.instance(&lab.id).await.unwrap();
+    let info = instance.instantiated_vnf_info.unwrap();
+    assert_eq!(info.metadata.unwrap()["stack_id"], "s1");
+    assert_eq!(
+        lab.vim.0.lock().unwrap().calls,
+        ["create", "observe", "observe", "observe", "resources"]
+    );
+
+    let out = || parsed(json!({"type": "SCALE_OUT", "aspectId": "a"}));
+    let (one, other) = tokio::join!(lcm.scale(&lab.id, out()), lcm.scale(&lab.id, out()));
+    assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
+    let refused = if one.is_ok() {
+        other.as_ref().err()
+    } else {
+        one.as_ref().err()
+    };
+    assert!(matches!(refused, Some(EngineError::Conflict { .. })), "{refused:?}");
+    let scaled = lab.over(&one.or(other).unwrap()).await;
+    assert_eq!(scaled.operation_state, OperationState::Completed, "{:?}", scaled.error);
+    assert_eq!(scaled.resource_changes.unwrap().affected_vnfcs.unwrap().len(), 1);
+
+    let end = parsed(json!({"terminationType": "FORCEFUL"}));
+    let ended = lab.over(&lcm.terminate(&lab.id, end).await.unwrap()).await;
+    assert_eq!(ended.operation_state, OperationState::Completed, "{:?}", ended.error);
+    let instance = lcm.instance(&lab.id).await.unwrap();
+    assert_eq!(instance.instantiation_state, InstantiationState::NotInstantiated);
+    assert_eq!((lab.vim.count("delete"), lab.vim.count("find")), (1, 0));
+    lcm.delete(&lab.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_instantiation_is_retried_by_an_update_of_its_stack() {
+    let lab = Lab::new().await;
+    lab.vim.0.lock().unwrap().failing = true;
+    let failed = lab.instantiate().await;
+    assert_eq!(failed.operation_state, OperationState::FailedTemp);
+    let problem = failed.error.unwrap();
+    assert_eq!((problem.status, problem.detail.as_str()), (422, "no host"));
+    lab.engine.lcm().retry(&failed.id).await.unwrap();
+    let done = lab.over(&failed.id).await;
+    assert_eq!(done.operation_state, OperationState::Completed, "{:?}", done.error);
+    assert_eq!((lab.vim.count("create"), lab.vim.count("update")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_failed_instantiation_is_rolled_back_or_given_up() {
+    let lab = Lab::new().await;
+    for rolled_back in [true, false] {
+        lab.vim.0.lock().unwrap().failing = true;
+        let failed = lab.instantiate().await;
+        if rolled_back {
+            lab.engine.lcm().rollback(&failed.id).await.unwrap();
+            let state = lab.over(&failed.id).await.operation_state;
+            assert_eq!(state, OperationState::RolledBack);
+            assert!(lab.vim.0.lock().unwrap().stacks.is_empty());
+        } else {
+            let given_up = lab.engine.lcm().fail(&failed.id).await.unwrap();
+            assert_eq!(given_up.operation_state, OperationState::Failed);
+        }
+    }
+    // What the one that was given up has left goes before the next stack is made.
+    let made = lab.instantiate().await;
+    assert_eq!(made.operation_state, OperationState::Completed, "{:?}", made.error);
+    assert_eq!(lab.vim.0.lock().unwrap().stacks.len(), 1);
+}
+
+/// A host that looks around all the time.
+fn restless() -> LeaseTerms {
+    LeaseTerms {
+        length: Duration::from_secs(10),
+        heartbeat: Duration::from_millis(5),
+        grace: Duration::from_millis(100),
+    }
+}
+
+/// A PATCH as a host has left it that is not there any more.
+async fn left(lab: &Lab, params: Value) -> VnfLcmOpOccId {
+    let left = VnfLcmOpOcc {
+        id: VnfLcmOpOccId::random(),
+        operation_state: OperationState::Processing,
+        state_entered_time: Timestamp(0),
+        start_time: Timestamp(0),
+        vnf_instance_id: lab.id.clone(),
+        grant_id: None,
+        operation: LcmOperation::ModifyInfo,
+        is_automatic_invocation: false,
+        operation_params: Some(params),
+        is_cancel_pending: false,
+        error: None,
+        resource_changes: None,
+        changed_info: None,
+        changed_ext_connectivity: None,
+        modifications_triggered_by_vnf_pkg_change: None,
+        own: OpOccOwn {
+            revision: 0,
+            target: None,
+            attempt: 0,
+            work: Value::Null,
+        },
+    };
+    lab.store.begin_operation(&left, 1, &[]).await.unwrap();
+    left.id
+}
+
+#[tokio::test]
+async fn a_modification_that_another_host_has_left_is_taken_up() {
+    let lab = Lab::of(Some(restless())).await;
+    let id = left(&lab, json!({"vnfInstanceName": "renamed"})).await;
+    let done = lab.over(&id).await;
+    assert_eq!(done.operation_state, OperationState::Completed, "{:?}", done.error);
+    let instance = lab.engine.lcm().instance(&lab.id).await.unwrap();
+    assert_eq!(
+        (instance.vnf_instance_name.as_deref(), instance.own.operation),
+        (Some("renamed"), None)
+    );
+}
+
+#[tokio::test]
+async fn a_modification_whose_package_went_is_not_done_by_half() {
+    let lab = Lab::of(Some(restless())).await;
+    let lcm = lab.engine.lcm();
+    let id = left(&lab, json!({"vnfInstanceName": "renamed", "vnfdId": "gone"})).await;
+    let failed = lab.over(&id).await;
+    assert_eq!(failed.operation_state, OperationState::FailedTemp);
+    assert_eq!(failed.error.unwrap().status, 422);
+    assert_eq!(lcm.instance(&lab.id).await.unwrap().vnf_instance_name, None);
+    lcm.rollback(&id).await.unwrap();
+    assert_eq!(lab.over(&id).await.operation_state, OperationState::RolledBack);
+    assert_eq!(lcm.instance(&lab.id).await.unwrap().own.operation, None);
+}
+
+#[tokio::test]
+async fn an_audit_tells_of_a_stack_that_was_deleted_behind_the_hosts_back() {
+    let lab = Lab::new().await;
+    lab.instantiate().await;
+    let target = lab.engine.lcm().instance(&lab.id).await.unwrap().own.target.unwrap();
+    let told = audited(&lab.engine, &target).await;
+    assert!(told.is_empty(), "{told:?}");
+    lab.vim.0.lock().unwrap().stacks.clear();
+    let told = audited(&lab.engine, &target).await;
+    let told: Vec<_> = told
+        .iter()
+        .map(|finding| (finding.verdict, finding.kind, finding.id.as_ref()))
+        .collect();
+    let id: VimId = "s1".parse().unwrap();
+    assert_eq!(told, [(Verdict::Missing, ElementKind::Stack, Some(&id))]);
+}
+
+async fn audited(engine: &Engine, target: &TargetId) -> Vec<Finding> {
+    let mut audit = engine.audit_vim(target).await.unwrap();
+    let mut findings = Vec::new();
+    while let Some(page) = audit.step().await.unwrap() {
+        findings.extend(page.findings);
+    }
+    findings
+}
+
+/// What only an instance knows of is not forgotten with it, whether its id is known or its creation was never answered.
+#[tokio::test]
+async fn a_stack_that_was_given_up_goes_before_its_instance_does() {
+    for is_lost in [false, true] {
+        let lab = Lab::new().await;
+        let lcm = lab.engine.lcm();
+        {
+            let mut state = lab.vim.0.lock().unwrap();
+            (state.failing, state.losing) = (!is_lost, is_lost);
+        }
+        let failed = lab.instantiate().await;
+        assert_eq!(failed.operation_state, OperationState::FailedTemp);
+        let target = failed.own.target.clone().unwrap();
+        let removed = lab.engine.remove_account(&target, None).await;
+        assert!(matches!(removed, Err(EngineError::Conflict { .. })), "{removed:?}");
+        lcm.fail(&failed.id).await.unwrap();
+
+        let other: NewAccount = parsed(json!({"id": "y", "name": "y", "vim_type": "memory", "url": "memory:"}));
+        lab.engine.add_account(other).await.unwrap();
+        let elsewhere = json!({"flavourId": "simple", "vimConnectionInfo": {"v": {"vimId": "y", "vimType": "memory"}}});
+        let refused = lcm.instantiate(&lab.id, parsed(elsewhere)).await.unwrap_err();
+        assert!(
+            matches!(&refused, EngineError::Conflict { reason } if reason.contains("'x'")),
+            "{refused:?}"
+        );
+        let refused = lcm.delete(&lab.id).await.unwrap_err();
+        assert!(
+            matches!(&refused, EngineError::Conflict { reason } if reason.contains("terminate")),
+            "{refused:?}"
+        );
+
+        assert_eq!(lab.vim.0.lock().unwrap().stacks.len(), 1);
+        let end = parsed(json!({"terminationType": "FORCEFUL"}));
+        let ended = lab.over(&lcm.terminate(&lab.id, end).await.unwrap()).await;
+        assert_eq!(ended.operation_state, OperationState::Completed, "{:?}", ended.error);
+        assert!(lab.vim.0.lock().unwrap().stacks.is_empty());
+        lcm.delete(&lab.id).await.unwrap();
+    }
+}
+
+/// An account that is registered is used with the password it has, or not at all.
+#[tokio::test]
+async fn a_connection_with_another_password_does_not_use_the_registered_account() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    let registered: NewAccount = parsed(json!({
+        "id": "cloud", "name": "cloud", "vim_type": "memory", "url": "http://cloud.example:5000/v3", "user": "u", "tenant": "p",
+        "credentials": {"password": "right"}, "config": {"user_domain_id": "default", "application_credential_name": "c"},
+    }));
+    lab.engine.add_account(registered).await.unwrap();
+    let mut targets = Vec::new();
+    for (password, domain) in [
+        (Some("right"), "Default"),
+        (None, "Default"),
+        (Some("wrong"), "Default"),
+        (Some("right"), "elsewhere"),
+    ] {
+        let mut access = json!({"username": "u", "project": "p", "userDomain": domain, "projectDomain": "Default"});
+        if let Some(password) = password {
+            access["password"] = json!(password);
+        }
+        let connection = json!({
+            "vimType": "memory", "interfaceInfo": {"endpoint": "http://cloud.example:5000/v3"}, "accessInfo": access,
+        });
+        let request = json!({"flavourId": "simple", "vimConnectionInfo": {"v": connection}});
+        let instance = lcm.create(parsed(json!({"vnfdId": "vnfd"}))).await.unwrap();
+        let done = lab
+            .over(&lcm.instantiate(&instance.id, parsed(request)).await.unwrap())
+            .await;
+        let text = serde_json::to_string(&done).unwrap();
+        assert!(!text.contains("right") && !text.contains("wrong"), "{text}");
+        targets.push(done.own.target.unwrap());
+    }
+    let cloud = TargetId::vim("cloud".parse().unwrap());
+    let is_cloud: Vec<bool> = targets.iter().map(|target| *target == cloud).collect();
+    assert_eq!(is_cloud, [true, true, false, false]);
+    let [_, _, wrong, elsewhere] = <[TargetId; 4]>::try_from(targets).unwrap();
+    assert_ne!(wrong, elsewhere);
+    let made = lab.store.account(&elsewhere).await.unwrap().unwrap();
+    let config = serde_json::to_value(made.config).unwrap();
+    assert_eq!(
+        config,
+        json!({"user_domain_name": "elsewhere", "project_domain_name": "Default"}),
+        "nothing that says who else logs in"
+    );
+}
