@@ -69,7 +69,8 @@ fn decode_now(bytes: &[u8], json: bool, reading: Reading) -> Result<Value, Failu
     })
 }
 
-fn from_json(bytes: &[u8]) -> Result<Value, Failure> {
+/// Decodes JSON, with a bound of values.
+pub(crate) fn from_json(bytes: &[u8]) -> Result<Value, Failure> {
     if json_values(bytes) > MAX_JSON_VALUES {
         return Err(malformed(
             "json",

@@ -85,6 +85,7 @@ pub(crate) async fn serve(State(exchange): State<Exchange>, mut request: Request
         request_id = id.as_str(),
         status = tracing::field::Empty,
         elapsed_ms = tracing::field::Empty,
+        project = tracing::field::Empty,
         otel.kind = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
     );

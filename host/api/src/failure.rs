@@ -32,6 +32,8 @@ pub(crate) struct Failure {
     pub code: &'static str,
     /// For people. Holds no internals.
     pub detail: String,
+    /// In short, where the reason phrase of the status says too little.
+    pub title: Option<Box<str>>,
     pub fields: Vec<WrongField>,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Boxed, since few refusals have one and every result carries the room for it.
@@ -44,6 +46,7 @@ impl Failure {
             status,
             code,
             detail: detail.into(),
+            title: None,
             fields: Vec::new(),
             headers: Vec::new(),
             cause: None,
@@ -139,6 +142,7 @@ impl From<Error> for Failure {
             Error::BadRequest { .. } => Self::bad_request(detail),
             Error::NotFound { .. } => Self::not_found(detail),
             Error::Conflict { .. } => Self::conflict(detail),
+            Error::Unprocessable { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", detail),
             Error::PreconditionFailed { what } => Self::changed_meanwhile(&what),
             Error::Unsupported { .. } => Self::new(StatusCode::NOT_IMPLEMENTED, "not-offered", detail),
             Error::Account { .. } => Self::new(StatusCode::CONFLICT, "account", detail),

@@ -5,8 +5,9 @@
 //! * [`ng_ro`] — `/ro/…`, what OSM's LCM speaks: YAML and JSON, no credentials, a list of source ranges.
 //! * [`admin`] — `/v1/…`, accounts, records, network services and actions: JSON out, JSON or YAML in, bearer tokens, problem
 //!   details, server-sent events.
+//! * [`vnf_lcm`] — `/vnflcm/v2/…` and `/vnfpkgm/v1/…`, SOL003 as Tacker serves it: JSON, Keystone's tokens or none on loopback.
 //!
-//! What both share: every request is one task with one span, one time limit and one line in the log, and every refusal is a
+//! What all share: every request is one task with one span, one time limit and one line in the log, and every refusal is a
 //! `Failure` until the last step, where the dialect gives it its form. A handler extracts, calls the engine
 //! and turns the answer into a view; views are not store types.
 //!
@@ -23,7 +24,8 @@ pub mod ng_ro;
 mod path;
 mod serve;
 mod source;
-mod time;
+pub mod vnf_lcm;
+mod vnf_packages;
 mod yaml;
 
 pub use exchange::RequestLimits;

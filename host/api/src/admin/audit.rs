@@ -24,7 +24,7 @@ use super::table::Endpoint;
 use super::{Admin, problem};
 use crate::exchange::RequestId;
 use crate::failure::Failure;
-use crate::time::{parse_rfc3339, rfc3339};
+use vimhost_model::date_time::{parse_rfc3339, rfc3339};
 
 /// Entries between two looks at the size of the log: a look reads the ids of all that are kept.
 const TRIM_EVERY: u64 = 1000;

@@ -227,7 +227,12 @@ impl Watcher {
         match change {
             Change::Action(nsr, action) => *nsr == self.nsr && *action == self.action,
             Change::Forgotten(nsr) => *nsr == self.nsr,
-            Change::Resource(..) | Change::Account(_) | Change::Work(_) => false,
+            Change::Resource(..)
+            | Change::Account(_)
+            | Change::Work(_)
+            | Change::OpOcc(..)
+            | Change::Events
+            | Change::Subscriptions => false,
         }
     }
 }

@@ -9,7 +9,7 @@ use vimhost_store::Lease;
 use super::Admin;
 use super::output::{Answer, Listing};
 use crate::failure::Failure;
-use crate::time::rfc3339;
+use vimhost_model::date_time::rfc3339;
 
 /// A lease without an end has one that no calendar knows.
 const YEAR_10000: Timestamp = Timestamp(253_402_300_800_000);

@@ -14,7 +14,7 @@ use super::input::{Named, Paging, PagingParams, Typed};
 use super::output::{Answer, Listing};
 use crate::failure::Failure;
 use crate::path::encoded;
-use crate::time::rfc3339;
+use vimhost_model::date_time::rfc3339;
 
 /// A token, without what makes it one.
 #[derive(Debug, Serialize, ToSchema)]

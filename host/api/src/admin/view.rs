@@ -8,7 +8,7 @@ use vimhost_engine::{AccountView, ActionReport, ServiceView, TaskReport};
 use vimhost_model::{ActionHeader, ActionId, ActionKind, ActionStatus, NsrId, Role, TargetId, TaskStatus};
 
 use crate::mask::mask;
-use crate::time::rfc3339;
+use vimhost_model::date_time::rfc3339;
 
 /// A service in a listing.
 #[derive(Debug, Serialize, ToSchema)]

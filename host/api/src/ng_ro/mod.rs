@@ -247,6 +247,7 @@ fn refusal_of(error: Error) -> Failure {
         error @ (Error::BadRequest { .. }
         | Error::NotFound { .. }
         | Error::Conflict { .. }
+        | Error::Unprocessable { .. }
         | Error::Unsupported { .. }
         | Error::Account { .. }
         | Error::Vim { .. }

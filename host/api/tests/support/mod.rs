@@ -54,6 +54,7 @@ impl Host {
             calls_per_account: 4,
             idle_period: None,
             leases: None,
+            lcm: vimhost_engine::LcmConfig::default(),
         };
         let keys = Arc::new(KeyRing::new(SealKey::from_bytes([7; 32])));
         let clock = Arc::new(SystemClock);

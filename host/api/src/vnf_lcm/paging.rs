@@ -1,0 +1,67 @@
+//! Pages of lists (SOL013 5.4): by the last id of the page, and a `Link` to the next.
+
+use http::Uri;
+
+use super::problem::Problem;
+use crate::path::encoded;
+
+/// The parameter that says where a page starts.
+const MARKER: &str = "nextpage_opaque_marker";
+
+/// A marker is an id.
+const LONGEST: usize = 255;
+
+/// Where the page starts that a query asks for.
+pub(crate) fn marker(query: &[(String, String)]) -> Result<Option<String>, Problem> {
+    let Some((_, marker)) = query.iter().find(|(key, _)| key == MARKER) else {
+        return Ok(None);
+    };
+    if marker.is_empty() || marker.len() > LONGEST || marker.chars().any(char::is_control) {
+        return Err(Problem::new(400, format!("'{MARKER}' is not of a 'Link' of this list")));
+    }
+    Ok(Some(marker.clone()))
+}
+
+/// The value of `Link` for the page after `last`: the URL that was asked for with another marker. One link only, with `rel` in quotes: the
+/// client's pattern is greedy.
+pub(crate) fn link(endpoint: &str, asked: &Uri, last: &str) -> String {
+    let query = asked.query().unwrap_or_default();
+    let others = query.split('&').filter(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        !pair.is_empty() && name != MARKER
+    });
+    let own = format!("{MARKER}={}", encoded(last));
+    let query: Vec<&str> = others.chain(std::iter::once(own.as_str())).collect();
+    format!("<{endpoint}{}?{}>;rel=\"next\"", asked.path(), query.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_is_what_was_asked_for_with_the_marker_added_or_replaced() {
+        for (asked, expected) in [
+            (
+                "/vnf_instances",
+                "<http://h/vnf_instances?nextpage_opaque_marker=b>;rel=\"next\"",
+            ),
+            (
+                "/vnf_instances?filter=(eq,id,a)&nextpage_opaque_marker=a&all_fields",
+                "<http://h/vnf_instances?filter=(eq,id,a)&all_fields&nextpage_opaque_marker=b>;rel=\"next\"",
+            ),
+        ] {
+            assert_eq!(link("http://h", &asked.parse().unwrap(), "b"), expected);
+        }
+    }
+
+    #[test]
+    fn a_marker_is_an_id() {
+        let query = |marker: &str| vec![(MARKER.to_owned(), marker.to_owned())];
+        assert_eq!(marker(&[]).unwrap(), None);
+        assert_eq!(marker(&query("a")).unwrap().as_deref(), Some("a"));
+        for wrong in ["", "a\nb", &"x".repeat(256)] {
+            assert_eq!(marker(&query(wrong)).unwrap_err().status(), 400);
+        }
+    }
+}

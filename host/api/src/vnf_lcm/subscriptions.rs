@@ -1,0 +1,159 @@
+//! Subscriptions, `/vnflcm/v2/subscriptions` and `/vnflcm/v1/subscriptions`.
+//!
+//! Of version 1 nothing else is served: whoever asks for more is told how to make the client speak version 2.
+
+use axum::Router;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use axum::routing::{any, get};
+use http::{HeaderValue, StatusCode, Uri, header};
+use serde_json::Value;
+use vimhost_model::SubscriptionId;
+use vimhost_model::vnf::ApiVersion;
+use vimhost_notify::{Error, LccnSubscriptionRequest};
+
+use super::body::read_json;
+use super::problem::Problem;
+use super::{Shared, answer, listing, paging};
+
+/// Subscriptions read at a time.
+const BATCH: usize = 500;
+
+/// Version 2.
+pub(crate) fn routes_v2() -> Router<Shared> {
+    Router::new()
+        .route("/vnflcm/v2/subscriptions", get(list_v2).post(create_v2))
+        .route("/vnflcm/v2/subscriptions/{id}", get(show_v2).delete(delete_v2))
+}
+
+/// Version 1.
+pub(crate) fn routes_v1() -> Router<Shared> {
+    Router::new()
+        .route("/vnflcm/v1/subscriptions", get(list_v1).post(create_v1))
+        .route("/vnflcm/v1/subscriptions/{id}", get(show_v1).delete(delete_v1))
+        .route("/vnflcm/v1", any(not_served))
+        .route("/vnflcm/v1/{*rest}", any(not_served))
+}
+
+fn problem(error: Error) -> Problem {
+    let status = match &error {
+        Error::BadRequest(_) => 400,
+        Error::NotFound(_) => 404,
+        Error::Unprocessable(_) => 422,
+        Error::Unavailable(_) => 503,
+        Error::Internal(_) => 500,
+    };
+    Problem::new(status, error.to_string())
+}
+
+/// What is no id names no subscription.
+fn id_of(text: String) -> Result<SubscriptionId, Problem> {
+    SubscriptionId::new(text).map_err(|error| Problem::new(404, error.to_string()))
+}
+
+async fn not_served() -> Problem {
+    Problem::new(
+        404,
+        "of version 1 of the VNF LCM interface only subscriptions are served; use version 2 (openstack client: \
+         --os-tacker-api-version 2, or OS_TACKER_API_VERSION=2)",
+    )
+}
+
+async fn list(vnf: &Shared, uri: &Uri, version: ApiVersion) -> Result<Response, Problem> {
+    let query = listing::query(uri)?;
+    let (filter, mut after) = (listing::filter(&query)?, paging::marker(&query)?);
+    let page_size = vnf.options.page_sizes.subscriptions;
+    let mut shown: Vec<(String, Value)> = Vec::new();
+    let mut more = false;
+    'pages: loop {
+        let page = vnf
+            .notifier
+            .subscriptions(after.as_deref(), BATCH)
+            .await
+            .map_err(problem)?;
+        let of_version = page.entries.iter().filter(|entry| entry.api_version == version);
+        for subscription in of_version {
+            let view = vnf.notifier.view(subscription);
+            if !filter.matches(&view).map_err(|reason| Problem::new(400, reason))? {
+                continue;
+            }
+            if page_size > 0 && shown.len() >= page_size {
+                more = true;
+                break 'pages;
+            }
+            shown.push((subscription.id.to_string(), view));
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let last = shown.last().map(|(id, _)| id.clone());
+    let views: Vec<Value> = shown.into_iter().map(|(_, view)| view).collect();
+    let size = serde_json::to_vec(&views).map_or(usize::MAX, |text| text.len());
+    if size >= vnf.options.max_content_length {
+        return Err(Problem::titled(
+            400,
+            "Response too big",
+            "the list is longer than an answer may be; ask with a filter",
+        ));
+    }
+    let mut answer = answer::json(StatusCode::OK, &views);
+    if let Some(last) = last.filter(|_| more) {
+        let link = paging::link(&vnf.options.endpoint, uri, &last);
+        let link = HeaderValue::from_str(&link).map_err(|error| Problem::new(500, error.to_string()))?;
+        answer.headers_mut().insert(header::LINK, link);
+    }
+    Ok(answer)
+}
+
+async fn create(vnf: &Shared, request: Request, version: ApiVersion) -> Result<Response, Problem> {
+    let asked: LccnSubscriptionRequest = read_json(request, vnf.options.limits).await?;
+    let made = vnf.notifier.subscribe(asked, version).await.map_err(problem)?;
+    let location = vimhost_notify::notification::subscription_href(&vnf.options.endpoint, version, &made.id);
+    Ok(answer::created(location, &vnf.notifier.view(&made)))
+}
+
+async fn show(vnf: &Shared, id: String, version: ApiVersion) -> Result<Response, Problem> {
+    let found = vnf.notifier.subscription(&id_of(id)?, version).await;
+    let found = found.map_err(problem)?;
+    Ok(answer::json(StatusCode::OK, &vnf.notifier.view(&found)))
+}
+
+async fn delete(vnf: &Shared, id: String, version: ApiVersion) -> Result<Response, Problem> {
+    let removed = vnf.notifier.unsubscribe(&id_of(id)?, version).await;
+    removed.map_err(problem)?;
+    Ok(answer::empty(StatusCode::NO_CONTENT))
+}
+
+async fn list_v2(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+    list(&vnf, &uri, ApiVersion::V2).await
+}
+
+async fn create_v2(State(vnf): State<Shared>, request: Request) -> Result<Response, Problem> {
+    create(&vnf, request, ApiVersion::V2).await
+}
+
+async fn show_v2(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+    show(&vnf, id, ApiVersion::V2).await
+}
+
+async fn delete_v2(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+    delete(&vnf, id, ApiVersion::V2).await
+}
+
+async fn list_v1(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+    list(&vnf, &uri, ApiVersion::V1).await
+}
+
+async fn create_v1(State(vnf): State<Shared>, request: Request) -> Result<Response, Problem> {
+    create(&vnf, request, ApiVersion::V1).await
+}
+
+async fn show_v1(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+    show(&vnf, id, ApiVersion::V1).await
+}
+
+async fn delete_v1(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+    delete(&vnf, id, ApiVersion::V1).await
+}

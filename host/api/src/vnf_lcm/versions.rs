@@ -1,0 +1,34 @@
+//! Which versions there are: asked without a version.
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::get;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Shared, answer};
+
+/// The version of the interface.
+pub(super) const V2: &str = "2.0.0";
+
+/// The version of the subscriptions below `/vnflcm/v1`.
+pub(super) const V1: &str = "1.3.0";
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/vnflcm/api_versions", get(|| async { all() }))
+        .route("/vnflcm/v1/api_versions", get(|| async { of("/vnflcm/v1", &[V1]) }))
+        .route("/vnflcm/v2/api_versions", get(|| async { of("/vnflcm/v2", &[V2]) }))
+}
+
+fn all() -> Response {
+    of("/vnflcm", &[V1, V2])
+}
+
+fn of(prefix: &str, versions: &[&str]) -> Response {
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|version| json!({"version": version, "isDeprecated": false}))
+        .collect();
+    answer::json(StatusCode::OK, &json!({"uriPrefix": prefix, "apiVersions": versions}))
+}
