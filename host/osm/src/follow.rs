@@ -198,7 +198,15 @@ impl Following {
                 },
                 change = self.changes.recv() => match change {
                     Ok(Change::Account(target)) => self.add(target),
-                    Ok(Change::Action(..) | Change::Resource(..) | Change::Forgotten(_) | Change::Work(_)) => {}
+                    Ok(
+                        Change::Action(..)
+                        | Change::Resource(..)
+                        | Change::Forgotten(_)
+                        | Change::Work(_)
+                        | Change::OpOcc(..)
+                        | Change::Events
+                        | Change::Subscriptions,
+                    ) => {}
                     Err(RecvError::Lagged(_)) => self.list(Hint::Everything).await,
                     Err(RecvError::Closed) => return,
                 },

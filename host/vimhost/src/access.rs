@@ -64,10 +64,11 @@ pub async fn key(global: &Global, command: KeyCommand) -> anyhow::Result<()> {
             let done = client.post("/v1/keys/rotate", json!({"key": to})).await?;
             print(global, &done, |done| {
                 format!(
-                    "key {} seals; sealed anew: secrets of {} accounts, {} key pairs\n",
+                    "key {} seals; sealed anew: secrets of {} accounts, {} key pairs, {} subscriptions\n",
                     text(done, "key"),
                     text(done, "accounts"),
-                    text(done, "key_pairs")
+                    text(done, "key_pairs"),
+                    text(done, "subscriptions")
                 )
             })?;
             eprintln!("older keys stay until `vimhost key rm`; back up the key files of the host's data directory now");

@@ -431,7 +431,7 @@ pub struct MockVimOptions {
     /// Each request takes this long, in milliseconds.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub latency: u64,
-    /// A VM builds this long, in milliseconds.
+    /// A VM builds this long, and so does a stack, in milliseconds.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub build_delay: u64,
     /// Faults as a JSON document (see the mock VIM's README); merged over the options above.

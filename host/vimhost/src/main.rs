@@ -26,6 +26,7 @@ mod store;
 mod telemetry;
 mod vim;
 mod vim_audit;
+mod vnf_lcm;
 
 use std::process::ExitCode;
 

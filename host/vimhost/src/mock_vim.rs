@@ -20,6 +20,7 @@ pub async fn run(options: MockVimOptions) -> anyhow::Result<()> {
     }
     if options.build_delay > 0 {
         faults.build_delay_ms = options.build_delay;
+        faults.stack_delay_ms = options.build_delay;
     }
     let server = Server::start(Config {
         listen: options.listen,

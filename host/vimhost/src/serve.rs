@@ -10,16 +10,19 @@ use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use vimhost_api::{RequestLimits, ServeOptions, SourceRanges, admin, ng_ro};
+use vimhost_api::{RequestLimits, ServeOptions, SourceRanges, admin, ng_ro, vnf_lcm as vnf_lcm_api};
 use vimhost_engine::{Engine, EngineConfig, SystemClock};
+use vimhost_notify::Notifier;
 use vimhost_runtime::{HostKey, Runtime, RuntimeConfig};
 use vimhost_ssh::{Reach, SshInjector};
+use vimhost_vnf_package::Packages;
 
 use crate::osm::Osm;
 use crate::plugin_dir::PluginDir;
 use crate::settings::{Effective, Resolved, Settings, Source, Unused};
 use crate::store;
 use crate::telemetry::{self, Metrics, Telemetry};
+use crate::vnf_lcm;
 
 /// How long calls in flight may take at a stop. What is not over then is taken up by the next start.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,9 +48,11 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
         .mode(0o700)
         .create(&data_dir)
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+    let authentication = vnf_lcm::authentication(&settings)?;
     // Bound first: what cannot be served must not touch the store.
     let ng_ro_listener = bind("NG-RO", settings.ng_ro_listen).await?;
     let admin_listener = bind("admin", settings.admin_listen).await?;
+    let vnf_lcm_listener = bind("VNF-LCM", settings.vnf_lcm_listen).await?;
     let metrics_listener = match settings.metrics_listen {
         Some(address) => Some(bind("metrics", address).await?),
         None => None,
@@ -69,6 +74,7 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
         calls_per_account: settings.calls_per_account.get(),
         idle_period: (settings.idle_period > 0).then(|| Duration::from_secs(settings.idle_period)),
         leases: opened.leases,
+        lcm: vnf_lcm::engine_config(&settings)?,
     };
     let connectors = Arc::new(PluginDir::new(runtime, plugin_dir));
     let injector = Arc::new(SshInjector::new(vimhost_ssh::Config {
@@ -76,10 +82,18 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
         reach: Reach::new(settings.ssh_addresses.clone()),
     }));
     let (store, clock) = (opened.store.clone(), Arc::new(SystemClock));
-    let engine = Engine::start(config, store, connectors, injector, keys, clock)
+    let engine = Engine::start(config, store.clone(), connectors, injector, keys.clone(), clock)
         .await
         .context("cannot start the engine")?;
+    let endpoint = vnf_lcm::endpoint(&settings, vnf_lcm_listener.local_addr()?);
+    let notifier = Notifier::start(store.clone(), keys, vnf_lcm::notify_options(&settings, &endpoint)).await;
     let shutdown = CancellationToken::new();
+    let vnf_lcm = vnf_lcm_api::router(
+        engine.clone(),
+        Arc::new(Packages::new(store)),
+        notifier.clone(),
+        vnf_lcm::options(&settings, endpoint, authentication),
+    );
     let ng_ro = ng_ro::router(
         engine.clone(),
         ng_ro::Options {
@@ -90,7 +104,12 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
     let options = admin_options(&settings, &shutdown, render(&metrics, &engine));
     let probes = admin::probes(engine.clone(), options.clone());
     let admin = admin::router(engine.clone(), options);
-    announce(&ng_ro_listener, &admin_listener, metrics_listener.as_ref())?;
+    announce(
+        &ng_ro_listener,
+        &admin_listener,
+        &vnf_lcm_listener,
+        metrics_listener.as_ref(),
+    )?;
     let mut servers = vec![
         tokio::spawn(vimhost_api::serve(
             ng_ro_listener,
@@ -101,6 +120,12 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
         tokio::spawn(vimhost_api::serve(
             admin_listener,
             admin,
+            ServeOptions::default(),
+            shutdown.clone(),
+        )),
+        tokio::spawn(vimhost_api::serve(
+            vnf_lcm_listener,
+            vnf_lcm,
             ServeOptions::default(),
             shutdown.clone(),
         )),
@@ -124,6 +149,8 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
         following.await.context("following OSM's accounts ended badly")?;
     }
     engine.stop(PATIENCE).await;
+    // After what it tells of.
+    notifier.stop(PATIENCE).await;
     opened.close().await;
     if let Some(traces) = traces {
         traces.stop().await;
@@ -190,15 +217,23 @@ fn sources(settings: &Settings) -> SourceRanges {
     }
 }
 
-fn announce(ng_ro: &TcpListener, admin: &TcpListener, metrics: Option<&TcpListener>) -> anyhow::Result<()> {
-    let (ng_ro, admin) = (ng_ro.local_addr()?, admin.local_addr()?);
-    tracing::info!(%ng_ro, %admin, "listening");
+fn announce(
+    ng_ro: &TcpListener,
+    admin: &TcpListener,
+    vnf_lcm: &TcpListener,
+    metrics: Option<&TcpListener>,
+) -> anyhow::Result<()> {
+    let (ng_ro, admin, vnf_lcm) = (ng_ro.local_addr()?, admin.local_addr()?, vnf_lcm.local_addr()?);
+    tracing::info!(%ng_ro, %admin, %vnf_lcm, "listening");
     // For whoever started the host: the addresses, which it cannot know when it asked for port 0.
     let mut out = std::io::stdout().lock();
     if let Some(metrics) = metrics {
         writeln!(out, "metrics http://{}", metrics.local_addr()?)?;
     }
-    writeln!(out, "ng-ro http://{ng_ro}/ro\nadmin http://{admin}\nready")?;
+    writeln!(
+        out,
+        "ng-ro http://{ng_ro}/ro\nadmin http://{admin}\nvnf-lcm http://{vnf_lcm}\nready"
+    )?;
     out.flush()?;
     Ok(())
 }

@@ -76,6 +76,8 @@ fn a_host_without_connectors_says_how_to_get_them() {
         "127.0.0.1:0",
         "--admin-listen",
         "127.0.0.1:0",
+        "--vnf-lcm-listen",
+        "127.0.0.1:0",
         "--data-dir",
         data.to_str().unwrap(),
         "--plugin-dir",

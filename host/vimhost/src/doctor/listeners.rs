@@ -26,6 +26,7 @@ pub(super) async fn checks(settings: &Settings) -> Vec<Check> {
         }
     };
     let mut checks = vec![listener(&http, "NG-RO listener", settings.ng_ro_listen).await.0];
+    checks.push(listener(&http, "VNF LCM listener", settings.vnf_lcm_listen).await.0);
     if let Some(address) = settings.metrics_listen {
         checks.push(listener(&http, "metrics listener", address).await.0);
     }

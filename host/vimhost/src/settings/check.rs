@@ -131,6 +131,7 @@ pub fn findings(resolved: &Resolved) -> Vec<Finding> {
     let mut listeners = vec![
         ("ng-ro-listen", settings.ng_ro_listen),
         ("admin-listen", settings.admin_listen),
+        ("vnf-lcm-listen", settings.vnf_lcm_listen),
     ];
     listeners.extend(settings.metrics_listen.map(|address| ("metrics-listen", address)));
     for (index, (key, address)) in listeners.iter().enumerate() {
@@ -158,11 +159,36 @@ pub fn findings(resolved: &Resolved) -> Vec<Finding> {
             "without a token nobody but loopback is served although it listens elsewhere; --admin-token adds one";
         found.push(warns("admin-tokens", text.to_owned()));
     }
+    found.extend(vnf_lcm(settings));
     found.extend(osm(settings));
     found.extend(resolved.unused.iter().map(|unused| {
         let text = format!("{} has no effect: {}", unused.name, unused.reason);
         warns(ENVIRONMENT, text)
     }));
+    found
+}
+
+/// Who may use the VNF LCM interface, and where it says that it is.
+fn vnf_lcm(settings: &Settings) -> Vec<Finding> {
+    let mut found = vec![];
+    if let Err(error) = crate::vnf_lcm::authentication(settings) {
+        let key = match (&settings.vnf_lcm_auth_url, &settings.vnf_lcm_auth_ca) {
+            (None, _) | (Some(_), None) => "vnf-lcm-auth-url",
+            (Some(_), Some(_)) => "vnf-lcm-auth-ca",
+        };
+        found.push(fails(key, format!("{error:#}")));
+    }
+    if settings.vnf_lcm_auth_url.is_none() && settings.vnf_lcm_auth_ca.is_some() {
+        let text = "it is not used without --vnf-lcm-auth-url, which names Keystone";
+        found.push(warns("vnf-lcm-auth-ca", text.to_owned()));
+    }
+    if settings.vnf_lcm_endpoint.is_none() && settings.vnf_lcm_listen.ip().is_unspecified() {
+        let text = "links in answers name loopback, since it listens on every address; --vnf-lcm-endpoint says how clients reach it";
+        found.push(warns("vnf-lcm-endpoint", text.to_owned()));
+    }
+    if let Err(error) = crate::vnf_lcm::default_vim(settings) {
+        found.push(fails("vnf-lcm-default-vim", format!("{error:#}")));
+    }
     found
 }
 
@@ -292,6 +318,18 @@ mod tests {
             with(&["--metrics-listen", "127.0.0.1:9191"]),
             [("metrics-listen", true)]
         );
+        assert_eq!(
+            with(&["--vnf-lcm-listen", "192.0.2.1:9890"]),
+            [("vnf-lcm-auth-url", true)]
+        );
+        assert_eq!(with(&["--vnf-lcm-auth-ca", "/none"]), [("vnf-lcm-auth-ca", false)]);
+        let keystone = [
+            "--vnf-lcm-listen",
+            "0.0.0.0:9890",
+            "--vnf-lcm-auth-url",
+            "https://k.example/v3",
+        ];
+        assert_eq!(with(&keystone), [("vnf-lcm-endpoint", false)]);
         assert_eq!(with(&["--ng-ro-listen", "0.0.0.0:9090"]), [("ng-ro-sources", false)]);
         assert_eq!(with(&["--ng-ro-source", "0.0.0.0/0"]), [("ng-ro-sources", false)]);
         assert_eq!(with(&["--admin-listen", "0.0.0.0:9191"]), [("admin-tokens", false)]);

@@ -203,6 +203,35 @@ settings! {
     admin_tokens: list TokenDigest, "admin-tokens", "admin-token", "VIMHOST_ADMIN_TOKENS", "ROLE:DIGEST", "";
     /// Address that serves metrics and probes to whoever reaches it; without one they are on the admin interface only.
     metrics_listen: optional SocketAddr, "metrics-listen", "metrics-listen", "VIMHOST_METRICS_LISTEN", "ADDRESS", "";
+    /// Address of the VNF LCM interface (SOL003). Elsewhere than on loopback it needs `vnf-lcm-auth-url`.
+    vnf_lcm_listen: value SocketAddr, "vnf-lcm-listen", "vnf-lcm-listen", "VIMHOST_VNF_LCM_LISTEN", "ADDRESS", "127.0.0.1:9890";
+    /// Base of the links in answers and notifications of the VNF LCM interface, as its clients reach it.
+    vnf_lcm_endpoint: optional HttpUrl, "vnf-lcm-endpoint", "vnf-lcm-endpoint", "VIMHOST_VNF_LCM_ENDPOINT", "URL", "`the address it listens on`";
+    /// Keystone (https://…/v3) that validates the tokens of clients of the VNF LCM interface; without one nobody is asked for a token.
+    vnf_lcm_auth_url: optional HttpUrl, "vnf-lcm-auth-url", "vnf-lcm-auth-url", "VIMHOST_VNF_LCM_AUTH_URL", "URL", "";
+    /// Authorities that Keystone's certificate is trusted by, as PEM, instead of the public ones.
+    vnf_lcm_auth_ca: optional PathBuf, "vnf-lcm-auth-ca", "vnf-lcm-auth-ca", "VIMHOST_VNF_LCM_AUTH_CA", "FILE", "";
+    /// How long a valid token is not asked about again, in seconds; 0 asks each time.
+    vnf_lcm_auth_cache: value u64, "vnf-lcm-auth-cache", "vnf-lcm-auth-cache", "VIMHOST_VNF_LCM_AUTH_CACHE", "SECONDS", "300";
+    /// VNF instances of a page of a list; 0: lists have no pages.
+    vnf_lcm_instances_page: value usize, "vnf-lcm-instances-page", "vnf-lcm-instances-page", "VIMHOST_VNF_LCM_INSTANCES_PAGE", "N", "0";
+    /// Operation occurrences of a page of a list; 0: lists have no pages.
+    vnf_lcm_op_occs_page: value usize, "vnf-lcm-op-occs-page", "vnf-lcm-op-occs-page", "VIMHOST_VNF_LCM_OP_OCCS_PAGE", "N", "0";
+    /// Subscriptions of a page of a list; 0: lists have no pages.
+    vnf_lcm_subscriptions_page: value usize, "vnf-lcm-subscriptions-page", "vnf-lcm-subscriptions-page", "VIMHOST_VNF_LCM_SUBSCRIPTIONS_PAGE", "N", "0";
+    /// Longest list of the VNF LCM interface in bytes: a longer one without pages is refused.
+    vnf_lcm_max_content_length: value NonZeroUsize, "vnf-lcm-max-content-length", "vnf-lcm-max-content-length", "VIMHOST_VNF_LCM_MAX_CONTENT_LENGTH", "BYTES", "1000000";
+    /// VIM account of VNF instances whose clients name no VIM.
+    vnf_lcm_default_vim: optional Name, "vnf-lcm-default-vim", "vnf-lcm-default-vim", "VIMHOST_VNF_LCM_DEFAULT_VIM", "ID", "";
+    /// How long a VIM may take for a stack of a VNF instance, in minutes.
+    vnf_lcm_stack_timeout_minutes: value u64, "vnf-lcm-stack-timeout-minutes", "vnf-lcm-stack-timeout-minutes", "VIMHOST_VNF_LCM_STACK_TIMEOUT_MINUTES", "MINUTES", "20";
+    /// A stack that cannot be made is removed by the VIM at once. It is easier to see why while it is there.
+    vnf_lcm_rollback_on_failure: switch bool, "vnf-lcm-rollback-on-failure", "vnf-lcm-rollback-on-failure", "VIMHOST_VNF_LCM_ROLLBACK_ON_FAILURE", "BOOL", "false";
+    /// A new subscription's callback is tried before it is accepted.
+    vnf_lcm_test_notification: switch bool, "vnf-lcm-test-notification", "vnf-lcm-test-notification", "VIMHOST_VNF_LCM_TEST_NOTIFICATION", "BOOL", "true";
+    /// Where callbacks of subscriptions may be, as ranges of addresses. Repeatable; everywhere but on this host when none is given, there
+    /// too while the interface listens on loopback.
+    vnf_lcm_callback_addresses: list AddressRange, "vnf-lcm-callback-addresses", "vnf-lcm-callback-address", "VIMHOST_VNF_LCM_CALLBACK_ADDRESSES", "CIDR", "";
     /// Connector calls in flight per account.
     calls_per_account: value NonZeroUsize, "calls-per-account", "calls-per-account", "VIMHOST_CALLS_PER_ACCOUNT", "N", "32";
     /// How often idle elements are observed, in seconds; 0 never.

@@ -58,6 +58,15 @@ impl Value for u64 {
     }
 }
 
+impl Value for usize {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "not a whole number from 0".to_owned())
+    }
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for NonZeroUsize {
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "not a whole number from 1".to_owned())
