@@ -29,6 +29,7 @@ pub mod session;
 pub mod stacks;
 #[cfg(not(target_family = "wasm"))]
 pub mod testkit;
+pub mod tokens;
 pub mod types;
 
 pub use connectivity::Connectivity;

@@ -127,6 +127,22 @@ impl<'c> Api<'c> {
         self.cloud.send(request)
     }
 
+    /// Sends a request, and answers whatever came back: also a redirect, which is not followed, and a refusal, which
+    /// [`Api::failure`] makes a failure of. A token that is not known any more is asked for again once.
+    ///
+    /// # Errors
+    ///
+    /// When nothing came back; 401; the log in's failure.
+    pub fn send_any(&self, request: Request) -> Result<Response, Failure> {
+        self.cloud.send_any(request)
+    }
+
+    /// What a service means by an answer that is no success.
+    #[must_use]
+    pub fn failure(&self, response: Response) -> Failure {
+        crate::failure::refine(response.into_failure())
+    }
+
     /// Sends a request; 404 is `None`.
     ///
     /// # Errors

@@ -132,10 +132,20 @@ impl Cloud {
         let Some(url) = self.endpoint(&scope.catalogue, service)? else {
             return Ok(None);
         };
+        self.api_at(service, url).map(Some)
+    }
+
+    /// A service at a URL that the account names, whatever the catalogue says. The project in it is that of the token.
+    ///
+    /// # Errors
+    ///
+    /// The log in's failure; a URL that is none.
+    pub fn api_at(&self, service: Service, url: &str) -> Result<Api<'_>, Failure> {
+        let scope = self.scope()?;
         let client = Client::new(&service.base(url, &scope.project_id)).map_err(|error| {
             Failure::from(error).while_doing(&format!("reading the endpoint of {}", service.word()))
         })?;
-        Ok(Some(Api::new(self, service, client)))
+        Ok(Api::new(self, service, client))
     }
 
     /// The origin of a service, as `https://nova.example:8774`; for Keystone the account's own. `None` when the catalogue has no
@@ -193,6 +203,18 @@ impl Cloud {
     /// Sends a request with the token, which is asked for again once when Keystone does not know it any more.
     pub(crate) fn send(&self, request: Request) -> Result<Response, Failure> {
         self.session.send(request).map_err(crate::failure::refine)
+    }
+
+    /// The same for who reads answers that are no success; only 401, which the session acts on, and no answer at all are failures.
+    pub(crate) fn send_any(&self, request: Request) -> Result<Response, Failure> {
+        let sent = self.session.with(|token| {
+            let response = request.clone().header(TOKEN_PRESENTED, token).send_any()?;
+            if response.status == UNAUTHORIZED {
+                return Err(response.into_failure());
+            }
+            Ok(response)
+        });
+        sent.map_err(crate::failure::refine)
     }
 }
 

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use vimhost_keystone::{Api, Microversion};
 use vimhost_sdk::debug;
 use vimhost_sdk::prelude::*;
+use vimhost_sdk::tokens;
 
 use crate::compute::{SETTLED, nova, nova_at};
 use crate::epa::{self, Specs};
 use crate::patience::{FIRST_LOOK_MS, LONGEST_LOOK_MS};
 use crate::vim::Vim;
-use crate::{deleting, tokens, undo};
+use crate::{deleting, undo};
 
 /// Journal kind.
 const FLAVOUR: &str = "flavour";

@@ -4,12 +4,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use vimhost_keystone::{Api, Microversion};
 use vimhost_sdk::prelude::*;
+use vimhost_sdk::tokens;
 
 use crate::compute::{SETTLED, nova, nova_at};
+use crate::deleting;
 use crate::flavours::cut;
 use crate::patience::{FIRST_LOOK_MS, LONGEST_LOOK_MS};
 use crate::vim::Vim;
-use crate::{deleting, tokens};
 
 /// Journal kind.
 const GROUP: &str = "group";

@@ -25,7 +25,6 @@ mod quotas;
 mod schema;
 mod server;
 mod settings;
-mod tokens;
 mod undo;
 mod user_data;
 mod vim;

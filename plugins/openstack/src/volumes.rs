@@ -4,11 +4,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use vimhost_keystone::{Api, Service};
 use vimhost_sdk::prelude::*;
+use vimhost_sdk::tokens;
 
 use crate::compute::{SETTLED, TOKEN};
+use crate::deleting;
 use crate::patience::{FIRST_LOOK_MS, LONGEST_LOOK_MS};
 use crate::vim::Vim;
-use crate::{deleting, tokens};
 
 /// Journal kind of a volume that goes with its server, and of one that stands alone.
 pub(crate) const VOLUME: &str = "volume";

@@ -19,8 +19,8 @@ use std::time::Duration;
 use serde_json::Value;
 use vimhost_sdk::cache;
 use vimhost_sdk::prelude::*;
+use vimhost_sdk::tokens;
 
-use crate::tokens;
 use crate::vim::Vim;
 
 /// Kind of a network in the journal.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use vimhost_keystone::Api;
 use vimhost_sdk::prelude::*;
+use vimhost_sdk::tokens;
 use vimhost_sdk::{clock, info};
 
 use super::place::{Place, Stage, Told};
@@ -17,7 +18,6 @@ use super::status;
 use crate::calendar;
 use crate::compute::{Server, nova};
 use crate::neutron;
-use crate::tokens;
 use crate::vim::Vim;
 
 /// Servers of one page. Nova takes about 10 ms for each, and an answer of 50 is about 150 KB.

@@ -6,7 +6,8 @@ const ELEMENT: usize = 48;
 const CHILD: usize = 60;
 
 /// A text that is a token and begins with `prefix`.
-pub(crate) fn ours<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+#[must_use]
+pub fn ours<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let mut parts = text.split('.');
     let is_token = text.len() <= CHILD
