@@ -62,6 +62,7 @@ pub(crate) fn describe() -> Descriptor {
             ElementKind::Server,
             ElementKind::Port,
             ElementKind::ConnectivityService,
+            ElementKind::Stack,
         ]
         .map(token)
         .to_vec(),

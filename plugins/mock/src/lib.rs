@@ -4,6 +4,7 @@
 //! connector does (session, tokens, journal, waiting, incremental observation) against a VIM simple enough to see it.
 //!
 //! An account whose URL is `mock:` has no VIM: the module `standalone` answers at once and never leaves the sandbox.
+//! Its stacks live in the host's cache (`standalone_stacks`).
 
 #![forbid(unsafe_code)]
 
@@ -13,7 +14,9 @@ mod finding;
 mod observing;
 mod operating;
 mod server;
+mod stacks;
 mod standalone;
+mod standalone_stacks;
 mod vim;
 
 use vimhost_sdk::prelude::*;
@@ -25,7 +28,7 @@ type Result<T> = std::result::Result<T, Error>;
 /// The connector.
 pub struct Mock;
 
-vimhost_sdk::export_connector!(Mock: infrastructure, operations, connectivity);
+vimhost_sdk::export_connector!(Mock: infrastructure, operations, stacks, connectivity);
 
 impl Connector for Mock {
     fn describe() -> Descriptor {
@@ -180,6 +183,76 @@ impl Operations for Mock {
             return Err(Error::unsupported("an account at `mock:` has no consoles"));
         }
         operating::console(&Vim::of(account)?, server, console_type)
+    }
+}
+
+impl Stacks for Mock {
+    fn create_stack(account: &Account, call: &Call, request: StackRequest) -> Result<CreateStep> {
+        if standalone::is(account) {
+            return standalone_stacks::create(call, &request);
+        }
+        stacks::create(&Vim::of(account)?, call, &request)
+    }
+
+    fn update_stack(
+        account: &Account,
+        call: &Call,
+        stack: &StackRef,
+        mode: UpdateMode,
+        content: StackContent,
+    ) -> Result<UpdateStep> {
+        if standalone::is(account) {
+            return standalone_stacks::update(call, stack, mode, &content);
+        }
+        stacks::update(&Vim::of(account)?, call, stack, mode, &content)
+    }
+
+    fn find_stack(account: &Account, name: &str) -> Result<Option<StackObservation>> {
+        if standalone::is(account) {
+            return Ok(standalone_stacks::find(name));
+        }
+        stacks::find(&Vim::of(account)?, name)
+    }
+
+    fn observe_stacks(account: &Account, stacks: &[StackRef], cursor: Option<&[u8]>) -> Result<ObservedStacks> {
+        if standalone::is(account) {
+            return Ok(standalone_stacks::observe(stacks));
+        }
+        stacks::observe(&Vim::of(account)?, stacks, cursor)
+    }
+
+    fn list_resources(account: &Account, stack: &StackRef, depth: u8) -> Result<Vec<StackResource>> {
+        if standalone::is(account) {
+            return standalone_stacks::resources(stack, depth);
+        }
+        stacks::resources(&Vim::of(account)?, stack, depth)
+    }
+
+    fn get_content(account: &Account, stack: &StackRef) -> Result<StackContent> {
+        if standalone::is(account) {
+            return standalone_stacks::content(stack);
+        }
+        stacks::content(&Vim::of(account)?, stack)
+    }
+
+    fn mark_unhealthy(
+        account: &Account,
+        call: &Call,
+        stack: &StackRef,
+        resource_name: &str,
+        reason: &str,
+    ) -> Result<UpdateStep> {
+        if standalone::is(account) {
+            return standalone_stacks::mark_unhealthy(stack, resource_name, reason);
+        }
+        stacks::mark_unhealthy(&Vim::of(account)?, call, stack, resource_name, reason)
+    }
+
+    fn delete_stack(account: &Account, call: &Call, stack: &StackRef) -> Result<DeleteStep> {
+        if standalone::is(account) {
+            return standalone_stacks::delete(call, stack);
+        }
+        stacks::delete(&Vim::of(account)?, call, stack)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The mock VIM's REST interface: a session, eight collections that look alike, and elements that stay JSON.
+//! The mock VIM's REST interface: a session, nine collections that look alike, and elements that stay JSON.
 //!
 //! Elements are not parsed into types of their own: what an operator sees in `details` is the element as the VIM shows
 //! it, and the few fields that decide something are read from there.
@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use vimhost_sdk::clock;
 use vimhost_sdk::http::encode;
@@ -36,6 +37,7 @@ pub(crate) enum Collection {
     Ports,
     Servers,
     Services,
+    Stacks,
 }
 
 impl Collection {
@@ -50,6 +52,7 @@ impl Collection {
             Self::Ports => "ports",
             Self::Servers => "servers",
             Self::Services => "connectivity-services",
+            Self::Stacks => "stacks",
         }
     }
 
@@ -64,6 +67,7 @@ impl Collection {
             Self::Ports => "port",
             Self::Servers => "server",
             Self::Services => "connectivity-service",
+            Self::Stacks => "stack",
         }
     }
 
@@ -78,7 +82,8 @@ impl Collection {
             ElementKind::Server => Self::Servers,
             ElementKind::Port => Self::Ports,
             ElementKind::ConnectivityService => Self::Services,
-            ElementKind::FloatingAddress | ElementKind::Stack => return None,
+            ElementKind::Stack => Self::Stacks,
+            ElementKind::FloatingAddress => return None,
         })
     }
 }
@@ -340,6 +345,43 @@ impl<'a> Vim<'a> {
         self.session
             .send(request.json(body).doing(format!("asking server {server} to {what}")))?
             .json()
+    }
+
+    /// Changes a stack: what is not named stays (`partial`), or goes.
+    pub(crate) fn change_stack(&self, id: &str, partial: bool, body: &Value) -> Result<Element, Failure> {
+        let path = ["v1", Collection::Stacks.path(), id];
+        let request = if partial {
+            self.client.patch(path)
+        } else {
+            self.client.put(path)
+        };
+        self.session
+            .send(request.json(body).doing(format!("updating stack {id}")))?
+            .json()
+    }
+
+    /// A part of a stack, by its id or name: its resources or its content.
+    pub(crate) fn part_of_stack<T: DeserializeOwned>(
+        &self,
+        stack: &str,
+        part: &str,
+        depth: Option<u8>,
+    ) -> Result<T, Failure> {
+        let request = self
+            .client
+            .get(["v1", Collection::Stacks.path(), stack, part])
+            .query_opt("depth", depth.map(|depth| depth.to_string()))
+            .doing(format!("reading the {part} of stack {stack}"));
+        self.session.send(request)?.json()
+    }
+
+    /// Lets the next update of a stack replace a resource.
+    pub(crate) fn mark_unhealthy(&self, stack: &str, resource: &str, reason: &str) -> Result<(), Failure> {
+        let path = ["v1", Collection::Stacks.path(), stack, "resources", resource];
+        let body = serde_json::json!({ "mark_unhealthy": true, "reason": reason });
+        let request = self.client.patch(path).json(&body);
+        let what = format!("marking resource {resource} of stack {stack} unhealthy");
+        self.session.send(request.doing(what)).map(drop)
     }
 
     /// What changed since a sequence number; `None` when the VIM does not remember that far back.

@@ -28,6 +28,8 @@ pub enum Kind {
     Servers,
     /// Connectivity services between sites.
     ConnectivityServices,
+    /// Stacks.
+    Stacks,
     /// Not a collection: the log in.
     Session,
 }
@@ -45,6 +47,7 @@ impl Kind {
             Self::Ports => "ports",
             Self::Servers => "servers",
             Self::ConnectivityServices => "connectivity-services",
+            Self::Stacks => "stacks",
             Self::Session => "session",
         }
     }
@@ -59,6 +62,7 @@ impl Kind {
             Self::Ports,
             Self::Servers,
             Self::ConnectivityServices,
+            Self::Stacks,
             Self::Session,
         ]
         .into_iter()
@@ -84,12 +88,18 @@ pub enum Operation {
     Get,
     /// `GET /v1/<kind>`
     List,
-    /// `PUT /v1/<kind>/{id}`
+    /// `PUT /v1/<kind>/{id}`; for stacks `PATCH` too
     Update,
     /// `POST /v1/<kind>/{id}/action`
     Action,
     /// `GET /v1/changes?kind=<kind>`
     Changes,
+    /// `GET /v1/stacks/{id}/resources`
+    Resources,
+    /// `GET /v1/stacks/{id}/content`
+    Content,
+    /// `PATCH /v1/stacks/{id}/resources/{name}`
+    Mark,
     /// `POST /v1/session`
     Session,
 }
@@ -106,6 +116,9 @@ impl Operation {
             Self::Update => "update",
             Self::Action => "action",
             Self::Changes => "changes",
+            Self::Resources => "resources",
+            Self::Content => "content",
+            Self::Mark => "mark",
             Self::Session => "session",
         }
     }
@@ -129,7 +142,7 @@ impl Call {
     pub(crate) fn of(method: &Method, path: &str, query: Option<&str>) -> Option<Self> {
         let mut parts = path.strip_prefix("/v1/")?.split('/');
         let (first, id, tail, more) = (parts.next()?, parts.next(), parts.next(), parts.next());
-        if more.is_some() {
+        if parts.next().is_some() {
             return None;
         }
         if first == "changes" && id.is_none() {
@@ -141,8 +154,13 @@ impl Call {
         }
         let kind = Kind::parse(first)?;
         let operation = match (kind, method.as_str(), id, tail) {
+            (Kind::Stacks, "PATCH", Some(_), Some("resources")) if more.is_some() => Operation::Mark,
+            _ if more.is_some() => return None,
             (Kind::Session, "POST", None, None) => Operation::Session,
             (Kind::Session, ..) => return None,
+            (Kind::Stacks, "PATCH", Some(_), None) => Operation::Update,
+            (Kind::Stacks, "GET", Some(_), Some("resources")) => Operation::Resources,
+            (Kind::Stacks, "GET", Some(_), Some("content")) => Operation::Content,
             (_, "POST", None, None) => Operation::Create,
             (_, "GET", None, None) => Operation::List,
             (_, "GET", Some(_), None) => Operation::Get,
@@ -190,6 +208,11 @@ mod tests {
             words(Method::GET, "/v1/changes", Some("since=3&kind=volumes")).as_deref(),
             Some("volumes changes")
         );
+        let stack = |method, tail: &str| words(method, &format!("/v1/stacks/7{tail}"), None);
+        assert_eq!(stack(Method::PATCH, "").as_deref(), Some("stacks update"));
+        assert_eq!(stack(Method::GET, "/resources").as_deref(), Some("stacks resources"));
+        assert_eq!(stack(Method::PATCH, "/resources/a").as_deref(), Some("stacks mark"));
+        assert_eq!(stack(Method::GET, "/content").as_deref(), Some("stacks content"));
     }
 
     #[test]
@@ -198,5 +221,7 @@ mod tests {
         assert_eq!(words(Method::GET, "/v1/routers", None), None);
         assert_eq!(words(Method::PATCH, "/v1/servers/7", None), None);
         assert_eq!(words(Method::GET, "/v1/servers/7/action/more", None), None);
+        assert_eq!(words(Method::GET, "/v1/stacks/7/resources/a", None), None);
+        assert_eq!(words(Method::PATCH, "/v1/stacks/7/resources/a/b", None), None);
     }
 }

@@ -328,6 +328,93 @@ pub struct ConnectivityService {
     pub status: String,
 }
 
+/// A stack; what it was made from and its resources are shown at paths of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stack {
+    #[serde(flatten)]
+    /// What every element has; its fields stand beside the others. The name is unique among stacks that exist.
+    pub meta: Meta,
+    /// Its state.
+    pub status: StackStatus,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// When the last update or deletion began.
+    pub updated_at: Option<UnixMillis>,
+    /// The client's mark of the last update.
+    pub operation: Option<String>,
+    /// As given.
+    pub rollback_on_failure: Option<bool>,
+    /// As given.
+    pub timeout_minutes: Option<u32>,
+    /// What it is in the middle of.
+    pub pending: Option<StackPending>,
+}
+
+/// The states of a stack, in Heat's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StackStatus {
+    /// Being made.
+    CreateInProgress,
+    /// Made.
+    CreateComplete,
+    /// Not made; it is there all the same.
+    CreateFailed,
+    /// Being changed.
+    UpdateInProgress,
+    /// Changed.
+    UpdateComplete,
+    /// Not changed, or not wholly.
+    UpdateFailed,
+    /// On the way out.
+    DeleteInProgress,
+    /// Gone; its name is taken until it is purged.
+    DeleteComplete,
+    /// Still there.
+    DeleteFailed,
+    /// As it was before what failed.
+    RollbackComplete,
+}
+
+impl StackStatus {
+    /// The word over REST.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateInProgress => "CREATE_IN_PROGRESS",
+            Self::CreateComplete => "CREATE_COMPLETE",
+            Self::CreateFailed => "CREATE_FAILED",
+            Self::UpdateInProgress => "UPDATE_IN_PROGRESS",
+            Self::UpdateComplete => "UPDATE_COMPLETE",
+            Self::UpdateFailed => "UPDATE_FAILED",
+            Self::DeleteInProgress => "DELETE_IN_PROGRESS",
+            Self::DeleteComplete => "DELETE_COMPLETE",
+            Self::DeleteFailed => "DELETE_FAILED",
+            Self::RollbackComplete => "ROLLBACK_COMPLETE",
+        }
+    }
+
+    /// Whether it lasts until something due.
+    #[must_use]
+    pub const fn is_in_progress(self) -> bool {
+        matches!(
+            self,
+            Self::CreateInProgress | Self::UpdateInProgress | Self::DeleteInProgress
+        )
+    }
+}
+
+/// The end of what a stack is in the middle of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackPending {
+    /// When it ends.
+    pub due: UnixMillis,
+    /// Why it fails, when it does.
+    pub failure: Option<String>,
+    /// After a deletion: how long the name stays taken.
+    pub purge_delay_ms: u64,
+}
+
 element!(Network, Networks, []);
 element!(Image, Images, ["checksum" => |image| Some(&image.checksum)]);
 element!(Flavour, Flavours, []);
@@ -340,3 +427,4 @@ element!(Server, Servers, [
     "status" => |server| Some(server.status.as_str())
 ]);
 element!(ConnectivityService, ConnectivityServices, []);
+element!(Stack, Stacks, ["status" => |stack| Some(stack.status.as_str())]);

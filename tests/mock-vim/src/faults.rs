@@ -30,6 +30,8 @@ pub struct Faults {
     pub answer_lost: Vec<AnswerLost>,
     /// Servers that end in ERROR.
     pub server_error: Vec<ServerError>,
+    /// Stacks that fail to be made, changed or deleted.
+    pub stack_error: Vec<StackError>,
     /// How many elements of a kind may exist; presets do not count.
     pub quota: BTreeMap<Kind, u64>,
     /// How long a new server stays in BUILD.
@@ -40,6 +42,12 @@ pub struct Faults {
     pub action_delay_ms: u64,
     /// How long a server that is deleted stays in DELETING; the deletion is then answered with 202.
     pub server_delete_delay_ms: u64,
+    /// How long a stack is made or changed.
+    pub stack_delay_ms: u64,
+    /// How long a stack is deleted; the deletion is then answered with 202.
+    pub stack_delete_delay_ms: u64,
+    /// How long after that the name of a deleted stack is still taken.
+    pub stack_purge_delay_ms: u64,
     /// Revokes all tokens at the moment the script is set; never kept.
     pub expire_tokens: bool,
 }
@@ -131,6 +139,34 @@ impl Default for ServerError {
     }
 }
 
+/// Lets a stack fail instead of being complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StackError {
+    /// Only stacks of this name count; `*` stands for any text.
+    pub name: Option<String>,
+    /// What fails: `create`, `update` or `delete`. Any of them when absent.
+    pub operation: Option<Operation>,
+    /// Which of them, counted from 1 in the order of the requests; with `every` the first of them.
+    pub nth: Option<NonZeroU64>,
+    /// Every so many of them. Neither means all.
+    pub every: Option<NonZeroU64>,
+    /// The reason the stack gives.
+    pub message: String,
+}
+
+impl Default for StackError {
+    fn default() -> Self {
+        Self {
+            name: None,
+            operation: None,
+            nth: None,
+            every: None,
+            message: "Went to status ERROR due to \"No valid host was found.\"".to_owned(),
+        }
+    }
+}
+
 /// A script that cannot be followed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFaults {
@@ -175,6 +211,7 @@ pub(crate) struct Armed {
     failed: Vec<u64>,
     lost: Vec<u64>,
     servers: Vec<u64>,
+    stacks: Vec<u64>,
 }
 
 impl Armed {
@@ -188,6 +225,7 @@ impl Armed {
             failed: vec![0; script.fail.len()],
             lost: vec![0; script.answer_lost.len()],
             servers: vec![0; script.server_error.len()],
+            stacks: vec![0; script.stack_error.len()],
             script,
         }
     }
@@ -221,6 +259,21 @@ impl Armed {
         let mut message = None;
         for (error, seen) in self.script.server_error.iter().zip(&mut self.servers) {
             if error.name.as_ref().is_none_or(|pattern| glob(pattern, name))
+                && fires(seen, error.nth, error.every)
+                && message.is_none()
+            {
+                message = Some(error.message.clone());
+            }
+        }
+        message
+    }
+
+    /// Why what is being done to a stack of this name shall fail. To be called once for each creation, update and deletion.
+    pub(crate) fn stack_fault(&mut self, name: &str, operation: Operation) -> Option<String> {
+        let mut message = None;
+        for (error, seen) in self.script.stack_error.iter().zip(&mut self.stacks) {
+            if error.name.as_ref().is_none_or(|pattern| glob(pattern, name))
+                && error.operation.is_none_or(|wanted| wanted == operation)
                 && fires(seen, error.nth, error.every)
                 && message.is_none()
             {

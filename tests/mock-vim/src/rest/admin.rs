@@ -1,15 +1,17 @@
 //! The part for tests: faults, what exists, what was asked, starting over. Without a token.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use vimhost_hot::Resource;
 
 use super::App;
 use super::body::Body;
-use crate::elements::{ConnectivityService, Flavour, Group, Image, Network, Port, Server, Volume};
+use crate::elements::{ConnectivityService, Flavour, Group, Image, Network, Port, Server, Stack, Volume};
 use crate::faults::Faults;
 use crate::refusal::Refusal;
 use crate::state::{Collection, State as VimState};
@@ -39,6 +41,12 @@ pub struct Inventory {
     pub servers: Vec<Arc<Server>>,
     /// Connectivity services.
     pub connectivity_services: Vec<Arc<ConnectivityService>>,
+    /// Stacks.
+    #[serde(default)]
+    pub stacks: Vec<Arc<Stack>>,
+    /// What is in them, nested stacks included, by the stack's id.
+    #[serde(default)]
+    pub stack_resources: BTreeMap<String, Vec<Resource>>,
 }
 
 impl Inventory {
@@ -56,6 +64,7 @@ impl Inventory {
             + self.ports.len()
             + self.servers.len()
             + self.connectivity_services.len()
+            + self.stacks.len()
     }
 }
 
@@ -76,6 +85,8 @@ pub(crate) fn inventory(world: &World) -> Inventory {
         ports: all(state),
         servers: all(state),
         connectivity_services: all(state),
+        stacks: all(state),
+        stack_resources: state.stack_resources(),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::App;
 use super::body::Body;
 use crate::call::Kind;
-use crate::elements::{ConnectivityService, Flavour, Group, Image, Network, Port, Server, Volume};
+use crate::elements::{ConnectivityService, Flavour, Group, Image, Network, Port, Server, Stack, Volume};
 use crate::refusal::Refusal;
 use crate::state::filter::{self, Filter};
 use crate::state::table::Tombstone;
@@ -118,6 +118,7 @@ pub(super) async fn changes(
         Kind::Ports => changes_of::<Port>(&world, since),
         Kind::Servers => changes_of::<Server>(&world, since),
         Kind::ConnectivityServices => changes_of::<ConnectivityService>(&world, since),
+        Kind::Stacks => changes_of::<Stack>(&world, since),
         Kind::Session => Err(Refusal::BadRequest("sessions have no changes".to_owned())),
     }
 }

@@ -4,6 +4,7 @@ mod admin;
 mod body;
 mod collections;
 mod session;
+mod stacks;
 
 use std::sync::Arc;
 
@@ -11,13 +12,13 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, patch, post, put};
 
 pub use admin::Inventory;
 pub(crate) use admin::inventory;
 
 use crate::call::Kind;
-use crate::elements::{ConnectivityService, Flavour, Group, Image, Network, Port, Server, Volume};
+use crate::elements::{ConnectivityService, Flavour, Group, Image, Network, Port, Server, Stack, Volume};
 use crate::refusal::Refusal;
 use crate::state::Collection;
 use crate::world::World;
@@ -48,6 +49,20 @@ pub(crate) fn router(world: Arc<World>) -> Router {
             &format!("/v1/{}/{{id}}", Kind::ConnectivityServices),
             put(collections::edit_service),
         )
+        .route(
+            "/v1/stacks",
+            get(collections::list::<Stack>).post(collections::create::<Stack>),
+        )
+        .route(
+            "/v1/stacks/{id}",
+            get(stacks::show)
+                .patch(stacks::patch)
+                .put(stacks::replace)
+                .delete(stacks::delete),
+        )
+        .route("/v1/stacks/{id}/resources", get(stacks::resources))
+        .route("/v1/stacks/{id}/resources/{name}", patch(stacks::mark))
+        .route("/v1/stacks/{id}/content", get(stacks::content))
         .route("/v1/changes", get(collections::changes))
         .route_layer(middleware::from_fn_with_state(app.clone(), authenticated));
     Router::new()

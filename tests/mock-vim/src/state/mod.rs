@@ -14,12 +14,13 @@ pub(crate) mod filter;
 mod networks;
 mod saved;
 mod servers;
+pub(crate) mod stacks;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod volumes;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +29,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::elements::{
-    ConnectivityService, Element, Flavour, Group, Image, Meta, Network, Port, Server, Volume, VolumeStatus,
+    ConnectivityService, Element, Flavour, Group, Image, Meta, Network, Port, Server, Stack, Volume, VolumeStatus,
 };
 pub(crate) use actions::{Action, Done};
 pub(crate) use catalogue::EditService;
 use networks::AddressBook;
 pub(crate) use saved::{FORMAT, Saved};
+use stacks::Blueprint;
 use table::Table;
 
 use crate::call::Kind;
@@ -83,6 +85,11 @@ pub(crate) struct State {
     ports: Table<Port>,
     servers: Table<Server>,
     services: Table<ConnectivityService>,
+    stacks: Table<Stack>,
+    /// What stacks were made from and what is in them, by their ids. Apart from the stacks, because these are listed often.
+    blueprints: BTreeMap<String, Arc<Blueprint>>,
+    /// Stacks that are gone, which are still shown by their ids; the oldest first.
+    deleted_stacks: VecDeque<Arc<Stack>>,
     sessions: HashMap<String, UnixMillis>,
     /// By network id. Derived from the ports.
     addresses: HashMap<String, AddressBook>,
@@ -126,6 +133,12 @@ impl State {
             {
                 let id = server.meta.id.clone();
                 self.finish(&id, pending);
+            } else if let Some(stack) = self.stacks.by_number(number)
+                && let Some(pending) = stack.pending.clone()
+                && pending.due == due
+            {
+                let stack = Arc::clone(stack);
+                self.finish_stack(&stack, pending);
             }
         }
     }
@@ -173,6 +186,7 @@ impl State {
         self.ports.clear(seq);
         self.servers.clear(seq);
         self.services.clear(seq);
+        self.stacks.clear(seq);
         self.add_presets();
     }
 

@@ -1,14 +1,16 @@
 //! The state as a file holds it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::networks::address_books;
+use super::stacks::Blueprint;
 use super::table::{self, Table};
 use super::{Given, State};
 use crate::clock::UnixMillis;
-use crate::elements::{ConnectivityService, Flavour, Group, Image, Network, Port, Server, Volume};
+use crate::elements::{ConnectivityService, Flavour, Group, Image, Network, Port, Server, Stack, Volume};
 
 /// The layout of the file; another number is another program's.
 pub(crate) const FORMAT: u32 = 1;
@@ -27,6 +29,12 @@ pub(crate) struct Saved {
     ports: table::Saved<Port>,
     servers: table::Saved<Server>,
     services: table::Saved<ConnectivityService>,
+    #[serde(default)]
+    stacks: table::Saved<Stack>,
+    #[serde(default)]
+    blueprints: BTreeMap<String, Arc<Blueprint>>,
+    #[serde(default)]
+    deleted_stacks: Vec<Arc<Stack>>,
     sessions: BTreeMap<String, UnixMillis>,
 }
 
@@ -44,6 +52,9 @@ impl State {
             ports: self.ports.save(),
             servers: self.servers.save(),
             services: self.services.save(),
+            stacks: self.stacks.save(),
+            blueprints: self.blueprints.clone(),
+            deleted_stacks: self.deleted_stacks.iter().cloned().collect(),
             sessions: self
                 .sessions
                 .iter()
@@ -65,6 +76,9 @@ impl State {
             ports: Table::load(saved.ports),
             servers: Table::load(saved.servers),
             services: Table::load(saved.services),
+            stacks: Table::load(saved.stacks),
+            blueprints: saved.blueprints,
+            deleted_stacks: saved.deleted_stacks.into(),
             sessions: saved.sessions.into_iter().collect(),
             ..Self::default()
         };
@@ -79,7 +93,11 @@ impl State {
             .volumes
             .iter()
             .filter_map(|volume| Some((volume.due?, volume.meta.number)));
-        state.due = servers.chain(volumes).collect::<BTreeSet<_>>();
+        let stacks = state
+            .stacks
+            .iter()
+            .filter_map(|stack| Some((stack.pending.as_ref()?.due, stack.meta.number)));
+        state.due = servers.chain(volumes).chain(stacks).collect::<BTreeSet<_>>();
         state
     }
 }

@@ -35,6 +35,17 @@ pub(crate) struct Saved<T> {
     horizon: u64,
 }
 
+/// What a file of before this kind holds of it.
+impl<T> Default for Saved<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            tombstones: Vec::new(),
+            horizon: 0,
+        }
+    }
+}
+
 /// A part of a listing.
 #[derive(Debug)]
 pub(crate) struct Page<T> {
@@ -87,6 +98,13 @@ impl<T: Element> Table<T> {
 
     pub(crate) fn by_number(&self, number: u64) -> Option<&Arc<T>> {
         self.items.get(&number)
+    }
+
+    /// Those of a name, in order of creation.
+    pub(crate) fn named<'t>(&'t self, name: &str) -> impl Iterator<Item = &'t Arc<T>> + use<'t, T> {
+        self.by_name
+            .range((name.to_owned(), 0)..=(name.to_owned(), u64::MAX))
+            .filter_map(move |(_, number)| self.items.get(number))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {

@@ -12,6 +12,7 @@ mod faults;
 mod persistence;
 mod servers;
 mod sessions;
+mod stacks;
 
 use std::time::{Duration, Instant};
 
