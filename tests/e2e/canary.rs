@@ -9,7 +9,8 @@ use vimhost_tests::{Host, Setup, wait_until};
 
 const CANARY: &str = "canary-8d1f2c77-password";
 
-fn holds(path: &Path, needle: &str) -> bool {
+/// Whether a file, or one below a directory, holds a text.
+pub(crate) fn holds(path: &Path, needle: &str) -> bool {
     if path.is_dir() {
         return std::fs::read_dir(path)
             .unwrap()

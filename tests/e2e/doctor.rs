@@ -51,8 +51,15 @@ async fn a_running_host_is_well_and_its_addresses_are_its_own() {
     let mut host = Host::start(&Setup::new(dir.path())).unwrap();
     host.add_vim("mock", &vim.url()).await.unwrap();
     let address = |url: &str| url.trim_start_matches("http://").trim_end_matches("/ro").to_owned();
-    let (ng_ro, admin) = (address(&host.ng_ro), address(&host.admin));
-    let own = ["--ng-ro-listen", &ng_ro, "--admin-listen", &admin];
+    let (ng_ro, admin, vnf_lcm) = (address(&host.ng_ro), address(&host.admin), address(&host.vnf_lcm));
+    let own = [
+        "--ng-ro-listen",
+        &ng_ro,
+        "--admin-listen",
+        &admin,
+        "--vnf-lcm-listen",
+        &vnf_lcm,
+    ];
     let (code, checks) = doctor(dir.path(), &own, "");
     assert_eq!(code, 0, "{checks:#?}");
     for name in [
@@ -61,6 +68,7 @@ async fn a_running_host_is_well_and_its_addresses_are_its_own() {
         "compiled images",
         "plugins",
         "NG-RO listener",
+        "VNF LCM listener",
         "admin listener",
         "host",
     ] {

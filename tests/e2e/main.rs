@@ -33,3 +33,4 @@ mod several_hosts;
 mod slow_deletion;
 mod traces;
 mod vim_audit;
+mod vnf_lcm;

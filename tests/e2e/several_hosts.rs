@@ -230,6 +230,8 @@ fn serve(setup: &vimhost_tests::Setup, more: &[&str]) -> String {
             "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
+            "--vnf-lcm-listen",
+            "127.0.0.1:0",
         ])
         .arg("--data-dir")
         .arg(&setup.data_dir)

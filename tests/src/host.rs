@@ -108,6 +108,8 @@ pub struct Host {
     pub ng_ro: String,
     /// Base of the admin interface: `http://127.0.0.1:<port>`.
     pub admin: String,
+    /// Base of the VNF LCM interface: `http://127.0.0.1:<port>`.
+    pub vnf_lcm: String,
     /// Base of the address of metrics, where one was asked for.
     pub metrics: Option<String>,
     log: Arc<Mutex<String>>,
@@ -129,6 +131,7 @@ impl Host {
         let mut child = Command::new(binary()?)
             .arg("serve")
             .args(["--ng-ro-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["--vnf-lcm-listen", "127.0.0.1:0"])
             .arg("--data-dir")
             .arg(&setup.data_dir)
             .arg("--plugin-dir")
@@ -166,6 +169,7 @@ impl Host {
             child,
             ng_ro: String::new(),
             admin: String::new(),
+            vnf_lcm: String::new(),
             metrics: None,
             log,
             reader: Some(reader),
@@ -178,6 +182,7 @@ impl Host {
                 Ok(line) => match line.split_once(' ') {
                     Some(("ng-ro", url)) => url.clone_into(&mut host.ng_ro),
                     Some(("admin", url)) => url.clone_into(&mut host.admin),
+                    Some(("vnf-lcm", url)) => url.clone_into(&mut host.vnf_lcm),
                     Some(("metrics", url)) => host.metrics = Some(url.to_owned()),
                     _ if line == "ready" => return Ok(host),
                     _ => {}

@@ -9,9 +9,13 @@ mod host;
 mod lcm;
 mod random;
 mod sshd;
+mod vnf_lcm;
+mod vnf_package;
 
 pub use cluster::Cluster;
 pub use host::{Host, PASSWORD, Setup, binary, plugin_dir, start_vim, wait_until};
 pub use lcm::{Lcm, Records};
 pub use random::Random;
 pub use sshd::Sshd;
+pub use vnf_lcm::{Answer, VnfLcm, instantiate_request};
+pub use vnf_package::SamplePackage;

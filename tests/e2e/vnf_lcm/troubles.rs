@@ -1,0 +1,301 @@
+//! What an orchestrator is told wrong, or not at all: ids that are lost or false, stacks that others delete and make again, tokens that are
+//! revoked, a VIM that is away, answers that never come. The operation ends right, and the log says why.
+
+use std::time::Duration;
+
+use mock_vim::{Config, Credentials, Faults, Server};
+use reqwest::Method;
+use serde_json::{Value, json};
+use vimhost_tests::{PASSWORD, instantiate_request, start_vim};
+
+use super::{LIMIT, World, at, at_work, ends, forceful, scale_in, scale_out, vm_count};
+
+const FALSE_ID: &str = "00000000-0000-4000-8000-000000000000";
+const LOST: &str = "stack_id lost";
+
+fn faults(script: Value) -> Faults {
+    serde_json::from_value(script).unwrap()
+}
+
+fn stack_id(instance: &Value) -> String {
+    let id = at(instance, "/instantiatedVnfInfo/metadata/stack_id");
+    id.as_str().unwrap().to_owned()
+}
+
+/// Ids of the stacks that exist.
+fn stacks(world: &World) -> Vec<String> {
+    let stacks = world.vim.inventory().stacks;
+    stacks.iter().map(|stack| stack.meta.id.clone()).collect()
+}
+
+/// Lines of warnings with some words.
+fn warnings(log: &str, words: &str) -> usize {
+    let warned = |line: &&str| line.contains("WARN") && line.contains(words);
+    log.lines().filter(warned).count()
+}
+
+/// The mock VIM as its own users reach it.
+struct Direct {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Direct {
+    async fn log_in(url: &str) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let who = json!({"user": "mock", "password": PASSWORD, "tenant": "mock"});
+        let answer = http.post(format!("{url}/v1/session")).json(&who).send().await.unwrap();
+        let token = answer.headers()["x-mock-token"].to_str().unwrap().to_owned();
+        let url = url.to_owned();
+        Self { http, url, token }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+        let mut request = self.http.request(method, format!("{}/v1/stacks{path}", self.url));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.header("x-auth-token", &self.token).send().await.unwrap();
+        let text = answer.error_for_status().unwrap().text().await.unwrap();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    async fn delete(&self, id: &str) {
+        self.ask(Method::DELETE, &format!("/{id}"), None).await;
+    }
+
+    /// Deletes a stack and makes another one of the same name and content; answers its id.
+    async fn make_again(&self, id: &str) -> String {
+        let name = self.ask(Method::GET, &format!("/{id}"), None).await["name"].clone();
+        let content = self.ask(Method::GET, &format!("/{id}/content"), None).await;
+        self.delete(id).await;
+        let mut body = json!({"name": name});
+        for part in ["template", "files", "parameters", "environment"] {
+            if let Some(value) = content.get(part) {
+                body[part] = value.clone();
+            }
+        }
+        let made = self.ask(Method::POST, "", Some(&body)).await;
+        made["id"].as_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_lost_or_false_between_operations_is_found_by_the_name() {
+    let mut world = World::new(Faults::default()).await;
+    for (name, told, warned) in [("erased", Value::Null, 0), ("false", json!(FALSE_ID), 1)] {
+        let id = world.instantiated(name).await;
+        let right = stack_id(&world.client.instance(&id).await.unwrap());
+        world.change_stored(|database| database.set_stack_of_instance(&id, &told));
+        world.client.complete(&id, "scale", &scale_out()).await.unwrap();
+        let instance = world.client.instance(&id).await.unwrap();
+        assert_eq!((stack_id(&instance), vm_count(&instance)), (right, 3), "{name}");
+        let log = world.host.log();
+        assert_eq!(warnings(&log, LOST), warned, "{name}: {log}");
+
+        // Found again, it is stored again: nothing is to be looked up for the next operation.
+        let lists = |world: &World| world.vim.requests().of("GET stacks list 200");
+        let (before, log_before) = (lists(&world), log.len());
+        world.client.complete(&id, "heal", &json!({})).await.unwrap();
+        assert_eq!(lists(&world) - before, 1, "{name}: one poll and no look-up");
+        assert_eq!(warnings(&world.host.log()[log_before..], LOST), 0, "{name}");
+
+        world.change_stored(|database| database.set_stack_of_instance(&id, &told));
+        world.client.complete(&id, "terminate", &forceful()).await.unwrap();
+        assert_eq!(stacks(&world), Vec::<String>::new(), "{name}: nothing is left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_lost_or_false_in_an_operation_is_found_by_the_name() {
+    let slow = json!({"stack_delay_ms": 1000, "stack_delete_delay_ms": 1000});
+    let mut world = World::new(faults(slow)).await;
+    for (name, told, warned) in [("erased", Value::Null, 0), ("false", json!(FALSE_ID), 1)] {
+        let id = world.created(name).await;
+        let request = instantiate_request("mock");
+        for (operation, body) in [("instantiate", &request), ("scale", &scale_out())] {
+            let op_occ = world.client.begin(&id, operation, body).await.unwrap();
+            at_work(&world).await;
+            world.change_stored(|database| database.set_stack_of_operation(&op_occ, &told));
+            ends(&world, &op_occ, "COMPLETED").await;
+            let log = world.host.log();
+            assert_eq!(warnings(&log, LOST), warned, "{operation}, {name}: {log}");
+            let instance = world.client.instance(&id).await.unwrap();
+            assert_eq!(stacks(&world), [stack_id(&instance)], "{operation}, {name}");
+        }
+        world.client.complete(&id, "terminate", &forceful()).await.unwrap();
+        assert_eq!(stacks(&world), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_others_made_again_is_used_and_one_that_they_deleted_is_said_to_be_gone() {
+    let world = World::new(Faults::default()).await;
+    let direct = Direct::log_in(&world.vim.url()).await;
+    let id = world.instantiated("again").await;
+    let before = stack_id(&world.client.instance(&id).await.unwrap());
+    let made = direct.make_again(&before).await;
+    world.client.complete(&id, "scale", &scale_out()).await.unwrap();
+    let instance = world.client.instance(&id).await.unwrap();
+    assert_eq!((stack_id(&instance), vm_count(&instance)), (made.clone(), 3));
+    let log = world.host.log();
+    let told = |line: &&str| line.contains(LOST) && line.contains(&before) && line.contains(&made);
+    assert_eq!(
+        log.lines().filter(told).count(),
+        1,
+        "which was known and which was found: {log}"
+    );
+
+    direct.delete(&made).await;
+    let op_occ = world.client.begin(&id, "scale", &scale_in()).await.unwrap();
+    let failed = ends(&world, &op_occ, "FAILED_TEMP").await;
+    let detail = at(&failed, "/error/detail").as_str().unwrap();
+    assert!(detail.contains("does not exist"), "{detail}");
+    let path = format!("/vnflcm/v2/vnf_lcm_op_occs/{op_occ}/fail");
+    world.client.expect(200, Method::POST, &path, None).await.unwrap();
+    world.client.complete(&id, "terminate", &forceful()).await.unwrap();
+    let over = world.client.instance(&id).await.unwrap();
+    assert_eq!(over["instantiationState"], "NOT_INSTANTIATED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_that_is_deleted_while_it_is_made_fails_and_a_retry_makes_it() {
+    let world = World::new(faults(json!({"stack_delay_ms": 1500}))).await;
+    let direct = Direct::log_in(&world.vim.url()).await;
+    let id = world.created("deleted").await;
+    let request = instantiate_request("mock");
+    let op_occ = world.client.begin(&id, "instantiate", &request).await.unwrap();
+    at_work(&world).await;
+    direct.delete(&stacks(&world)[0]).await;
+    let failed = ends(&world, &op_occ, "FAILED_TEMP").await;
+    assert!(at(&failed, "/error/detail").is_string());
+    world.vim.set_faults(Faults::default()).unwrap();
+    let path = format!("/vnflcm/v2/vnf_lcm_op_occs/{op_occ}/retry");
+    world.client.expect(202, Method::POST, &path, None).await.unwrap();
+    ends(&world, &op_occ, "COMPLETED").await;
+    let instance = world.client.instance(&id).await.unwrap();
+    assert_eq!(stacks(&world), [stack_id(&instance)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_revoked_in_a_wait_costs_one_log_in_and_nothing_else() {
+    let world = World::new(faults(json!({"stack_delay_ms": 1000}))).await;
+    world.instantiated("warm").await;
+    let log_ins = || world.vim.requests().of("POST session session 201");
+    let id = world.created("revoked").await;
+    let request = instantiate_request("mock");
+    let op_occ = world.client.begin(&id, "instantiate", &request).await.unwrap();
+    at_work(&world).await;
+    let before = log_ins();
+    let revoked = json!({"stack_delay_ms": 1000, "expire_tokens": true});
+    world.vim.set_faults(faults(revoked)).unwrap();
+    ends(&world, &op_occ, "COMPLETED").await;
+    // Looks at idle elements and the poller may have found out at the same time.
+    let more = log_ins() - before;
+    assert!((1..=2).contains(&more), "{more}");
+    let log = world.host.log();
+    assert!(!log.contains("ERROR"), "{log}");
+}
+
+/// A VIM that keeps its state, so that it can go and come back.
+async fn lasting(dir: &tempfile::TempDir, listen: Option<std::net::SocketAddr>) -> Server {
+    let slow = json!({"stack_delay_ms": 1000, "stack_delete_delay_ms": 1000});
+    let mut config = Config {
+        credentials: Credentials {
+            password: PASSWORD.to_owned(),
+            ..Credentials::default()
+        },
+        state_file: Some(dir.path().join("vim.json")),
+        faults: faults(slow),
+        ..Config::default()
+    };
+    if let Some(listen) = listen {
+        config.listen = listen;
+    }
+    Server::start(config).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vim_that_is_away_for_some_seconds_is_waited_for() {
+    let state = tempfile::tempdir().unwrap();
+    let mut world = World::on(lasting(&state, None).await).await;
+    let address = world.vim.address();
+    let id = world.created("away").await;
+    let request = instantiate_request("mock");
+    for (operation, body) in [
+        ("instantiate", &request),
+        ("scale", &scale_out()),
+        ("terminate", &forceful()),
+    ] {
+        let op_occ = world.client.begin(&id, operation, body).await.unwrap();
+        at_work(&world).await;
+        let nowhere = start_vim(Faults::default()).await.unwrap();
+        let old = std::mem::replace(&mut world.vim, nowhere);
+        old.abort().await.unwrap();
+        // How long it is away is what is tested: longer than the pause between two looks.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.vim = lasting(&state, Some(address)).await;
+        ends(&world, &op_occ, "COMPLETED").await;
+        let log = world.host.log();
+        assert!(!log.contains("operation failed"), "{operation}: {log}");
+    }
+    // Once a minute, however often nobody answers.
+    assert_eq!(warnings(&world.host.log(), "stacks not observed"), 1);
+    assert_eq!(stacks(&world), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vim_that_is_away_when_an_operation_begins_is_waited_for() {
+    let state = tempfile::tempdir().unwrap();
+    let mut world = World::on(lasting(&state, None).await).await;
+    let address = world.vim.address();
+    let id = world.created("away").await;
+    let request = instantiate_request("mock");
+    for (operation, body, left) in [
+        ("instantiate", &request, 1),
+        ("scale", &scale_out(), 1),
+        ("terminate", &forceful(), 0),
+    ] {
+        let nowhere = start_vim(Faults::default()).await.unwrap();
+        let old = std::mem::replace(&mut world.vim, nowhere);
+        old.abort().await.unwrap();
+        let op_occ = world.client.begin(&id, operation, body).await.unwrap();
+        // How long it is away is what is tested.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let shown = world.client.op_occ(&op_occ).await.unwrap();
+        assert_eq!(shown["operationState"], "PROCESSING", "{operation}: it waits");
+        world.vim = lasting(&state, Some(address)).await;
+        ends(&world, &op_occ, "COMPLETED").await;
+        assert_eq!(stacks(&world).len(), left, "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_lost_of_any_call_changes_nothing() {
+    let world = World::new(Faults::default()).await;
+    let lost_so_far = || -> u64 {
+        let requests = world.vim.requests().requests;
+        let lost = requests.iter().filter(|(what, _)| what.ends_with(" lost"));
+        lost.map(|(_, count)| *count).sum()
+    };
+    for operation in ["create", "list", "update", "resources", "mark", "delete"] {
+        let before = lost_so_far();
+        let script = json!({"answer_lost": [{"kind": "stacks", "operation": operation, "nth": 1}]});
+        world.vim.set_faults(faults(script)).unwrap();
+        let id = world.instantiated(operation).await;
+        world.client.complete(&id, "scale", &scale_out()).await.unwrap();
+        let scaled = world.client.instance(&id).await.unwrap();
+        assert_eq!(vm_count(&scaled), 3, "{operation}");
+        world.client.complete(&id, "scale", &scale_in()).await.unwrap();
+        world.client.complete(&id, "heal", &json!({})).await.unwrap();
+        let healed = world.client.instance(&id).await.unwrap();
+        assert_eq!(vm_count(&healed), 2, "{operation}");
+        assert_eq!(stacks(&world), [stack_id(&healed)], "{operation}: nothing twice");
+        world.client.complete(&id, "terminate", &forceful()).await.unwrap();
+        assert_eq!(stacks(&world), Vec::<String>::new(), "{operation}: nothing left");
+        assert_eq!(lost_so_far() - before, 1, "{operation}: one answer was lost");
+    }
+    let log = world.host.stop().unwrap();
+    assert!(!log.contains("ERROR"), "{log}");
+}
