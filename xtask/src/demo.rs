@@ -235,6 +235,7 @@ impl Demo {
              \x20 vimhost terminate web --wait\n\
              \x20 curl http://127.0.0.1:9090/ro/version      what OSM's LCM sees\n\
              \x20 curl http://127.0.0.1:9191/v1/actions      the admin interface\n\
+             \x20 curl http://127.0.0.1:9890/vnflcm/api_versions   what clients of Tacker see; docs/vnf-lcm.md goes on from here\n\
              \x20 kill {}                             stop both\n\n\
              Logs and data: {}",
             elapsed.as_secs_f64(),

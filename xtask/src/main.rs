@@ -1,4 +1,4 @@
-//! What a person would otherwise type: plugins, bench, demo, lab, mongod, schemathesis, test.
+//! What a person would otherwise type: plugins, bench, demo, lab, mongod, schemathesis, tacker-client, test.
 //!
 //! One file per command. Progress goes to stderr, results to stdout, and an error is one line that says what to do.
 
@@ -9,7 +9,9 @@ mod demo;
 mod lab;
 mod mongod;
 mod plugins;
+mod python;
 mod schemathesis;
+mod tacker_client;
 mod target;
 mod test;
 mod workspace;
@@ -39,6 +41,8 @@ enum Command {
     Mongod,
     /// Asks a host thousands of requests made from the description of its admin interface.
     Schemathesis(schemathesis::Arguments),
+    /// Fetches OpenStack's client with Tacker's commands, and says where it is.
+    TackerClient,
     /// Everything CI runs.
     Test(test::Arguments),
 }
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Lab(arguments) => lab::run_command(&arguments),
         Command::Mongod => mongod::run(),
         Command::Schemathesis(arguments) => schemathesis::run(&arguments),
+        Command::TackerClient => tacker_client::run(),
         Command::Test(arguments) => test::run(&arguments),
     };
     match result {

@@ -5,16 +5,24 @@
 //! must be as the description says. It is a Python program, put into the user's cache, and no part of the product.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use sha2::{Digest, Sha256};
 
+use crate::python::Program;
 use crate::workspace::{Workspace, cargo};
 
 const VERSION: &str = "4.32.5";
+
+const SCHEMATHESIS: Program = Program {
+    name: "schemathesis",
+    environment: "schemathesis/4.32.5",
+    packages: &["schemathesis==4.32.5"],
+    file: "schemathesis",
+};
 
 /// What an answer is held against.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
@@ -59,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs against the host that is built.
 pub(crate) fn against_built(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::load()?;
-    let program = ensure_there()?;
+    let program = SCHEMATHESIS.ensure_there()?;
     let work = workspace
         .target_directory
         .join(format!("schemathesis-{}", std::process::id()));
@@ -136,6 +144,7 @@ impl Host {
             .arg("--plugin-dir")
             .arg(own)
             .args(["--admin-listen", "127.0.0.1:0", "--ng-ro-listen", "127.0.0.1:0"])
+            .args(["--vnf-lcm-listen", "127.0.0.1:0"])
             .arg("--admin-token")
             .arg(format!("admin:{digest}"))
             .stdin(Stdio::null())
@@ -172,55 +181,4 @@ impl Drop for Host {
         let _ = child.kill();
         let _ = child.wait();
     }
-}
-
-/// Puts the program into the user's cache unless it is there, and says where.
-pub(crate) fn ensure_there() -> Result<PathBuf> {
-    let home = cache()?.join(VERSION);
-    let program = home.join("bin/schemathesis");
-    let complete = home.join("complete");
-    if complete.is_file() {
-        return Ok(program);
-    }
-    eprintln!("fetching schemathesis {VERSION} for tests");
-    let venv = Command::new("python3")
-        .args(["-m", "venv", "--clear"])
-        .arg(&home)
-        .output();
-    let venv = venv.context("python3 cannot be run")?;
-    ensure!(
-        venv.status.success(),
-        "python3 cannot make an environment in {}; on Debian `apt-get install python3-venv` helps: {}",
-        home.display(),
-        last_line(&venv.stdout, &venv.stderr)
-    );
-    let pip = Command::new(home.join("bin/python"))
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .arg(format!("schemathesis=={VERSION}"))
-        .stdin(Stdio::null())
-        .output()
-        .context("pip cannot be run")?;
-    ensure!(
-        pip.status.success(),
-        "pip cannot install schemathesis {VERSION}; its index must have it: {}",
-        last_line(&pip.stdout, &pip.stderr)
-    );
-    std::fs::write(&complete, "").with_context(|| format!("cannot write {}", complete.display()))?;
-    Ok(program)
-}
-
-fn cache() -> Result<PathBuf> {
-    let cache = match std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()) {
-        Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
-    };
-    Ok(cache.join("vimhost/schemathesis"))
-}
-
-fn last_line(out: &[u8], err: &[u8]) -> String {
-    let words = [out, err]
-        .map(|words| String::from_utf8_lossy(words).into_owned())
-        .concat();
-    let last = words.lines().map(str::trim).rfind(|line| !line.is_empty());
-    last.unwrap_or("it says nothing").to_owned()
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 
 use crate::workspace::{Workspace, cargo};
-use crate::{lab, mongod, plugins, schemathesis};
+use crate::{lab, mongod, plugins, schemathesis, tacker_client};
 
 /// Where the tests against OpenStack find one that is not the lab, as `openstack`'s own client does.
 const CLOUDS: &str = "VIMHOST_TEST_CLOUDS_YAML";
@@ -163,7 +163,9 @@ impl OpenStack {
                 "--",
                 "--ignored",
             ];
-            cargo_part(&only, environment)
+            let client = tacker_client::CLIENT.ensure_there()?;
+            let client = client.to_str().context("the cache has a name that is no text")?;
+            cargo_part(&only, &[environment, &[(tacker_client::VARIABLE, client)]].concat())
         };
         let (lab, up) = match self {
             Self::NotWanted => {

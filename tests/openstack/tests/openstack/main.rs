@@ -1,8 +1,8 @@
 //! End to end against a real OpenStack: the real binary with the connector for OpenStack, driven with LCM's calls.
 //!
 //! Every test is ignored unless asked for (`cargo test --test openstack -- --ignored`): it needs an OpenStack, and fails with NOT RUN and
-//! the reason where it finds none. Those of the modules `lab_only` and `refused` need one that fails on request, and whose accounts are
-//! theirs to change; `--skip lab_only --skip refused` leaves them out on a cloud that is somebody's.
+//! the reason where it finds none. Those of the modules `lab_only`, `heat_lab_only` and `refused` need one that fails on request, and whose
+//! accounts are theirs to change; `--skip lab_only --skip refused` leaves all three out on a cloud that is somebody's.
 
 #![forbid(unsafe_code)]
 #![expect(
@@ -13,9 +13,13 @@
 )]
 
 mod direct;
+mod heat;
+mod heat_lab_only;
+mod heat_requests;
 mod kill;
 mod lab_only;
 mod lifecycle;
 mod refused;
 mod requests;
 mod service;
+mod tacker;

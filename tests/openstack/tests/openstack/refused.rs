@@ -113,6 +113,7 @@ fn doctor(service: &Service) -> Vec<String> {
         .arg(plugin_dir().unwrap())
         .args(["--ng-ro-listen", &address(&service.host.ng_ro)])
         .args(["--admin-listen", &address(&service.host.admin)])
+        .args(["--vnf-lcm-listen", &address(&service.host.vnf_lcm)])
         .output()
         .unwrap();
     let report: Value =

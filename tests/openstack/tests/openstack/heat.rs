@@ -1,0 +1,301 @@
+//! Instances of SOL003 on Heat's own services: what happens behind the host's back, and to the host itself.
+//!
+//! Where servers do not matter, a stack is one resource of Heat's that waits: cheap, and under way for as long as a test needs.
+
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use http_proxy::{Effect, Fault, Proxies};
+use serde_json::{Value, json};
+use vimhost_openstack_tests::{Cloud, cloud};
+use vimhost_tests::{Host, Random, SamplePackage, Setup, VnfLcm, wait_until};
+
+use crate::service::{LIMIT, image, network, turn};
+
+pub(crate) const ACCOUNT: &str = "heat";
+
+/// Kills in each operation, at most so much apart: anywhere in a stack that waits for [`IN_KILLS`].
+const KILLS: usize = 2;
+const SPAN_MS: u64 = 4000;
+const IN_KILLS: u32 = 8;
+
+/// Two VMs.
+pub(crate) fn package() -> SamplePackage {
+    SamplePackage {
+        flavour: "m1.tiny".to_owned(),
+        image: image(),
+        ..SamplePackage::default()
+    }
+}
+
+/// A stack without servers, each of whose operations takes Heat so long.
+pub(crate) fn waiting(seconds: u32) -> SamplePackage {
+    let value = "{ get_param: [ nfv, VDU, VDU1, desired_capacity ] }";
+    let waits = format!("{{ create: {seconds}, update: {seconds}, delete: {seconds} }}");
+    of_one_resource(&format!("value: {value}\n      action_wait_secs: {waits}"))
+}
+
+fn of_one_resource(properties: &str) -> SamplePackage {
+    let template = format!(
+        "heat_template_version: 2013-05-23
+parameters:
+  nfv:
+    type: json
+    default: {{}}
+resources:
+  one:
+    type: OS::Heat::TestResource
+    properties:
+      {properties}
+"
+    );
+    SamplePackage {
+        template: Some(template),
+        ..package()
+    }
+}
+
+/// An instantiation on the account.
+pub(crate) fn request(cloud: &Cloud) -> Value {
+    let shown = cloud.openstack(&["network", "show", &network()]).unwrap();
+    let id = shown["id"].as_str().unwrap();
+    let mut request = vimhost_tests::instantiate_request(ACCOUNT);
+    request["vimConnectionInfo"]["vim1"]["vimType"] = json!("ETSINFV.OPENSTACK_KEYSTONE.V_3");
+    for link in request["extVirtualLinks"].as_array_mut().unwrap() {
+        link["resourceId"] = json!(id);
+    }
+    request
+}
+
+pub(crate) fn forceful() -> Value {
+    json!({"terminationType": "FORCEFUL"})
+}
+
+pub(crate) fn scale_out() -> Value {
+    json!({"type": "SCALE_OUT", "aspectId": "VDU1_scale"})
+}
+
+/// A host with an account on Heat, and a package.
+pub(crate) struct World {
+    pub(crate) cloud: &'static Cloud,
+    pub(crate) host: Host,
+    pub(crate) client: VnfLcm,
+    pub(crate) vnfd: String,
+    setup: Setup,
+    /// Dropped last: the host writes there.
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn new(cloud: &'static Cloud, package: &SamplePackage, proxies: Option<&Proxies>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut setup = Setup::new(dir.path());
+        setup.log = "info,vimhost_engine=debug".to_owned();
+        let host = Host::start(&setup).unwrap();
+        let account = match proxies {
+            Some(proxies) => cloud.account_through(ACCOUNT, proxies),
+            None => cloud.account(ACCOUNT),
+        };
+        let mut account = account.unwrap();
+        account.body["vim_type"] = json!("heat");
+        account.add(&host).await.unwrap();
+        let client = VnfLcm::new(&host.vnf_lcm).unwrap();
+        client.onboard(package).await.unwrap();
+        Self {
+            cloud,
+            host,
+            client,
+            vnfd: package.vnfd_id.clone(),
+            setup,
+            _dir: dir,
+        }
+    }
+
+    pub(crate) async fn created(&self, name: &str) -> String {
+        self.client.create(&self.vnfd, name).await.unwrap()
+    }
+
+    /// The host dies and comes back.
+    fn restart(&mut self) {
+        self.host.kill();
+        self.host = Host::start(&self.setup).unwrap();
+        self.client = VnfLcm::new(&self.host.vnf_lcm).unwrap();
+    }
+
+    /// Waits for the end of an operation, which has to be this.
+    pub(crate) async fn ends(&self, op_occ: &str, state: &str) -> Value {
+        let over = self.client.settled(op_occ, LIMIT).await.unwrap();
+        assert_eq!(over["operationState"], state, "{over:#}");
+        over
+    }
+
+    pub(crate) async fn completed(&self, id: &str, operation: &str, body: &Value) -> Value {
+        let op_occ = self.client.begin(id, operation, body).await.unwrap();
+        self.ends(&op_occ, "COMPLETED").await
+    }
+
+    /// What a client decides about an operation that failed.
+    pub(crate) async fn decide(&self, op_occ: &str, verb: &str) {
+        let path = format!("/vnflcm/v2/vnf_lcm_op_occs/{op_occ}/{verb}");
+        self.client.expect(202, Method::POST, &path, None).await.unwrap();
+    }
+
+    /// The ids of stacks with the name of an instance's.
+    pub(crate) fn stacks(&self, id: &str) -> Vec<String> {
+        let name = format!("vnf-{id}");
+        let mut stacks = self.cloud.list(&["stack", "list"]).unwrap();
+        stacks.retain(|stack| stack["Stack Name"] == *name);
+        stacks
+            .iter()
+            .map(|stack| stack["ID"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Begins an instantiation; Heat has the stack then, and works on it.
+    pub(crate) async fn begun(&self, id: &str) -> String {
+        let body = request(self.cloud);
+        let op_occ = self.client.begin(id, "instantiate", &body).await.unwrap();
+        wait_until("the stack", LIMIT, async || Ok(self.stacks(id).len() == 1))
+            .await
+            .unwrap();
+        op_occ
+    }
+
+    pub(crate) async fn terminated(&self, id: &str) {
+        self.completed(id, "terminate", &forceful()).await;
+        assert_eq!(self.stacks(id), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an OpenStack with Heat; `cargo xtask test --lab` has one"]
+async fn a_stack_that_was_made_anew_behind_the_hosts_back_is_found_by_its_name() {
+    let _turn = turn().await;
+    let package = waiting(0);
+    let world = World::new(cloud(), &package, None).await;
+    let id = world.created("anew").await;
+    world.completed(&id, "instantiate", &request(world.cloud)).await;
+    let before = world.stacks(&id);
+
+    let name = format!("vnf-{id}");
+    let file = world.setup.data_dir.join("anew.yaml");
+    std::fs::write(&file, package.template.unwrap()).unwrap();
+    let file = file.to_str().unwrap();
+    world
+        .cloud
+        .openstack_do(&["stack", "delete", "--yes", "--wait", &name])
+        .unwrap();
+    // The name is free a moment after its stack is gone.
+    wait_until("a stack of the same name", LIMIT, async || {
+        let made = world
+            .cloud
+            .openstack_do(&["stack", "create", "--wait", "-t", file, &name]);
+        Ok(made.is_ok())
+    })
+    .await
+    .unwrap();
+    let after = world.stacks(&id);
+    assert_ne!(before, after);
+
+    world.completed(&id, "scale", &scale_out()).await;
+    assert_eq!(world.stacks(&id), after, "it was changed, and no other was made");
+    let shown = world.client.instance(&id).await.unwrap();
+    assert_eq!(
+        shown["instantiatedVnfInfo"]["metadata"]["stack_id"], after[0],
+        "{shown:#}"
+    );
+    assert!(world.host.log().contains("stack_id lost"), "{}", world.host.log());
+    world.terminated(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an OpenStack with Heat; `cargo xtask test --lab` has one"]
+async fn the_end_of_an_update_is_not_taken_for_that_of_the_next() {
+    let _turn = turn().await;
+    let world = World::new(cloud(), &waiting(6), None).await;
+    let id = world.created("updates").await;
+    world.completed(&id, "instantiate", &request(world.cloud)).await;
+    let name = format!("vnf-{id}");
+    for _ in 0..2 {
+        let begun = Instant::now();
+        world.completed(&id, "scale", &scale_out()).await;
+        let lasted = begun.elapsed();
+        let shown = world.cloud.openstack(&["stack", "show", &name]).unwrap();
+        assert_eq!(shown["stack_status"], "UPDATE_COMPLETE", "{shown:#}");
+        // Heat waits so long in each update.
+        assert!(lasted >= Duration::from_secs(5), "{lasted:?}");
+    }
+    world.terminated(&id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an OpenStack with Heat; `cargo xtask test --lab` has one"]
+async fn a_host_killed_in_an_operation_on_a_stack_ends_it_and_makes_no_second_one() {
+    let _turn = turn().await;
+    let mut random = Random::seeded("kill test against Heat");
+    let mut world = World::new(cloud(), &waiting(IN_KILLS), None).await;
+    let id = world.created("killed").await;
+    let instantiation = request(world.cloud);
+    for (operation, body, stacks) in [
+        ("instantiate", instantiation, 1),
+        ("scale", scale_out(), 1),
+        ("terminate", forceful(), 0),
+    ] {
+        let op_occ = world.client.begin(&id, operation, &body).await.unwrap();
+        for _ in 0..KILLS {
+            let kill_at = Instant::now() + Duration::from_millis(random.below(SPAN_MS));
+            tokio::time::sleep_until(kill_at.into()).await;
+            world.restart();
+        }
+        world.ends(&op_occ, "COMPLETED").await;
+        assert_eq!(world.stacks(&id).len(), stacks, "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an OpenStack with Heat; `cargo xtask test --lab` has one"]
+async fn a_token_that_is_refused_while_a_stack_is_waited_for_is_asked_for_anew_once() {
+    let _turn = turn().await;
+    let proxies = Proxies::before(&cloud().services().unwrap()).await.unwrap();
+    let world = World::new(cloud(), &waiting(15), Some(&proxies)).await;
+    let id = world.created("token").await;
+    let op_occ = world.begun(&id).await;
+    let tokens = || proxies.counts().get("POST identity /auth/tokens").copied();
+    assert_eq!(tokens(), Some(1));
+    // What Heat answers to a token that was revoked.
+    let revoked = Effect::Refuse {
+        status: StatusCode::UNAUTHORIZED,
+        retry_after: None,
+    };
+    let look = Fault::new(revoked)
+        .service("orchestration")
+        .request(Method::GET, "/stacks/{name}/{id}");
+    proxies.inject(look.times(1));
+    world.ends(&op_occ, "COMPLETED").await;
+    assert_eq!(tokens(), Some(2));
+    world.terminated(&id).await;
+    assert_eq!(tokens(), Some(2), "the second one is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an OpenStack with Heat; `cargo xtask test --lab` has one"]
+async fn a_template_that_heat_refuses_is_told_in_heats_words() {
+    let _turn = turn().await;
+    let broken = of_one_resource("value: { get_resource: nobody_of_this_name }");
+    let world = World::new(cloud(), &broken, None).await;
+    let id = world.created("refused").await;
+    let body = request(world.cloud);
+    let op_occ = world.client.begin(&id, "instantiate", &body).await.unwrap();
+    let over = world.ends(&op_occ, "FAILED_TEMP").await;
+    let told = over["error"]["detail"].as_str().unwrap();
+    assert!(
+        told.contains("nobody_of_this_name") && told.contains("is incorrect"),
+        "{told}"
+    );
+    assert_eq!(over["error"]["status"], 400, "{over:#}");
+    world.decide(&op_occ, "rollback").await;
+    world.ends(&op_occ, "ROLLED_BACK").await;
+    assert_eq!(world.stacks(&id), Vec::<String>::new());
+    let path = format!("/vnflcm/v2/vnf_instances/{id}");
+    world.client.expect(204, Method::DELETE, &path, None).await.unwrap();
+}
