@@ -31,17 +31,12 @@ pub(crate) async fn measure(figures: &mut Figures, only: Option<Kind>) -> anyhow
     Ok(())
 }
 
-/// Aims are those of the embedded store.
-fn aim(kind: Kind, aim: Aim) -> Option<Aim> {
-    (kind == Kind::Sqlite).then_some(aim)
-}
-
 /// One service after the other.
 async fn one(figures: &mut Figures, kind: Kind, host: &BenchHost) -> anyhow::Result<()> {
     let store = kind.name();
     host.one_by_one("warm", 5).await?;
     let times = Times::new(host.one_by_one("one", 100).await?);
-    let aim = aim(kind, Aim::AtMost(50.0));
+    let aim = kind.aim(Aim::AtMost(50.0));
     figures.add_times(&format!("post_to_done.{store}"), &times, Unit::Milliseconds, aim, None);
     figures.add(format!("accepted.{store}"), accepted(host).await?, "deploys/s", None);
     Ok(())
@@ -62,7 +57,7 @@ async fn many(figures: &mut Figures, kind: Kind, host: &BenchHost) -> anyhow::Re
     let before = host.counters().await?;
     let many = wave("many", 40, 50);
     let rate = many.rate().await?;
-    let least = aim(kind, Aim::AtLeast(2000.0));
+    let least = kind.aim(Aim::AtLeast(2000.0));
     figures.add(format!("tasks.{store}.40x50"), rate, "tasks/s", least);
     let after = host.counters().await?;
     let tasks = number(many.tasks());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use vimhost_mongod::Servers;
 use vimhost_tests::{Cluster, Host, Setup};
 
-use crate::figure::number;
+use crate::figure::{Aim, number};
 
 /// The account of a place with one host.
 pub(crate) const ACCOUNT: &str = "bench";
@@ -26,6 +26,11 @@ impl Kind {
             Self::Sqlite => "sqlite",
             Self::Mongodb => "mongodb",
         }
+    }
+
+    /// Aims are those of the embedded store.
+    pub(crate) fn aim(self, aim: Aim) -> Option<Aim> {
+        (self == Self::Sqlite).then_some(aim)
     }
 }
 

@@ -14,6 +14,7 @@ mod plugins;
 mod scale;
 mod start;
 mod stored;
+mod vnf_lcm;
 
 use std::path::PathBuf;
 
@@ -40,6 +41,8 @@ enum Part {
     Scale,
     /// One, two and three hosts on one database.
     Hosts,
+    /// VNF instances: creating, listing, operating, subscribers, a restart.
+    VnfLcm,
 }
 
 /// Measures vimhost.
@@ -78,6 +81,7 @@ async fn main() -> anyhow::Result<()> {
             Part::Stored => stored::measure(&mut figures, arguments.services).await,
             Part::Scale => scale::measure(&mut figures).await,
             Part::Hosts => hosts::measure(&mut figures).await,
+            Part::VnfLcm => vnf_lcm::measure(&mut figures, arguments.store).await,
         };
         if let Err(error) = measured {
             eprintln!("  could not be measured: {error:#}");
