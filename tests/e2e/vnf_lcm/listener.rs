@@ -94,11 +94,7 @@ impl Listener {
 pub(super) async fn subscribe(world: &World, callback: &str, filter: Value) -> String {
     let body = json!({"callbackUri": callback, "filter": filter});
     let path = "/vnflcm/v2/subscriptions";
-    let made = world
-        .client
-        .expect(201, Method::POST, path, Some(&body))
-        .await
-        .unwrap();
+    let made = world.client.expect(201, Method::POST, path, Some(&body)).await.unwrap();
     made.json["id"].as_str().unwrap().to_owned()
 }
 
