@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use vimhost_tests::{PASSWORD, instantiate_request, start_vim};
 
-use super::{LIMIT, World, at, at_work, ends, forceful, scale_in, scale_out, vm_count};
+use super::{World, at, at_work, ends, forceful, scale_in, scale_out, vm_count};
 
 const FALSE_ID: &str = "00000000-0000-4000-8000-000000000000";
 const LOST: &str = "stack_id lost";
