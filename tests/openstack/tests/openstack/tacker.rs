@@ -19,6 +19,11 @@ use crate::service::{LIMIT, turn};
 const CLIENT: &str = "VIMHOST_TEST_TACKER_CLIENT";
 const TRANSCRIPT: &str = "VIMHOST_TEST_TRANSCRIPT";
 
+const PREFACE: &str = "# Tacker's client against vimhost\n
+What `openstack` (python-tackerclient 2.6.0) says, driving vimhost against the Keystone and Heat of the lab. The test
+`tests/openstack/tests/openstack/tacker.rs` writes this page when `VIMHOST_TEST_TRANSCRIPT` names it. Of the looks at an operation that
+runs only the last one is shown.\n";
+
 /// The client, and what was said.
 struct Client {
     program: PathBuf,
@@ -70,7 +75,10 @@ impl Client {
     /// The newest operation of an instance, when it is over.
     fn settled(&self, instance: &str) -> Value {
         let deadline = Instant::now() + LIMIT;
+        let before = self.transcript.lock().unwrap().len();
         loop {
+            // Of many looks the last one is told.
+            self.transcript.lock().unwrap().truncate(before);
             let filter = format!("(eq,vnfInstanceId,{instance})");
             let list = self.json(&["vnflcm", "op", "list", "--filter", &filter]);
             let running = list.as_array().unwrap().iter().find(|op| {
@@ -93,10 +101,12 @@ impl Client {
         assert!(list.iter().all(|op| op["Operation State"] == "COMPLETED"), "{list:#?}");
     }
 
-    fn write_transcript(&self) {
+    /// Files are named without the directory of this run.
+    fn write_transcript(&self, dir: &std::path::Path) {
         if let Some(path) = std::env::var_os(TRANSCRIPT) {
             let text = self.transcript.lock().unwrap();
-            let page = format!("# Tacker's client against vimhost\n\n```\n{}```\n", text.as_str());
+            let text = text.replace(&format!("{}/", dir.display()), "");
+            let page = format!("{PREFACE}\n```\n{text}```\n");
             std::fs::write(path, page).unwrap();
         }
     }
@@ -255,7 +265,7 @@ async fn tackers_client_drives_an_instance_from_its_package_to_its_deletion() {
     client.ok(&["vnf", "package", "update", "--operational-state", "DISABLED", &pkg]);
     client.ok(&["vnf", "package", "delete", &pkg]);
     assert_eq!(cloud.list(&["stack", "list"]).unwrap(), Vec::<Value>::new());
-    client.write_transcript();
+    client.write_transcript(dir.path());
     let log = host.stop().unwrap();
     assert!(!log.contains("ERROR"), "{log}");
 }
