@@ -62,7 +62,8 @@ impl Vim {
 
 fn members(content: &StackContent) -> u64 {
     let nfv = content.parameters.get("nfv").unwrap();
-    nfv["VDU"]["VDU1"]["desired_capacity"].as_u64().unwrap()
+    let capacity = nfv.pointer("/VDU/VDU1/desired_capacity");
+    capacity.and_then(Value::as_u64).unwrap()
 }
 
 fn no<T>() -> Result<T, Error> {

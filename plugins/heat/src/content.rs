@@ -72,7 +72,9 @@ pub(crate) fn get(vim: &Vim, stack: &StackRef) -> Result<StackContent, Error> {
         .map(|(name, text)| match text {
             Value::String(text) => (name, text),
             // A file that was sent as JSON.
-            other => (name, other.to_string()),
+            json @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                (name, json.to_string())
+            }
         })
         .collect();
     Ok(StackContent {

@@ -102,7 +102,7 @@ impl Client {
     }
 
     /// Files are named without the directory of this run.
-    fn write_transcript(&self, dir: &std::path::Path) {
+    fn write_transcript(&self, dir: &Path) {
         if let Some(path) = std::env::var_os(TRANSCRIPT) {
             let text = self.transcript.lock().unwrap();
             let text = text.replace(&format!("{}/", dir.display()), "");

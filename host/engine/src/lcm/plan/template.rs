@@ -49,7 +49,7 @@ fn nfv_path<'v>(key: &str, value: &'v Value) -> Option<Vec<&'v str>> {
 }
 
 /// A name of the VNFD behind the name of a resource, which may have a member's number at its end.
-pub(crate) fn base_name<'n>(name: &'n str, is_known: impl Fn(&str) -> bool) -> Option<&'n str> {
+pub(crate) fn base_name(name: &str, is_known: impl Fn(&str) -> bool) -> Option<&str> {
     if is_known(name) {
         return Some(name);
     }
