@@ -1,7 +1,7 @@
 //! Compiled images on disk: machine code that is loaded instead of being compiled at each start.
 //!
-//! Loading machine code is trusting whoever wrote it, and wasmtime does not notice a changed byte. So an image carries an HMAC
-//! under the host's key over its name and content, the directory belongs to the service alone, and the bytes that were verified
+//! Loading machine code is trusting whoever wrote it, and wasmtime does not notice a changed byte. So an image carries a MAC
+//! (keyed BLAKE3) under the host's key over its name and content, the directory belongs to the service alone, and the bytes that were verified
 //! are the very bytes that are loaded: read into memory once, not mapped, so that nothing can change in between.
 //!
 //! Images are files of our own and not wasmtime's cache, which packs them (fifty times slower to load) and trusts its directory.
@@ -18,17 +18,20 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::text_of;
 use crate::random::hex;
 use crate::{Error, HostKey};
 
-/// Bytes of the HMAC at an image's end.
-const SEAL: usize = 32;
+/// Bytes of the MAC at an image's end.
+const SEAL: usize = blake3::OUT_LEN;
+
+/// What the key of images is derived for, so that the host's key may have other uses.
+const PURPOSE: &str = "vimhost 2026-11 MAC of a compiled image";
 
 /// The line of wasmtime that images are for; its exact version is part of the engine's hash.
 const WASMTIME: &str = "wasmtime48";
@@ -115,7 +118,10 @@ impl Images {
             .checked_sub(SEAL)
             .map(|at| bytes.split_off(at))
             .ok_or_else(forged)?;
-        self.seal(name, &bytes)?.verify_slice(&seal).map_err(|_| forged())?;
+        // Compared in constant time, which the type of hashes does.
+        if self.seal(name, &bytes) != blake3::Hash::from_slice(&seal).map_err(|_| forged())? {
+            return Err(forged());
+        }
         if let Err(error) = touch(path) {
             tracing::debug!(image = name, %error, "cannot note that an image is used");
         }
@@ -147,11 +153,11 @@ impl Images {
     fn write(&self, name: &str, image: &[u8]) -> io::Result<()> {
         let unique = crate::random::bytes::<8>().map_err(io::Error::other)?;
         let temporary = self.dir.join(format!(".{}.tmp", hex(&unique)));
-        let seal = self.seal(name, image)?.finalize().into_bytes();
+        let seal = self.seal(name, image);
         let result = File::create_new(&temporary)
             .and_then(|mut file| {
                 file.write_all(image)?;
-                file.write_all(&seal)?;
+                file.write_all(seal.as_bytes())?;
                 file.sync_all()
             })
             .and_then(|()| fs::rename(&temporary, self.dir.join(name)))
@@ -163,12 +169,15 @@ impl Images {
         result
     }
 
-    fn seal(&self, name: &str, image: &[u8]) -> io::Result<Hmac<Sha256>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).map_err(io::Error::other)?;
+    fn seal(&self, name: &str, image: &[u8]) -> blake3::Hash {
+        let key = Zeroizing::new(blake3::derive_key(PURPOSE, self.key.expose()));
+        let mut mac = blake3::Hasher::new_keyed(&key);
         mac.update(name.as_bytes());
         mac.update(&[0]);
         mac.update(image);
-        Ok(mac)
+        let seal = mac.finalize();
+        mac.zeroize();
+        seal
     }
 }
 
@@ -185,7 +194,7 @@ fn machine_time() -> SystemTime {
 /// Makes a component of machine code that [`Images`] has compiled or authenticated.
 pub(crate) fn deserialize(engine: &Engine, image: &[u8]) -> Result<Component, String> {
     // SAFETY: wasmtime requires bytes that `precompile_component` made and nobody changed. Every caller passes what
-    // `Images::compiled` or `Images::recompiled` returned: made by this process, or read from disk with an HMAC under the host's
+    // `Images::compiled` or `Images::recompiled` returned: made by this process, or read from disk with a MAC under the host's
     // key over exactly these bytes, which are in our memory since. An engine of other settings is refused by wasmtime itself.
     unsafe { Component::deserialize(engine, image) }.map_err(|error| text_of(&error))
 }
