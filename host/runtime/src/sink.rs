@@ -47,6 +47,11 @@ impl Sink {
         ring.dropped = ring.dropped.saturating_add(u64::try_from(excess).unwrap_or(u64::MAX));
     }
 
+    /// Nothing was written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).kept.is_empty()
+    }
+
     /// The end of what was written, on one line; the hint about `RUST_BACKTRACE` is dropped, it means nothing here.
     pub(crate) fn last_words(&self) -> String {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);

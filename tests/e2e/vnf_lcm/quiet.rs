@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use mock_vim::{Config, Credentials, Faults, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
-use vimhost_tests::{Host, SamplePackage, Setup, VnfLcm, instantiate_request, wait_until};
+use vimhost_tests::{Host, SamplePackage, Setup, VnfLcm, instantiate_request, start_vim, wait_until};
 
 use super::listener::{ACCESS_TOKEN, Listener, subscribe};
-use super::{LIMIT, World};
+use super::{LIMIT, World, forceful};
 use crate::canary::holds;
 
 /// Lines of an operation beside that of its request.
@@ -97,6 +97,29 @@ async fn an_operation_has_as_many_lines_with_one_subscriber_as_with_hundreds_dea
     assert!((1..=2).contains(&warned), "{warned} warnings: {log}");
     assert!(with_dead <= many + warned, "{with_dead} lines: {log}");
     assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_for_one_crate_loses_no_line_after_a_call_of_a_connector() {
+    let vim = start_vim(Faults::default()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(dir.path());
+    setup.log = "info,vimhost_engine=debug".to_owned();
+    let host = Host::start(&setup).unwrap();
+    host.add_vim("mock", &vim.url()).await.unwrap();
+    let client = VnfLcm::new(&host.vnf_lcm).unwrap();
+    let package = SamplePackage::default();
+    client.onboard(&package).await.unwrap();
+    let id = client.create(&package.vnfd_id, "narrow").await.unwrap();
+    let request = instantiate_request("mock");
+    client.complete(&id, "instantiate", &request).await.unwrap();
+    client.complete(&id, "terminate", &forceful()).await.unwrap();
+    let log = host.stop().unwrap();
+    let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    // Created, its resources read, deleted; each call has its answer.
+    assert!(count("stack call") >= 3, "{log}");
+    assert_eq!(count("stack answer"), count("stack call"), "{log}");
+    assert!(count("stack observed") >= 2, "{log}");
 }
 
 /// A subscription with credentials; answers the answer.

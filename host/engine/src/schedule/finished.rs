@@ -72,13 +72,13 @@ impl OpenActions {
 
     /// The span of one step of a task, in that of its action.
     pub(super) fn step_span(&self, task: &Task) -> Span {
-        if !tracing::span_enabled!(tracing::Level::DEBUG) {
-            return Span::none();
-        }
-        let key = (task.nsr_id.clone(), task.action_id.clone());
-        let action = lock(&self.0).actions.get(&key).map(|open| open.span.clone());
+        // Looked up only where the span is made.
+        let action = || {
+            let key = (task.nsr_id.clone(), task.action_id.clone());
+            lock(&self.0).actions.get(&key).and_then(|open| open.span.id())
+        };
         tracing::debug_span!(
-            parent: action.as_ref().and_then(Span::id),
+            parent: action(),
             "task_step",
             task_id = %task.id,
             action = task.action.as_str(),

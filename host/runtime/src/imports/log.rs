@@ -114,15 +114,18 @@ impl LogGate {
             let suppressed = self.suppressed;
             tracing::warn!(plugin, plugin_version, account, suppressed, "plugin lines suppressed");
         }
-        if !tracing::enabled!(target: "vimhost::plugin", tracing::Level::DEBUG) {
-            return;
-        }
-        for (stream, sink) in streams {
-            let words = sink.last_words();
-            if !words.is_empty() {
-                let (text, dropped_bytes) = (safe(&words, LINE), sink.dropped());
-                tracing::debug!(target: "vimhost::plugin", plugin, plugin_version, account, stream, text, dropped_bytes, "plugin output");
-            }
+        for (stream, sink) in streams.into_iter().filter(|(_, sink)| !sink.is_empty()) {
+            // What a field says is made only where the line is written.
+            tracing::debug!(
+                target: "vimhost::plugin",
+                plugin,
+                plugin_version,
+                account,
+                stream,
+                text = safe(&sink.last_words(), LINE),
+                dropped_bytes = sink.dropped(),
+                "plugin output"
+            );
         }
     }
 }

@@ -32,11 +32,23 @@ pub struct Telemetry {
 pub fn start(settings: &Settings) -> anyhow::Result<Telemetry> {
     let metrics = Metrics::install()?;
     let traces = settings.otlp_endpoint.as_ref().map(Traces::new).transpose()?;
-    let lines = lines::layer(settings.log_json).with_filter(settings.log.filter());
-    // Spans of our own and no events: those may carry what a VIM said, and are in the log.
-    let own = FilterFn::new(|metadata| metadata.is_span() && metadata.target().starts_with("vimhost"));
-    let spans = traces.as_ref().map(|traces| traces.layer().with_filter(own));
-    tracing_subscriber::registry().with(spans).with(lines).init();
+    match &traces {
+        // A layer that is `None` is none of no effect: beside it, whoever asks whether a line would be written is told that it
+        // would be, and the line after that is lost.
+        None => {
+            let lines = lines::layer(settings.log_json).with_filter(settings.log.filter());
+            tracing_subscriber::registry().with(lines).init();
+        }
+        Some(traces) => {
+            let lines = lines::layer(settings.log_json).with_filter(settings.log.filter());
+            // Spans of our own and no events: those may carry what a VIM said, and are in the log.
+            let own = FilterFn::new(|metadata| metadata.is_span() && metadata.target().starts_with("vimhost"));
+            tracing_subscriber::registry()
+                .with(traces.layer().with_filter(own))
+                .with(lines)
+                .init();
+        }
+    }
     Ok(Telemetry { metrics, traces })
 }
 
