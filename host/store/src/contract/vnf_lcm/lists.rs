@@ -140,7 +140,7 @@ pub async fn an_entry_of_a_list_is_the_document_in_two_parts(subject: &mut dyn S
         ),
     ];
     for (list, name, document, excluded) in documents {
-        let expected = Listed::of(name, &document, &excluded);
+        let expected = Listed::of(name, document, &excluded);
         for of in [query(None, None, &[]), query(Some(name), None, &[])] {
             let short = listed(&*store, list, &of).await;
             assert_eq!(parsed(&short[0].head), parsed(&expected.head));
