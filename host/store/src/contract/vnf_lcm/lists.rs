@@ -3,7 +3,7 @@
 use serde_json::Value;
 use vimhost_model::vnf::{ProblemDetails, VnfInstance, VnfLcmOpOcc};
 
-use super::data::{DONE, begin, begun, enter, instance, instantiated, op_occ, read};
+use super::data::{DONE, begin, begun, end_with, enter, instance, instantiated, op_occ, read};
 use crate::contract::Subject;
 use crate::contract::sample::{id, target};
 use crate::{InstanceWrite, ListQuery, Listed, Store};
@@ -165,16 +165,7 @@ pub async fn a_package_is_in_use_while_an_instance_is_of_it(subject: &mut dyn Su
     assert!(in_use(&*store, "package").await && !in_use(&*store, "newer").await);
     store.delete_vnf_instance(&id("j"), 1, &[]).await.unwrap();
     assert!(in_use(&*store, "package").await);
-    let mut changed = read(&*store, "i").await;
-    changed.own.package = id("newer");
-    changed.own.operation = None;
-    enter(
-        &*store,
-        &mut occurrence,
-        &DONE,
-        InstanceWrite::Replace(Box::new(changed)),
-    )
-    .await;
+    end_with(&*store, &mut occurrence, |instance| instance.own.package = id("newer")).await;
     assert!(in_use(&*store, "newer").await && !in_use(&*store, "package").await);
 }
 
@@ -195,16 +186,7 @@ pub async fn instances_are_found_by_their_account(subject: &mut dyn Subject) {
 
     // A stack that is gone is on no account.
     let mut occurrence = begin(&*store, &op_occ("o", "d", Some("two"))).await;
-    let mut changed = read(&*store, "d").await;
-    changed.own.target = None;
-    changed.own.operation = None;
-    enter(
-        &*store,
-        &mut occurrence,
-        &DONE,
-        InstanceWrite::Replace(Box::new(changed)),
-    )
-    .await;
+    end_with(&*store, &mut occurrence, |instance| instance.own.target = None).await;
     let nobody = store.vnf_instances_on(&target("two"), None, 10).await.unwrap();
     assert_eq!((nobody.entries, nobody.next), (vec![], None));
 }
