@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 use vimhost_model::vnf::{EventKind, LcmEvent, OperationState, ProblemDetails};
 use vimhost_model::{VnfInstanceId, VnfLcmOpOccId};
 
-use super::Subject;
 use super::concurrency::wait_for;
 use super::sample::{NOW, claim, id, minutes, target};
+use super::{Subject, every_page};
 use crate::{Change, Error, InstanceWrite, ListQuery, Store};
 
 use self::data::{
@@ -309,22 +309,15 @@ pub async fn an_occurrence_is_not_saved_under_an_old_claim(subject: &mut dyn Sub
 
 async fn running(store: &dyn Store, account: Option<&str>) -> Vec<String> {
     let account = account.map(target);
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let page = store
-            .running_op_occs(account.as_ref(), after.as_deref(), 2)
-            .await
-            .unwrap();
-        assert!(page.entries.len() <= 2);
-        for op_occ in page.entries {
-            assert_eq!(store.op_occ(&op_occ.id).await.unwrap().as_ref(), Some(&op_occ));
-            found.push(op_occ.id.to_string());
-        }
-        after = page.next;
-        if after.is_none() {
-            return found;
-        }
+    let read = async |after: Option<String>, limit| {
+        let after = after.as_deref();
+        store.running_op_occs(account.as_ref(), after, limit).await
+    };
+    let found = every_page(2, read).await;
+    for op_occ in &found {
+        assert_eq!(store.op_occ(&op_occ.id).await.unwrap().as_ref(), Some(op_occ));
     }
+    found.iter().map(|op_occ| op_occ.id.to_string()).collect()
 }
 
 /// By account and without one; not when they are over, nor while a client is to decide.

@@ -4,8 +4,8 @@ use serde_json::Value;
 use vimhost_model::vnf::{ProblemDetails, VnfInstance, VnfLcmOpOcc};
 
 use super::data::{DONE, begin, begun, end_with, enter, instance, instantiated, op_occ, read};
-use crate::contract::Subject;
 use crate::contract::sample::{id, target};
+use crate::contract::{Subject, every_page};
 use crate::{InstanceWrite, ListQuery, Listed, Store};
 
 #[derive(Clone, Copy)]
@@ -16,19 +16,11 @@ enum List {
 
 /// Every page of two, to the end.
 async fn listed(store: &dyn Store, list: List, query: &ListQuery) -> Vec<Listed> {
-    let (mut found, mut after) = (Vec::new(), None::<String>);
-    loop {
-        let page = match list {
-            List::Instances => store.vnf_instances(query, after.as_deref(), 2).await.unwrap(),
-            List::OpOccs => store.op_occs(query, after.as_deref(), 2).await.unwrap(),
-        };
-        assert!(page.entries.len() <= 2);
-        found.extend(page.entries);
-        after = page.next;
-        if after.is_none() {
-            return found;
-        }
-    }
+    let read = async |after: Option<String>, limit| match list {
+        List::Instances => store.vnf_instances(query, after.as_deref(), limit).await,
+        List::OpOccs => store.op_occs(query, after.as_deref(), limit).await,
+    };
+    every_page(2, read).await
 }
 
 fn query(id: Option<&str>, of: Option<&str>, states: &[&str]) -> ListQuery {
