@@ -20,11 +20,11 @@ use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+use vimhost_model::hex;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::error::text_of;
-use crate::random::hex;
 use crate::{Error, HostKey};
 
 /// Bytes of the HMAC at an image's end.
