@@ -286,7 +286,9 @@ async fn a_plugin_that_only_fails_is_left_alone_until_a_call_finds_it_mended() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), over).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), over)
+        .await
+        .expect("the quarantine ends");
     assert!(begun.elapsed() >= FIRST, "left alone for {:?}", begun.elapsed());
     assert_eq!(host.plugin().state, PluginState::Ready);
 }

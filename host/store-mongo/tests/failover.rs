@@ -54,6 +54,7 @@ async fn under_load(store: &Arc<MongoStore>, answers: &Answers, trouble: impl Fu
                     Ok(()) | Err(Error::Unavailable { .. }) => {}
                     Err(error) => panic!("writer {writer}: {error}"),
                 }
+                // The pace of a client.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });

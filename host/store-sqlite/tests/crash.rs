@@ -144,6 +144,7 @@ async fn run_and_kill(path: &Path, round: u64, count: u64, pause: u64) -> Vec<St
         let line = output.next().expect("the child ended by itself").unwrap();
         lines.extend(Some(line).filter(answered));
     }
+    // Where it dies is what is drawn here, not what is waited for.
     tokio::time::sleep(std::time::Duration::from_micros(pause)).await;
     child.kill().unwrap();
     child.wait().unwrap();
