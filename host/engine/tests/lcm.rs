@@ -1,6 +1,6 @@
 //! The life cycle of VNF instances on a VIM of stacks in memory, with the SQLite store.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by it")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

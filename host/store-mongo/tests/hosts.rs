@@ -1,6 +1,6 @@
 //! What is particular to this store: several hosts, other programs, and who may have a standalone.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

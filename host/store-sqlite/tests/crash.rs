@@ -10,7 +10,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,10 +1,9 @@
 //! An account at `mock:`: everything is answered, nothing is asked.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 use vimhost_plugin_mock::Mock;
