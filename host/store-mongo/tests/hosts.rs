@@ -86,7 +86,9 @@ async fn a_host_hears_of_what_another_one_writes() {
         heard = tokio::time::timeout(Duration::from_secs(20), hear) => heard.unwrap(),
     }
     for expected in expected {
-        while own.recv().await.unwrap() != expected {}
+        let heard = async { while own.recv().await.unwrap() != expected {} };
+        let heard = tokio::time::timeout(Duration::from_secs(20), heard).await;
+        assert!(heard.is_ok(), "the host does not hear its own {expected:?}");
     }
 }
 

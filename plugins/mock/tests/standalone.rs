@@ -196,7 +196,7 @@ fn the_description_is_complete() {
     let described = Mock::describe();
     assert_eq!(described.vim_types, ["mock", "dummy"]);
     assert!(!described.credentials[0].required);
-    assert!(described.tokens.iter().all(|token| token.findable));
+    assert!(!described.tokens.is_empty() && described.tokens.iter().all(|token| token.findable));
     let schema: serde_json::Value = serde_json::from_str(&described.config_schema).unwrap();
     assert_eq!(schema["additionalProperties"], true);
 }
