@@ -245,6 +245,7 @@ async fn a_host_killed_in_an_operation_on_a_stack_ends_it_and_makes_no_second_on
         let op_occ = world.client.begin(&id, operation, &body).await.unwrap();
         for _ in 0..KILLS {
             let kill_at = Instant::now() + Duration::from_millis(random.below(SPAN_MS));
+            // Where it dies is what is drawn here, not what is waited for.
             tokio::time::sleep_until(kill_at.into()).await;
             world.restart();
         }

@@ -32,8 +32,11 @@ async fn heat_may_be_away_while_a_stack_is_waited_for() {
     let op_occ = world.begun(&id).await;
     let back = AtLast(|| lab().daemons("start", &["heat-api"]));
     world.cloud.daemons("stop", &["heat-api"]).unwrap();
-    // As long as it is away; what is waited for comes after.
+    // How long it is away is what is tested; what is waited for comes after.
     tokio::time::sleep(AWAY).await;
+    let nobody = "vimhost_connector_calls_total{plugin=\"heat\",function=\"observe-stacks\",outcome=\"unreachable\"}";
+    let in_vain = world.host.counted(nobody).await.unwrap();
+    assert!(in_vain > 0.0, "Heat was away and nobody noticed");
     drop(back);
     world.ends(&op_occ, "COMPLETED").await;
     assert_eq!(world.stacks(&id).len(), 1);

@@ -40,6 +40,7 @@ async fn run_with_kills(service: &mut Service, action: &str, body: &serde_json::
         let lcm = service.lcm();
         let asked = lcm.deploy(&service.nsr, body);
         let _unanswered = tokio::time::timeout_at(kill_at.into(), asked).await;
+        // Where it dies is what is drawn here, not what is waited for.
         tokio::time::sleep_until(kill_at.into()).await;
         service.host.kill();
         service.host = Host::start(&service.setup).unwrap();

@@ -127,8 +127,7 @@ fn doctor(service: &Service) -> Vec<String> {
 
 /// Kinds of the errors that calls of the connector ended with: a label of its counters.
 async fn kinds(host: &Host) -> Vec<String> {
-    let page = host.http.get(format!("{}/metrics", host.admin)).send().await.unwrap();
-    let page = page.text().await.unwrap();
+    let page = host.metrics_page().await.unwrap();
     let outcomes = page
         .lines()
         .filter(|line| line.starts_with("vimhost_connector_calls_total{"))

@@ -198,7 +198,7 @@ async fn answers_that_are_lost_and_services_that_go_away_make_nothing_twice() {
     proxies.cut("network");
     let refused = Fault::new(Effect::Delay(Duration::from_millis(300))).service("compute");
     proxies.inject(refused);
-    // As long as the service is away; what is waited for comes after.
+    // How long the service is away is what is tested; what is waited for comes after.
     tokio::time::sleep(Duration::from_secs(5)).await;
     proxies.mend();
     service.done(&action).await;
