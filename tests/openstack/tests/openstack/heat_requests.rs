@@ -223,6 +223,11 @@ async fn requests_to_heat_are_as_few_as_they_can_be_and_none_is_redirected() {
         "ports of {server} on the network it was moved to: {ports:#?}"
     );
 
+    // The member that goes is marked.
+    let body = json!({"type": "SCALE_IN", "aspectId": "VDU1_scale"});
+    done(&world, &proxies, &id, "scale", &body, one(UPDATE, 1, 1)).await;
+    assert_eq!(vms(&world, &id).await.len(), 2);
+
     done(&world, &proxies, &id, "terminate", &forceful(), one(DELETE, 0, 0)).await;
     assert_one_token(&proxies);
     assert_eq!(world.stacks(&id), Vec::<String>::new());
