@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 pub struct SamplePackage {
     /// `descriptor_id`; an instance is made by naming it.
     pub vnfd_id: String,
-    /// Product version, shown by instances.
+    /// Product version, shown by instances and at the end of the base template's description.
     pub software_version: String,
     /// Flavour of VMs, by name.
     pub flavour: String,
@@ -47,7 +47,7 @@ impl SamplePackage {
         match &self.template {
             Some(template) => files.push((base, template.clone())),
             None => files.extend([
-                (base, BASE.to_owned()),
+                (base, self.fill(BASE)),
                 ("BaseHOT/simple/nested/VDU1.yaml", NESTED.to_owned()),
             ]),
         }
@@ -338,7 +338,7 @@ const LEVELS: &str = "    - @vdu@_instantiation_levels:
 ";
 
 const BASE: &str = r#"heat_template_version: 2013-05-23
-description: Two kinds of VM on an internal network
+description: Two kinds of VM on an internal network, version @software_version@
 parameters:
   nfv:
     type: json

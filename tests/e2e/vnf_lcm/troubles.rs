@@ -227,8 +227,10 @@ async fn a_vim_that_is_away_for_some_seconds_is_waited_for() {
         let log = world.host.log();
         assert!(!log.contains("operation failed"), "{operation}: {log}");
     }
-    // Once a minute, however often nobody answers.
-    assert_eq!(warnings(&world.host.log(), "stacks not observed"), 1);
+    // Once a minute, however often nobody answers; and once that it is back.
+    let log = world.host.log();
+    assert_eq!(warnings(&log, "stacks not observed"), 1, "{log}");
+    assert_eq!(log.matches("stacks observed again").count(), 1, "{log}");
     assert_eq!(stacks(&world), Vec::<String>::new());
 }
 

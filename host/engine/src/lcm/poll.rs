@@ -30,6 +30,39 @@ const MOST_PAGES: usize = 1000;
 /// How often it is told that looks fail.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
+/// What is told of looks that fail: that they do, once a minute; and that they go well again, where the first was told. So a VIM that
+/// comes and goes adds no more than two lines a minute.
+#[derive(Default)]
+struct Told {
+    /// When a failure was told last.
+    at: Option<Instant>,
+    /// Failures since then.
+    suppressed: u64,
+    /// While the VIM is away: since when, and how many looks have failed.
+    away: Option<(Instant, u64)>,
+}
+
+impl Told {
+    /// A look failed. If that is to be told: how many failures were left out.
+    fn failed(&mut self, now: Instant) -> Option<u64> {
+        if let Some((_, looks)) = &mut self.away {
+            *looks = looks.saturating_add(1);
+        }
+        if self.at.is_some_and(|at| now.saturating_duration_since(at) < TELL_EVERY) {
+            self.suppressed = self.suppressed.saturating_add(1);
+            return None;
+        }
+        self.at = Some(now);
+        self.away.get_or_insert((now, 1));
+        Some(std::mem::take(&mut self.suppressed))
+    }
+
+    /// A look went well. If that is to be told: since when none did, and how many failed.
+    fn went_well(&mut self) -> Option<(Instant, u64)> {
+        self.away.take()
+    }
+}
+
 /// A stack that is waited for.
 struct Watched {
     /// Which wait it is: a look that was begun for an earlier one, before the step at hand, says nothing about this one.
@@ -160,7 +193,7 @@ impl Pollers {
 /// Looks for as long as anything is waited for.
 async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target: TargetId) {
     let mut failed = FAILED;
-    let (mut told, mut suppressed) = (None::<Instant>, 0_u64);
+    let mut told = Told::default();
     loop {
         let due = {
             let mut state = lock(&poller.state);
@@ -183,17 +216,18 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
             match look(&schedule, &right, batch).await {
                 Ok(observed) => {
                     failed = FAILED;
+                    if let Some((since, looks)) = told.went_well() {
+                        let away_ms = since.elapsed().as_millis();
+                        tracing::info!(target_id = %target, away_ms, failed = looks, "stacks observed again");
+                    }
                     spread(&poller, batch, observed);
                 }
                 Err(error) => {
-                    if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                    if let Some(suppressed) = told.failed(Instant::now()) {
                         tracing::warn!(
                             target_id = %target, stacks = batch.len(), error = %error, retry_ms = failed.as_millis(), suppressed,
                             "stacks not observed"
                         );
-                        (told, suppressed) = (Some(Instant::now()), 0);
-                    } else {
-                        suppressed = suppressed.saturating_add(1);
                     }
                     let at = Instant::now().checked_add(failed);
                     let mut state = lock(&poller.state);
@@ -297,6 +331,22 @@ mod tests {
             looks += 1;
         }
         assert!((13..20).contains(&looks), "{looks}");
+    }
+
+    #[test]
+    fn a_vim_that_is_away_is_told_once_a_minute_and_once_when_it_is_back() {
+        let (mut told, now) = (Told::default(), Instant::now());
+        assert_eq!(told.went_well(), None, "it was never away");
+        assert_eq!(told.failed(now), Some(0));
+        assert_eq!(told.failed(now + TELL_EVERY / 2), None);
+        assert_eq!(told.failed(now + TELL_EVERY), Some(1));
+        assert_eq!(told.went_well(), Some((now, 3)));
+        assert_eq!(told.went_well(), None);
+        // What was not told to be away is not told to be back.
+        assert_eq!(told.failed(now + TELL_EVERY), None);
+        assert_eq!(told.went_well(), None);
+        assert_eq!(told.failed(now + TELL_EVERY * 2), Some(1));
+        assert_eq!(told.went_well(), Some((now + TELL_EVERY * 2, 1)));
     }
 
     #[test]

@@ -5,23 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use vimhost_openstack_tests::Inventory;
 
-use crate::heat::{World, package, request, waiting};
+use crate::heat::{AtLast, World, package, request, waiting};
 use crate::lab_only::lab;
 use crate::service::{assert_as_before, turn};
 
 /// How long Heat is away: some tries fail, and a daemon that is restarted takes as long.
 const AWAY: Duration = Duration::from_secs(30);
-
-/// Done when it is dropped, so that a test that fails leaves nothing as it was in the way of others.
-struct AtLast<F: Fn() -> anyhow::Result<()>>(F);
-
-impl<F: Fn() -> anyhow::Result<()>> Drop for AtLast<F> {
-    fn drop(&mut self) {
-        if let Err(error) = (self.0)() {
-            eprintln!("the lab stays as a test has left it: {error:#}");
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the lab; `cargo xtask test --lab` has it"]

@@ -14,6 +14,7 @@
 
 mod direct;
 mod heat;
+mod heat_changes;
 mod heat_lab_only;
 mod heat_requests;
 mod kill;
