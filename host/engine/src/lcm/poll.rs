@@ -1,7 +1,8 @@
 //! One poller an account: all stacks that are waited for are looked at by one call.
 //!
-//! Each is looked at at once, then after growing pauses up to five seconds. What is due soon is looked at with what is due now, so that the
-//! stacks of one account fall into step; a minute of waiting costs less than twenty requests, however many stacks there are.
+//! Each is looked at at once, then after growing pauses up to five seconds. What is due soon is looked at with what is due now, and looks
+//! keep a distance that grows with the number of stacks, so that those of one account fall into step: a minute of waiting costs less than
+//! twenty requests, however many stacks there are.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,10 @@ use crate::schedule::{Right, Scheduler};
 const FIRST: Duration = Duration::from_millis(100);
 /// Longest pause.
 const LONGEST: Duration = Duration::from_secs(5);
+/// Distance of looks for each stack beside the first, up to [`LONGEST_DISTANCE`]: where many wait, one look more or less a second is
+/// nothing to each of them, and much to the VIM.
+const DISTANCE: Duration = Duration::from_millis(150);
+const LONGEST_DISTANCE: Duration = Duration::from_millis(4500);
 /// Pause after a look that failed; doubled up to [`FAILED_CAP`].
 const FAILED: Duration = Duration::from_millis(500);
 const FAILED_CAP: Duration = Duration::from_secs(30);
@@ -68,6 +73,7 @@ struct Watched {
     /// Which wait it is: a look that was begun for an earlier one, before the step at hand, says nothing about this one.
     number: u64,
     stack: StackRef,
+    since: Instant,
     looks: u32,
     due: Instant,
     tell: mpsc::UnboundedSender<Sight>,
@@ -84,6 +90,8 @@ struct State {
     watched: HashMap<VnfLcmOpOccId, Watched>,
     last: u64,
     runs: bool,
+    /// When the last look was begun.
+    looked: Option<Instant>,
 }
 
 impl State {
@@ -93,17 +101,67 @@ impl State {
     }
 
     /// Begins a wait. Answers its number.
-    fn begin(&mut self, op_occ: &VnfLcmOpOccId, stack: StackRef, tell: mpsc::UnboundedSender<Sight>) -> u64 {
+    fn begin(
+        &mut self,
+        op_occ: &VnfLcmOpOccId,
+        stack: StackRef,
+        tell: mpsc::UnboundedSender<Sight>,
+        now: Instant,
+    ) -> u64 {
         self.last = self.last.saturating_add(1);
         let watched = Watched {
             number: self.last,
             stack,
+            since: now,
             looks: 0,
-            due: Instant::now(),
+            due: now,
             tell,
         };
         self.watched.insert(op_occ.clone(), watched);
         self.last
+    }
+
+    /// How far looks are from each other now. Never more than half of what the oldest has waited, so that stacks which are made fast are
+    /// seen fast, however many they are.
+    fn distance(&self, now: Instant) -> Duration {
+        let others = u32::try_from(self.watched.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let waited = self
+            .watched
+            .values()
+            .map(|watched| now.saturating_duration_since(watched.since));
+        let oldest = waited.max().unwrap_or_default();
+        let most = (oldest / 2).clamp(FIRST, LONGEST_DISTANCE);
+        DISTANCE.saturating_mul(others).min(most)
+    }
+
+    /// When the next look is; none when nothing is waited for.
+    fn next(&self, now: Instant) -> Option<Instant> {
+        let due = self.watched.values().map(|watched| watched.due).min()?;
+        let earliest = self.looked.and_then(|looked| looked.checked_add(self.distance(now)));
+        Some(earliest.map_or(due, |earliest| earliest.max(due)))
+    }
+
+    /// What is due, and what will be before half of its pause or the distance to the next look is over.
+    fn take(&mut self, now: Instant) -> Vec<Look> {
+        let distance = self.distance(now);
+        self.looked = Some(now);
+        let mut taken = Vec::new();
+        for (op_occ, watched) in &mut self.watched {
+            let early = distance.max(pause(watched.looks.saturating_sub(1)) / 2);
+            if watched.due.saturating_duration_since(now) > early {
+                continue;
+            }
+            if let Some(due) = now.checked_add(pause(watched.looks)) {
+                watched.due = due;
+            }
+            watched.looks = watched.looks.saturating_add(1);
+            taken.push(Look {
+                op_occ: op_occ.clone(),
+                number: watched.number,
+                stack: watched.stack.clone(),
+            });
+        }
+        taken
     }
 }
 
@@ -172,7 +230,7 @@ impl Pollers {
         let poller = lock(&self.0).entry(target.clone()).or_default().clone();
         let (tell, sights) = mpsc::unbounded_channel();
         let mut state = lock(&poller.state);
-        let number = state.begin(op_occ, stack.clone(), tell);
+        let number = state.begin(op_occ, stack.clone(), tell, Instant::now());
         let begins = !std::mem::replace(&mut state.runs, true);
         drop(state);
         if begins {
@@ -197,7 +255,7 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
     loop {
         let due = {
             let mut state = lock(&poller.state);
-            let Some(due) = state.watched.values().map(|watched| watched.due).min() else {
+            let Some(due) = state.next(Instant::now()) else {
                 state.runs = false;
                 return;
             };
@@ -211,7 +269,7 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
         if !right.good().await {
             break;
         }
-        let taken = take(&poller);
+        let taken = lock(&poller.state).take(Instant::now());
         for batch in taken.chunks(BATCH) {
             match look(&schedule, &right, batch).await {
                 Ok(observed) => {
@@ -246,29 +304,6 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
     state.runs = false;
     // Whoever waits sees the right end too.
     state.watched.clear();
-}
-
-/// What is due, and what will be before half of its pause is over.
-fn take(poller: &Poller) -> Vec<Look> {
-    let now = Instant::now();
-    let mut state = lock(&poller.state);
-    let mut taken = Vec::new();
-    for (op_occ, watched) in &mut state.watched {
-        let early = pause(watched.looks.saturating_sub(1)) / 2;
-        if watched.due.saturating_duration_since(now) > early {
-            continue;
-        }
-        if let Some(due) = now.checked_add(pause(watched.looks)) {
-            watched.due = due;
-        }
-        watched.looks = watched.looks.saturating_add(1);
-        taken.push(Look {
-            op_occ: op_occ.clone(),
-            number: watched.number,
-            stack: watched.stack.clone(),
-        });
-    }
-    taken
 }
 
 async fn look(schedule: &Scheduler, right: &Right, batch: &[Look]) -> Result<ObservedStacks, vimhost_connector::Error> {
@@ -323,14 +358,56 @@ fn spread(poller: &Poller, batch: &[Look], observed: ObservedStacks) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_minute_of_waiting_costs_less_than_twenty_looks() {
-        let (mut waited, mut looks) = (Duration::ZERO, 0);
-        while waited < Duration::from_secs(60) {
-            waited += pause(looks);
+    /// Looks at stacks that are begun one after the other and made for so long, and the longest that one which was made was not seen.
+    fn looks(stacks: u32, apart: Duration, made_for: Duration) -> (usize, Duration) {
+        let start = Instant::now();
+        let (mut state, mut begun, mut looks, mut late) = (State::default(), 0, 0, Duration::ZERO);
+        loop {
+            let begins = (begun < stacks).then(|| start + apart * begun);
+            let at = match (begins, state.next(state.looked.unwrap_or(start))) {
+                (Some(begins), Some(next)) if next < begins => next,
+                (None, Some(next)) => next,
+                (Some(begins), Some(_) | None) => {
+                    let (tell, _) = mpsc::unbounded_channel();
+                    let op_occ: VnfLcmOpOccId = format!("op-{begun}").parse().unwrap();
+                    let stack = StackRef {
+                        name: format!("vnf-{begun}"),
+                        id: None,
+                    };
+                    state.begin(&op_occ, stack, tell, begins);
+                    begun += 1;
+                    continue;
+                }
+                (None, None) => return (looks, late),
+            };
             looks += 1;
+            for look in state.take(at) {
+                let waited = at - state.watched[&look.op_occ].since;
+                if waited >= made_for {
+                    late = late.max(waited - made_for);
+                    state.watched.remove(&look.op_occ);
+                }
+            }
         }
-        assert!((13..20).contains(&looks), "{looks}");
+    }
+
+    #[test]
+    fn a_minute_of_waiting_costs_less_than_twenty_looks_however_many_wait() {
+        let minute = Duration::from_secs(60);
+        for (stacks, apart) in [(1, 0), (2, 0), (20, 10), (100, 0), (100, 20), (500, 4)] {
+            let (looks, late) = looks(stacks, Duration::from_millis(apart), minute);
+            assert!((13..20).contains(&looks), "{looks} for {stacks}");
+            assert!(late <= LONGEST, "{late:?} for {stacks}");
+        }
+    }
+
+    #[test]
+    fn stacks_that_are_made_fast_are_seen_fast_however_many_wait() {
+        let second = Duration::from_secs(1);
+        for stacks in [1, 2, 20, 100] {
+            let (_, late) = looks(stacks, Duration::from_millis(2), second);
+            assert!(late <= second, "{late:?} for {stacks}");
+        }
     }
 
     #[test]
@@ -358,18 +435,20 @@ mod tests {
             id: None,
         };
         let (tell, mut before) = mpsc::unbounded_channel();
-        lock(&poller.state).begin(&op_occ, stack.clone(), tell);
-        let looks = take(&poller);
+        let now = Instant::now();
+        lock(&poller.state).begin(&op_occ, stack.clone(), tell, now);
+        let looks = lock(&poller.state).take(now);
         // The step ends, the next one begins, and the look that was under way is answered.
         let (tell, mut after) = mpsc::unbounded_channel();
-        lock(&poller.state).begin(&op_occ, stack.clone(), tell);
+        lock(&poller.state).begin(&op_occ, stack.clone(), tell, now);
         let gone = || ObservedStacks {
             gone: vec![stack.clone()],
             ..ObservedStacks::default()
         };
         spread(&poller, &looks, gone());
         assert!(before.try_recv().is_err() && after.try_recv().is_err());
-        spread(&poller, &take(&poller), gone());
+        let looks = lock(&poller.state).take(now);
+        spread(&poller, &looks, gone());
         assert_eq!(after.try_recv().ok(), Some(Sight::Gone));
     }
 }
