@@ -72,17 +72,20 @@ impl Told {
         assert!(doctor.contains("`vimhost vim check"), "{doctor}");
     }
 
-    /// The account works; the check warns in these words.
+    /// The account works; check and doctor warn in these words. Of what a check cannot know there are none.
     fn of_warnings(&self, words: &[&str]) {
         assert!(self.works, "{}", self.check);
+        let doctor = self.doctor.join("\n");
         for word in words {
             assert!(
                 self.check.contains(word),
                 "no {word:?} in what the check says: {}",
                 self.check
             );
+            assert!(doctor.contains(word), "no {word:?} in what the doctor says: {doctor}");
         }
-        assert!(self.doctor.is_empty(), "{:?}", self.doctor);
+        let warned = self.check.matches("warning: ").count();
+        assert_eq!(self.doctor.len(), warned, "{}\n{doctor}", self.check);
     }
 }
 
@@ -395,6 +398,43 @@ async fn a_quota_that_is_used_up_is_told_and_the_check_knows_it_before() {
     }
 }
 
+/// Compute hosts that take no servers, until this is dropped.
+struct Disabled<'c> {
+    cloud: &'c Cloud,
+    hosts: Vec<String>,
+}
+
+impl<'c> Disabled<'c> {
+    fn all(cloud: &'c Cloud) -> Self {
+        let rows = cloud
+            .list(&["compute", "service", "list", "--service", "nova-compute"])
+            .unwrap();
+        let hosts = rows.iter().map(|row| row["Host"].as_str().unwrap().to_owned());
+        let disabled = Self {
+            cloud,
+            hosts: hosts.collect(),
+        };
+        disabled.set("--disable").unwrap();
+        disabled
+    }
+
+    fn set(&self, how: &str) -> anyhow::Result<()> {
+        for host in &self.hosts {
+            self.cloud
+                .openstack_do(&["compute", "service", "set", how, host, "nova-compute"])?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Disabled<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.set("--enable") {
+            eprintln!("compute hosts of the lab stay disabled: {error:#}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn a_vm_that_finds_no_place_or_no_flavour_says_what_would_help() {
@@ -407,6 +447,18 @@ async fn a_vm_that_finds_no_place_or_no_flavour_says_what_would_help() {
     told.of_deployment(None, &["No valid host was found", "take a smaller flavour"]);
     told.of_warnings(&[]);
 
+    // That no host serves is what a check can know.
+    let small = |records: &mut Records| records.nsr["flavor"][0]["memory-mb"] = json!(512);
+    let disabled = Disabled::all(admin);
+    let told = refused("no-host", admin, &account, small, |_| {}).await;
+    drop(disabled);
+    told.of_deployment(None, &["No valid host was found"]);
+    told.of_warnings(&[
+        "no compute host is up and enabled",
+        "is up and disabled",
+        "start or enable one",
+    ]);
+
     let user = admin.of("lab-user").unwrap();
     let odd = |records: &mut Records| records.nsr["flavor"][0]["memory-mb"] = json!(777);
     let told = refused("flavour", &user, &user.account(ACCOUNT).unwrap(), odd, |_| {}).await;
@@ -416,6 +468,7 @@ async fn a_vm_that_finds_no_place_or_no_flavour_says_what_would_help() {
         "`use_existing_flavors`",
     ];
     told.of_deployment(Some("auth"), &words);
+    told.of_warnings(&["flavours cannot be made", "`use_existing_flavors`"]);
     // And with it there is one that is large enough.
     let before = Inventory::of(&user).unwrap();
     let existing = user
@@ -447,14 +500,32 @@ async fn images_and_networks_that_are_missing_or_ambiguous_are_named() {
 
     let told = refused("no-image", &user, &account, image("no-such-image"), |_| {}).await;
     told.of_deployment(None, &["Image not found", "no-such-image", missing]);
-    let told = refused("no-network", &user, &account, |_| {}, network("no-such-network")).await;
+    told.of_warnings(&[]);
+    // A network of the descriptor is none that a check could know; the account's own for management is.
+    let managed = |name: &str| account.clone().setting("management_network_name", json!(name));
+    let told = refused(
+        "no-network",
+        &user,
+        &managed("no-such-network"),
+        |_| {},
+        network("no-such-network"),
+    )
+    .await;
     told.of_deployment(None, &["Network not found", "no-such-network", missing]);
+    told.of_warnings(&["`management_network_name` is no-such-network, and there is no such network"]);
 
     let id = |made: &Value| made["id"].as_str().unwrap().to_owned();
     let twins: Vec<String> = (0..2)
         .map(|_| id(&user.openstack(&["network", "create", "refused-twins"]).unwrap()))
         .collect();
-    let told = refused("networks", &user, &account, |_| {}, network("refused-twins")).await;
+    let told = refused(
+        "networks",
+        &user,
+        &managed("refused-twins"),
+        |_| {},
+        network("refused-twins"),
+    )
+    .await;
     for twin in &twins {
         user.openstack_do(&["network", "delete", twin]).unwrap();
     }
@@ -462,6 +533,12 @@ async fn images_and_networks_that_are_missing_or_ambiguous_are_named() {
         None,
         &["More than one network", "refused-twins", several, &twins[0], &twins[1]],
     );
+    told.of_warnings(&[
+        "2 networks have this name",
+        "`management_network_id`",
+        &twins[0],
+        &twins[1],
+    ]);
 
     // Any file: an image without bytes is not one yet.
     let create = [
