@@ -62,6 +62,41 @@ fn a_server_is_made_with_its_ports_its_volume_and_its_address() {
 }
 
 #[test]
+fn a_server_with_two_ports_is_three_requests() {
+    let cloud = Cloud::new();
+    let mut request = cloud.request();
+    request.disks.clear();
+    request.interfaces[0].floating_ip = None;
+    // Token, catalogue and versions are asked for once an account.
+    cloud.create_server("t0", &request).unwrap();
+    cloud.kit.set_journal(Vec::new());
+    cloud.kit.clear_exchanges();
+    cloud.create_server("t1", &request).unwrap();
+    let sent: Vec<String> = cloud
+        .kit
+        .exchanges()
+        .iter()
+        .map(|sent| format!("{} {}", sent.method, sent.target.path))
+        .collect();
+    assert_eq!(sent, ["POST /v2.0/ports", "POST /v2.0/ports", "POST /v2.1/servers"]);
+}
+
+#[test]
+fn o02_ports_are_deleted_by_their_ids_and_none_is_listed_for_it() {
+    let cloud = Cloud::new();
+    let created = cloud.create_server("t1", &cloud.request()).unwrap();
+    cloud.kit.clear_exchanges();
+    cloud.delete_server("t1", Some(&created.id), &[]).unwrap();
+    let sent = cloud.sent("neutron");
+    assert!(sent.iter().all(|line| line.starts_with("DELETE ")), "{sent:?}");
+    assert_eq!(
+        sent.iter().filter(|line| line.contains("/ports/")).count(),
+        2,
+        "{sent:?}"
+    );
+}
+
+#[test]
 fn a_crash_at_any_point_leaves_one_server_and_later_none() {
     let cloud = Cloud::new();
     let request = cloud.request();
