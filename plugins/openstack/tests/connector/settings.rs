@@ -97,7 +97,10 @@ fn the_interface_of_the_catalogue_is_the_one_that_is_set() {
             let mut inside = service["endpoints"][0].clone();
             inside["interface"] = json!("internal");
             // The stubs are where the public ones are: only Nova has moved, and what has moved is not granted.
-            let url = inside["url"].as_str().unwrap().replace("nova.example", "inside.example");
+            let url = inside["url"]
+                .as_str()
+                .unwrap()
+                .replace("nova.example", "inside.example");
             inside["url"] = json!(url);
             service["endpoints"].as_array_mut().unwrap().push(inside);
         }
