@@ -9,7 +9,7 @@ use vimhost_sdk::prelude::*;
 
 use crate::cloud::Cloud;
 use crate::stubs::compute::error;
-use crate::stubs::neutron::Fate;
+use crate::stubs::neutron::{self, Fate};
 
 fn committed(kind: &str, token: &str, id: &str) -> JournalEntry {
     JournalEntry {
@@ -218,6 +218,31 @@ fn what_passes_and_what_nobody_can_log_in_for_is_not_undone() {
     let refused = cloud.create_server("t1", &cloud.request()).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Auth);
     assert_eq!(cloud.count(), (made.0, made.1 + 1, made.2 + 2, made.3));
+}
+
+#[test]
+fn what_cannot_be_undone_is_told_and_stays_in_the_journal() {
+    let cloud = Cloud::new();
+    let refusal = error(409, "x", "Port is in use.");
+    cloud.nova().next(Method::Post, "/servers", Fate::Refused(refusal));
+    // More often than it is tried.
+    for _ in 0..200 {
+        let held = neutron::error(409, "PortInUse", "The port is held by a trunk.");
+        cloud
+            .services
+            .neutron
+            .next(Method::Delete, "ports", Fate::Refused(held));
+    }
+    let failed = cloud.create_server("t1", &cloud.request()).unwrap_err();
+    assert_eq!(failed.kind, ErrorKind::Conflict);
+    for words in ["Port is in use.", "could not all be deleted", "held by a trunk"] {
+        assert!(failed.message.contains(words), "no {words:?} in {}", failed.message);
+    }
+    // The rest is gone all the same.
+    assert_eq!(cloud.count(), (0, 0, 2, 0));
+    let left = cloud.kit.journal_lines();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(left.iter().all(|line| line.starts_with("port t1.p")), "{left:?}");
 }
 
 #[test]
