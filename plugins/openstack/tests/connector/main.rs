@@ -17,4 +17,5 @@ mod networks;
 mod observing;
 mod operating;
 mod servers;
+mod settings;
 mod stubs;

@@ -21,7 +21,7 @@ async fn proxies(cloud: &Cloud) -> Proxies {
     Proxies::before(&cloud.services().unwrap()).await.unwrap()
 }
 
-fn vms(name: &str, count: usize) -> Value {
+pub(crate) fn vms(name: &str, count: usize) -> Value {
     json!({
         "name": name, "vim": ACCOUNT,
         "networks": {"mgmt": {"existing": network()}, "data": {"subnet": "10.62.0.0/22"}},
@@ -31,7 +31,7 @@ fn vms(name: &str, count: usize) -> Value {
     })
 }
 
-async fn act(host: &Host, name: &str, verb: &str, body: Option<Value>) {
+pub(crate) async fn act(host: &Host, name: &str, verb: &str, body: Option<Value>) {
     if let Some(service) = body {
         host.admin_ok("PUT", &format!("/v1/network-services/{name}"), Some(service))
             .await
