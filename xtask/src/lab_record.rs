@@ -12,10 +12,11 @@ use anyhow::{Context as _, Result, ensure};
 use sha2::{Digest as _, Sha256};
 
 /// The folders whose change makes the tests run.
-const SOURCES: [&str; 8] = [
-    "host/keystone",
+const SOURCES: [&str; 9] = [
+    "host/connector",
     "host/runtime",
     "plugins/heat",
+    "plugins/keystone",
     "plugins/openstack",
     "sdk",
     "tests/lab",
