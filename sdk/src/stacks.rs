@@ -113,3 +113,42 @@ impl From<Pending> for UpdateStep {
         Self::Pending(pending)
     }
 }
+
+/// Heat's words for a stack, `UPDATE_IN_PROGRESS` and the like. One that Heat does not have is a failure: whoever waited for it would wait
+/// for ever.
+#[must_use]
+pub fn status_words(status: &str) -> (StackAction, StackProgress) {
+    let (action, progress) = status.split_once('_').unwrap_or((status, ""));
+    let action = match action {
+        "CREATE" => StackAction::Create,
+        "UPDATE" => StackAction::Update,
+        "DELETE" => StackAction::Delete,
+        "ROLLBACK" => StackAction::Rollback,
+        _ => StackAction::Other,
+    };
+    let progress = match progress {
+        "IN_PROGRESS" => StackProgress::InProgress,
+        "COMPLETE" => StackProgress::Complete,
+        _ => StackProgress::Failed,
+    };
+    (action, progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_an_action_and_how_far_it_is() {
+        for (status, action, how_far) in [
+            ("CREATE_IN_PROGRESS", StackAction::Create, StackProgress::InProgress),
+            ("UPDATE_COMPLETE", StackAction::Update, StackProgress::Complete),
+            ("ROLLBACK_FAILED", StackAction::Rollback, StackProgress::Failed),
+            ("DELETE_IN_PROGRESS", StackAction::Delete, StackProgress::InProgress),
+            ("SUSPEND_COMPLETE", StackAction::Other, StackProgress::Complete),
+            ("", StackAction::Other, StackProgress::Failed),
+        ] {
+            assert_eq!(status_words(status), (action, how_far), "{status}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Requests and answers, as a connector meets them.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 use serde_json::{Value, json};
 use vimhost_sdk::error::{Failure, Outcome};

@@ -1,7 +1,5 @@
 //! The journal's dance, step by step, and the session that goes with it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
-
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -17,7 +15,7 @@ fn failure(outcome: Outcome) -> Failure {
     Failure::new(ErrorKind::Other, outcome, "no")
 }
 
-#[expect(clippy::panic, reason = "a helper of tests")]
+#[expect(clippy::panic, reason = "what fails in a test's helper fails the test")]
 fn never<T>(_: &str) -> Result<T, Failure> {
     panic!("nothing was to be asked")
 }

@@ -350,6 +350,7 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
                 _ => {}
             }
         }
+        // How often the dice are thrown.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // Everybody comes back, and what was begun is finished.

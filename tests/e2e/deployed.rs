@@ -6,7 +6,7 @@ use std::time::Duration;
 use mock_vim::Faults;
 use mock_vim::elements::{Port, Server};
 use serde_json::{Value, json};
-use vimhost_tests::{Host, Lcm, PASSWORD, Records, Setup, start_vim, wait_until};
+use vimhost_tests::{Host, Lcm, Records, Setup, VimUser, start_vim, wait_until};
 
 pub(crate) const FIXTURE: &str = include_str!("data/lcm_deployed_records.json");
 pub(crate) const ACCOUNT: &str = "bad7338b-ae46-43d4-a434-c3337a8054ac";
@@ -200,35 +200,16 @@ impl Deployed {
         server.ports.iter().map(port).collect()
     }
 
-    /// A token of an operator of the VIM.
-    async fn token(&self) -> String {
-        let login = json!({"user": "mock", "password": PASSWORD, "tenant": "mock"});
-        let session = self
-            .host
-            .http
-            .post(format!("{}/v1/session", self.vim.url()))
-            .json(&login);
-        let session = session.send().await.unwrap();
-        session.headers()["x-mock-token"].to_str().unwrap().to_owned()
-    }
-
     /// Makes an element as an operator of the VIM would; answers its id.
     pub(crate) async fn create_in_the_vim(&self, kind: &str, body: &Value) -> String {
-        let token = self.token().await;
-        let made = self.host.http.post(format!("{}/v1/{kind}", self.vim.url())).json(body);
-        let made = made.header("X-Auth-Token", token).send().await.unwrap();
-        assert_eq!(made.status(), 201);
-        let made: Value = serde_json::from_str(&made.text().await.unwrap()).unwrap();
-        made["id"].as_str().unwrap().to_owned()
+        let operator = VimUser::log_in(&self.vim).await.unwrap();
+        operator.make(kind, body).await.unwrap()
     }
 
     /// Deletes an element as an operator of the VIM would.
     pub(crate) async fn delete_in_the_vim(&self, kind: &str, id: &str) {
-        let token = self.token().await;
-        let http = &self.host.http;
-        let gone = http.delete(format!("{}/v1/{kind}/{id}", self.vim.url()));
-        let gone = gone.header("X-Auth-Token", token).send().await.unwrap();
-        assert_eq!(gone.status(), 204);
+        let operator = VimUser::log_in(&self.vim).await.unwrap();
+        operator.delete(kind, id).await.unwrap();
     }
 }
 

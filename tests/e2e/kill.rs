@@ -58,6 +58,7 @@ async fn run_with_kills(setup: &Setup, verb: &str, key: &str, random: &mut Rando
             let answered = tokio::time::timeout(pause, insist(&host, &path, key)).await;
             accepted = matches!(answered, Ok(Some(_)));
         }
+        // Where it dies is what is drawn here, not what is waited for.
         tokio::time::sleep(kill_at.saturating_duration_since(Instant::now())).await;
         host.kill();
         killed += 1;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mock_vim::Faults;
 use serde_json::json;
-use vimhost_tests::{Cluster, Host, Setup, start_vim, wait_until};
+use vimhost_tests::{Cluster, Host, Setup, series_sum, start_vim, wait_until};
 
 /// Families of stores that are servers.
 const OF_SERVERS: &str = "vimhost_store_command";
@@ -56,13 +56,6 @@ fn documented() -> Families {
         (cells[0].trim_matches('`').to_owned(), (cells[1].to_owned(), labels))
     })
     .collect()
-}
-
-fn sum(page: &str, prefix: &str) -> f64 {
-    let lines = page.lines().filter(|line| line.starts_with(prefix));
-    lines
-        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-        .sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,21 +128,24 @@ async fn a_host_that_deployed_exports_every_documented_family_and_no_other() {
     }
     assert!(!page.contains("secret-account"), "no account is a label");
 
-    let tasks = sum(&page, "vimhost_task_ended_total{");
+    let tasks = series_sum(&page, "vimhost_task_ended_total{");
     assert!(tasks >= 4.0, "a network, an image, a flavour and a VM: {tasks}");
-    assert_eq!(sum(&page, "vimhost_task_duration_seconds_count"), tasks);
-    assert_eq!(sum(&page, "vimhost_action_ended_total{outcome=\"done\"}"), 1.0);
-    assert_eq!(sum(&page, "vimhost_task_open "), 0.0);
-    assert_eq!(sum(&page, "vimhost_connector_in_flight_calls"), 0.0);
+    assert_eq!(series_sum(&page, "vimhost_task_duration_seconds_count"), tasks);
+    assert_eq!(series_sum(&page, "vimhost_action_ended_total{outcome=\"done\"}"), 1.0);
+    assert_eq!(series_sum(&page, "vimhost_task_open "), 0.0);
+    assert_eq!(series_sum(&page, "vimhost_connector_in_flight_calls"), 0.0);
     let created = "vimhost_connector_calls_total{plugin=\"mock\",function=\"create-server\",outcome=\"ok\"}";
-    assert!(sum(&page, created) >= 1.0, "{page}");
-    let calls = sum(&page, "vimhost_connector_calls_total{");
-    assert_eq!(sum(&page, "vimhost_connector_call_duration_seconds_count"), calls);
-    assert!(sum(&page, "vimhost_connector_memory_peak_bytes_sum") > 65_536.0 * calls);
-    assert!(sum(&page, "vimhost_egress_requests_total{") >= answered as f64);
-    assert!(sum(&page, "vimhost_store_operations_total{outcome=\"ok\"}") > 10.0);
+    assert!(series_sum(&page, created) >= 1.0, "{page}");
+    let calls = series_sum(&page, "vimhost_connector_calls_total{");
     assert_eq!(
-        sum(&page, "vimhost_plugin_state{plugin=\"mock.wasm\",state=\"ready\"}"),
+        series_sum(&page, "vimhost_connector_call_duration_seconds_count"),
+        calls
+    );
+    assert!(series_sum(&page, "vimhost_connector_memory_peak_bytes_sum") > 65_536.0 * calls);
+    assert!(series_sum(&page, "vimhost_egress_requests_total{") >= answered as f64);
+    assert!(series_sum(&page, "vimhost_store_operations_total{outcome=\"ok\"}") > 10.0);
+    assert_eq!(
+        series_sum(&page, "vimhost_plugin_state{plugin=\"mock.wasm\",state=\"ready\"}"),
         1.0
     );
     vim.stop().await.unwrap();
@@ -160,8 +156,7 @@ async fn a_host_on_a_server_counts_its_commands_instead_of_commits() {
     let uri = vimhost_mongod::shared(vimhost_mongod::Kind::ReplicaSet).await.unwrap();
     let cluster = Cluster::new(&uri, &format!("metrics-{}", std::process::id())).unwrap();
     let host = Host::start(&cluster.setup("one")).unwrap();
-    let page = host.http.get(format!("{}/metrics", host.admin)).send().await.unwrap();
-    let page = page.text().await.unwrap();
+    let page = host.metrics_page().await.unwrap();
     let documented = documented();
     let of_store = |name: &&String| name.starts_with("vimhost_store_");
     let exported = families(&page);
@@ -173,7 +168,7 @@ async fn a_host_on_a_server_counts_its_commands_instead_of_commits() {
     for name in found {
         assert_eq!(exported[name], documented[name], "{name}");
     }
-    assert!(sum(&page, "vimhost_store_commands_total{kind=\"write\",outcome=\"ok\"}") >= 1.0);
+    assert!(series_sum(&page, "vimhost_store_commands_total{kind=\"write\",outcome=\"ok\"}") >= 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,17 +216,6 @@ async fn a_host_without_a_usable_connector_lives_and_says_what_is_not_ready() {
         detail.contains("connectors: none of 1 can be used") && !detail.contains("store"),
         "{detail}"
     );
-    let page = host
-        .http
-        .get(format!("{}/metrics", host.admin))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
-    assert_eq!(
-        sum(&page, "vimhost_plugin_state{plugin=\"broken.wasm\",state=\"failed\"}"),
-        1.0
-    );
+    let broken = "vimhost_plugin_state{plugin=\"broken.wasm\",state=\"failed\"}";
+    assert_eq!(host.counted(broken).await.unwrap(), 1.0);
 }

@@ -54,7 +54,9 @@ async fn a_shared_volume_is_made_once_attached_by_all_and_goes_with_the_last() {
     );
     let reference = format!("nsrs:{}:shared-volumes.{VOLUME}", deployed.nsr);
     assert_eq!(task["target_record_id"], reference.as_str());
-    for vm in tasks(&status).iter().filter(|task| task["item"] == "vdu") {
+    let vms: Vec<&Value> = tasks(&status).iter().filter(|task| task["item"] == "vdu").collect();
+    assert_eq!(vms.len(), 2);
+    for vm in vms {
         assert!(vm["depends_on"].as_array().unwrap().contains(&json!(reference)), "{vm}");
         let disk = json!([{"name": VOLUME, "multiattach": true, "size": 3, "keep": false}]);
         assert_eq!(vm["params"]["disk_list"], disk);

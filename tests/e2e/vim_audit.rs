@@ -5,52 +5,12 @@ use std::time::Duration;
 
 use mock_vim::Faults;
 use serde_json::{Value, json};
-use vimhost_tests::{Host, PASSWORD, Setup, binary, start_vim, wait_until};
+use vimhost_tests::{Host, Setup, VimUser, binary, start_vim, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// What follows the letters of an installation in the token of an element that was never planned.
 const STRANGER: &str = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab";
-
-/// The mock VIM as its own users reach it.
-struct Direct {
-    http: reqwest::Client,
-    url: String,
-    token: String,
-}
-
-impl Direct {
-    async fn log_in(url: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let who = json!({"user": "mock", "password": PASSWORD, "tenant": "mock"});
-        let answer = http.post(format!("{url}/v1/session")).json(&who).send().await.unwrap();
-        let token = answer.headers()["x-mock-token"].to_str().unwrap().to_owned();
-        Self {
-            http,
-            url: url.to_owned(),
-            token,
-        }
-    }
-
-    /// Makes a network that carries a token; answers its id.
-    async fn network(&self, name: &str, token: &str) -> String {
-        let request = self.http.post(format!("{}/v1/networks", self.url));
-        let request = request.header("x-auth-token", &self.token);
-        let answer = request
-            .json(&json!({"name": name, "token": token}))
-            .send()
-            .await
-            .unwrap();
-        let made: Value = answer.error_for_status().unwrap().json().await.unwrap();
-        made["id"].as_str().unwrap().to_owned()
-    }
-
-    async fn delete(&self, kind: &str, id: &str) {
-        let request = self.http.delete(format!("{}/v1/{kind}/{id}", self.url));
-        let answer = request.header("x-auth-token", &self.token).send().await.unwrap();
-        answer.error_for_status().unwrap();
-    }
-}
 
 /// A host that does not look at idle elements, so that only the audit finds what was deleted.
 fn host(data_dir: &std::path::Path) -> Host {
@@ -130,11 +90,12 @@ async fn an_audit_finds_what_nobody_owns_and_what_is_gone_and_nothing_else() {
         "a page of servers is one request, however many are on it"
     );
 
-    let direct = Direct::log_in(&vim.url()).await;
+    let user = VimUser::log_in(&vim).await.unwrap();
     let servers = vim.inventory().servers;
     let letters = servers[0].meta.token.clone().unwrap();
     let letters = letters.split('-').next().unwrap();
-    let id = direct.network("lost", &format!("{letters}-{STRANGER}")).await;
+    let lost = json!({"name": "lost", "token": format!("{letters}-{STRANGER}")});
+    let id = user.make("networks", &lost).await.unwrap();
     let (code, found) = findings(&host, "mock");
     assert_eq!((code, found.len()), (1, 1), "{found:#?}");
     assert_eq!(
@@ -147,8 +108,8 @@ async fn an_audit_finds_what_nobody_owns_and_what_is_gone_and_nothing_else() {
         "{shown}"
     );
 
-    direct.delete("networks", &id).await;
-    direct.delete("servers", &servers[0].meta.id).await;
+    user.delete("networks", &id).await.unwrap();
+    user.delete("servers", &servers[0].meta.id).await.unwrap();
     let (code, found) = findings(&host, "mock");
     assert_eq!((code, found.len()), (1, 1), "{found:#?}");
     assert_eq!(

@@ -291,6 +291,23 @@ impl Host {
         }
     }
 
+    /// The page of its metrics.
+    ///
+    /// # Errors
+    /// When it is refused, or no answer came.
+    pub async fn metrics_page(&self) -> anyhow::Result<String> {
+        let answer = self.http.get(format!("{}/metrics", self.admin)).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// [`series_sum`] of its metrics; zero while nothing of the kind was counted.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    pub async fn counted(&self, series: &str) -> anyhow::Result<f64> {
+        Ok(series_sum(&self.metrics_page().await?, series))
+    }
+
     /// Adds an account on a mock VIM.
     ///
     /// # Errors
@@ -317,6 +334,14 @@ impl Drop for Host {
             eprintln!("--- log of vimhost ---\n{}", self.log());
         }
     }
+}
+
+/// Sum of the series of a page of metrics whose name and labels begin like this.
+#[must_use]
+pub fn series_sum(page: &str, series: &str) -> f64 {
+    let lines = page.lines().filter(|line| line.starts_with(series));
+    let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+    values.sum()
 }
 
 fn signal(which: &str, pid: u32) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 pub struct SamplePackage {
     /// `descriptor_id`; an instance is made by naming it.
     pub vnfd_id: String,
-    /// Product version, shown by instances.
+    /// Product version, shown by instances and at the end of the base template's description.
     pub software_version: String,
     /// Flavour of VMs, by name.
     pub flavour: String,
@@ -41,13 +41,13 @@ impl SamplePackage {
             ("TOSCA-Metadata/TOSCA.meta", META.to_owned()),
             ("Definitions/sample_top.vnfd.yaml", TOP.to_owned()),
             ("Definitions/sample_types.yaml", self.fill(TYPES)),
-            ("Definitions/sample_df_simple.yaml", self.fill(FLAVOUR)),
+            ("Definitions/sample_df_simple.yaml", self.fill(&flavour())),
         ];
         let base = "BaseHOT/simple/sample.yaml";
         match &self.template {
             Some(template) => files.push((base, template.clone())),
             None => files.extend([
-                (base, BASE.to_owned()),
+                (base, self.fill(BASE)),
                 ("BaseHOT/simple/nested/VDU1.yaml", NESTED.to_owned()),
             ]),
         }
@@ -74,6 +74,44 @@ impl SamplePackage {
         }
         Ok(zip.finish()?.into_inner())
     }
+}
+
+/// A kind of VM of the package.
+struct Vdu {
+    name: &'static str,
+    description: &'static str,
+    /// How many there are of it at most, and at the larger of the two levels.
+    most: &'static str,
+}
+
+const VDUS: [Vdu; 2] = [
+    Vdu {
+        name: "VDU1",
+        description: "scaled",
+        most: "3",
+    },
+    Vdu {
+        name: "VDU2",
+        description: "one of it",
+        most: "1",
+    },
+];
+
+/// [`FLAVOUR`] with what it says of each kind of VM.
+fn flavour() -> String {
+    let each = |text: &str| -> String {
+        let of = |vdu: &Vdu| {
+            text.replace("@vdu@", vdu.name)
+                .replace("@description@", vdu.description)
+                .replace("@most@", vdu.most)
+        };
+        VDUS.iter().map(of).collect()
+    };
+    FLAVOUR
+        .replace("@vdus@\n", &each(VDU))
+        .replace("@connection_points@\n", &each(CONNECTION_POINTS))
+        .replace("@initial_deltas@\n", &each(INITIAL_DELTA))
+        .replace("@levels@\n", &each(LEVELS))
 }
 
 const META: &str = "TOSCA-Meta-File-Version: 1.0
@@ -171,92 +209,8 @@ topology_template:
           terminate: []
           scale: []
           heal: []
-    VDU1:
-      type: tosca.nodes.nfv.Vdu.Compute
-      properties:
-        name: VDU1
-        description: scaled
-        vdu_profile:
-          min_number_of_instances: 1
-          max_number_of_instances: 3
-        sw_image_data:
-          name: @image@
-          version: '1'
-          container_format: bare
-          disk_format: qcow2
-          min_disk: 0 GB
-          size: 1 GB
-      capabilities:
-        virtual_compute:
-          properties:
-            requested_additional_capabilities:
-              properties:
-                requested_additional_capability_name: @flavour@
-                support_mandatory: true
-                target_performance_parameters:
-                  entry_schema: test
-            virtual_memory:
-              virtual_mem_size: 512 MB
-            virtual_cpu:
-              num_virtual_cpu: 1
-    VDU2:
-      type: tosca.nodes.nfv.Vdu.Compute
-      properties:
-        name: VDU2
-        description: one of it
-        vdu_profile:
-          min_number_of_instances: 1
-          max_number_of_instances: 1
-        sw_image_data:
-          name: @image@
-          version: '1'
-          container_format: bare
-          disk_format: qcow2
-          min_disk: 0 GB
-          size: 1 GB
-      capabilities:
-        virtual_compute:
-          properties:
-            requested_additional_capabilities:
-              properties:
-                requested_additional_capability_name: @flavour@
-                support_mandatory: true
-                target_performance_parameters:
-                  entry_schema: test
-            virtual_memory:
-              virtual_mem_size: 512 MB
-            virtual_cpu:
-              num_virtual_cpu: 1
-    VDU1_CP1:
-      type: tosca.nodes.nfv.VduCp
-      properties:
-        layer_protocols: [ ipv4 ]
-        order: 0
-      requirements:
-        - virtual_binding: VDU1
-    VDU1_CP2:
-      type: tosca.nodes.nfv.VduCp
-      properties:
-        layer_protocols: [ ipv4 ]
-        order: 1
-      requirements:
-        - virtual_binding: VDU1
-        - virtual_link: internalVL1
-    VDU2_CP1:
-      type: tosca.nodes.nfv.VduCp
-      properties:
-        layer_protocols: [ ipv4 ]
-        order: 0
-      requirements:
-        - virtual_binding: VDU2
-    VDU2_CP2:
-      type: tosca.nodes.nfv.VduCp
-      properties:
-        layer_protocols: [ ipv4 ]
-        order: 1
-      requirements:
-        - virtual_binding: VDU2
-        - virtual_link: internalVL1
+@vdus@
+@connection_points@
     internalVL1:
       type: tosca.nodes.nfv.VnfVirtualLink
       properties:
@@ -286,18 +240,7 @@ topology_template:
               description: the VMs of VDU1
               max_scale_level: 2
               step_deltas: [ delta_1 ]
-    - VDU1_initial_delta:
-        type: tosca.policies.nfv.VduInitialDelta
-        properties:
-          initial_delta:
-            number_of_instances: 1
-        targets: [ VDU1 ]
-    - VDU2_initial_delta:
-        type: tosca.policies.nfv.VduInitialDelta
-        properties:
-          initial_delta:
-            number_of_instances: 1
-        targets: [ VDU2 ]
+@initial_deltas@
     - VDU1_scaling_aspect_deltas:
         type: tosca.policies.nfv.VduScalingAspectDeltas
         properties:
@@ -321,28 +264,81 @@ topology_template:
                 VDU1_scale:
                   scale_level: 2
           default_level: instantiation_level_1
-    - VDU1_instantiation_levels:
-        type: tosca.policies.nfv.VduInstantiationLevels
-        properties:
-          levels:
-            instantiation_level_1:
-              number_of_instances: 1
-            instantiation_level_2:
-              number_of_instances: 3
-        targets: [ VDU1 ]
-    - VDU2_instantiation_levels:
-        type: tosca.policies.nfv.VduInstantiationLevels
-        properties:
-          levels:
-            instantiation_level_1:
-              number_of_instances: 1
-            instantiation_level_2:
-              number_of_instances: 1
-        targets: [ VDU2 ]
+@levels@
 "#;
 
+/// A kind of VM.
+const VDU: &str = "    @vdu@:
+      type: tosca.nodes.nfv.Vdu.Compute
+      properties:
+        name: @vdu@
+        description: @description@
+        vdu_profile:
+          min_number_of_instances: 1
+          max_number_of_instances: @most@
+        sw_image_data:
+          name: @image@
+          version: '1'
+          container_format: bare
+          disk_format: qcow2
+          min_disk: 0 GB
+          size: 1 GB
+      capabilities:
+        virtual_compute:
+          properties:
+            requested_additional_capabilities:
+              properties:
+                requested_additional_capability_name: @flavour@
+                support_mandatory: true
+                target_performance_parameters:
+                  entry_schema: test
+            virtual_memory:
+              virtual_mem_size: 512 MB
+            virtual_cpu:
+              num_virtual_cpu: 1
+";
+
+/// Its ports: one to an external network, one to the internal one.
+const CONNECTION_POINTS: &str = "    @vdu@_CP1:
+      type: tosca.nodes.nfv.VduCp
+      properties:
+        layer_protocols: [ ipv4 ]
+        order: 0
+      requirements:
+        - virtual_binding: @vdu@
+    @vdu@_CP2:
+      type: tosca.nodes.nfv.VduCp
+      properties:
+        layer_protocols: [ ipv4 ]
+        order: 1
+      requirements:
+        - virtual_binding: @vdu@
+        - virtual_link: internalVL1
+";
+
+/// How many of it there are at first.
+const INITIAL_DELTA: &str = "    - @vdu@_initial_delta:
+        type: tosca.policies.nfv.VduInitialDelta
+        properties:
+          initial_delta:
+            number_of_instances: 1
+        targets: [ @vdu@ ]
+";
+
+/// How many of it there are at each level.
+const LEVELS: &str = "    - @vdu@_instantiation_levels:
+        type: tosca.policies.nfv.VduInstantiationLevels
+        properties:
+          levels:
+            instantiation_level_1:
+              number_of_instances: 1
+            instantiation_level_2:
+              number_of_instances: @most@
+        targets: [ @vdu@ ]
+";
+
 const BASE: &str = r#"heat_template_version: 2013-05-23
-description: Two kinds of VM on an internal network
+description: Two kinds of VM on an internal network, version @software_version@
 parameters:
   nfv:
     type: json

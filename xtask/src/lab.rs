@@ -122,6 +122,11 @@ impl Owned {
     pub(crate) fn clouds(&self) -> PathBuf {
         self.dir.join("clouds.yaml")
     }
+
+    /// The workspace whose tests it is for.
+    pub(crate) fn root(&self) -> &Path {
+        &self.workspace.root
+    }
 }
 
 pub(crate) fn run_command(arguments: &Arguments) -> Result<()> {

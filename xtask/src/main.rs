@@ -7,6 +7,7 @@
 mod bench;
 mod demo;
 mod lab;
+mod lab_record;
 mod mongod;
 mod plugins;
 mod python;

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use crate::lab_record::Sources;
 use crate::workspace::{Workspace, cargo};
 use crate::{lab, mongod, plugins, schemathesis, tacker_client};
 
@@ -22,8 +23,19 @@ pub(crate) struct Arguments {
     only_tests: bool,
     /// Also the tests against a real OpenStack, in the lab: some forty minutes on two cores. Installs the lab's packages beside the
     /// build, which needs root and Debian 12. An OpenStack that is named in VIMHOST_TEST_CLOUDS_YAML needs no lab.
-    #[arg(long)]
-    lab: bool,
+    #[arg(long, value_name = "WHEN", default_value = "changed", default_missing_value = "always", num_args = 0..=1)]
+    lab: When,
+}
+
+/// When the lab's tests run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// When what they prove has changed since they have passed: tests/lab/passed.json tells.
+    Changed,
+    /// In any case; when they pass, that is recorded.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// How a part ended.
@@ -110,36 +122,50 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// The tests against a real OpenStack: one that is given, else the lab.
 ///
-/// They run whatever has changed: what a connector does depends on nearly everything here.
 enum OpenStack {
-    /// Nobody asked for it.
-    NotWanted,
+    /// It does not run, and why.
+    NotWanted(String),
     /// Somebody else's.
     Given,
-    /// The lab, and what happens to it beside everything else.
-    Lab(Arc<lab::Owned>, Option<JoinHandle<Result<lab::End>>>),
+    /// The lab for these sources, and what happens to it beside everything else.
+    Lab(Arc<lab::Owned>, Sources, Option<JoinHandle<Result<lab::End>>>),
 }
 
 impl OpenStack {
     /// Begins to install the lab's packages, if a lab is wanted.
-    fn begin(lab: bool) -> Result<Self> {
+    fn begin(lab: When) -> Result<Self> {
         if std::env::var_os(CLOUDS).is_some_and(|path| !path.is_empty()) {
             return Ok(Self::Given);
         }
-        if !lab {
-            return Ok(Self::NotWanted);
+        if lab == When::Never {
+            return Ok(Self::NotWanted("not asked for".to_owned()));
         }
-        let lab = Arc::new(lab::Owned::new(Workspace::load()?));
+        let workspace = Workspace::load()?;
+        let sources = Sources::of(&workspace.root)?;
+        if lab == When::Changed {
+            let passed = Sources::passed(&workspace.root)?;
+            let changed = sources.changed_since(&passed);
+            if changed.is_empty() {
+                let why = "connectors, SDK, contract, sandbox, lab and tests are those that have passed there, by \
+                           tests/lab/passed.json; `cargo xtask test --lab` runs them again";
+                return Ok(Self::NotWanted(why.to_owned()));
+            }
+            eprintln!(
+                "==> OpenStack: the lab's tests will run, since {} changed",
+                changed.join(", ")
+            );
+        }
+        let lab = Arc::new(lab::Owned::new(workspace));
         let installing = {
             let lab = Arc::clone(&lab);
             std::thread::spawn(move || lab.install())
         };
-        Ok(Self::Lab(lab, Some(installing)))
+        Ok(Self::Lab(lab, sources, Some(installing)))
     }
 
     /// Begins to bring the lab up, after its packages are there.
     fn bring_up(self) -> Self {
-        let Self::Lab(lab, installing) = self else {
+        let Self::Lab(lab, sources, installing) = self else {
             return self;
         };
         let starting = Arc::clone(&lab);
@@ -147,7 +173,7 @@ impl OpenStack {
             Some(lab::End::CannotRun(why)) => Ok(lab::End::CannotRun(why)),
             Some(lab::End::Done) | None => starting.up(),
         });
-        Self::Lab(lab, Some(up))
+        Self::Lab(lab, sources, Some(up))
     }
 
     /// Runs the tests, and takes down what was brought up.
@@ -167,13 +193,10 @@ impl OpenStack {
             let client = client.to_str().context("the cache has a name that is no text")?;
             cargo_part(&only, &[environment, &[(tacker_client::VARIABLE, client)]].concat())
         };
-        let (lab, up) = match self {
-            Self::NotWanted => {
-                let why = "`cargo xtask test --lab` brings one up, VIMHOST_TEST_CLOUDS_YAML names another one";
-                return Ok(End::NotRun(why.to_owned()));
-            }
+        let (lab, sources, up) = match self {
+            Self::NotWanted(why) => return Ok(End::NotRun(why.clone())),
             Self::Given => return tests(&[]),
-            Self::Lab(lab, up) => (lab, up),
+            Self::Lab(lab, sources, up) => (lab, sources, up),
         };
         let end = match up.take().map(joined).transpose() {
             Ok(Some(lab::End::CannotRun(why))) => return Ok(End::NotRun(why)),
@@ -188,6 +211,9 @@ impl OpenStack {
             Err(error) => End::Failed(format!("{error:#}")),
         };
         lab.down()?;
+        if matches!(end, End::Passed) {
+            sources.record(lab.root())?;
+        }
         Ok(end)
     }
 }

@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "the helpers of tests fail as tests do"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 mod support;

@@ -1,6 +1,6 @@
 //! The listener against clients that are slow or many.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 use std::time::{Duration, Instant};
 

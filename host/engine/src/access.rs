@@ -41,7 +41,7 @@ pub struct NewToken {
 
 /// SHA-256 as it is kept.
 fn digest_of(token: &str) -> String {
-    crate::wanted::hex(&Sha256::digest(token.as_bytes()))
+    vimhost_model::hex(&Sha256::digest(token.as_bytes()))
 }
 
 /// The id in a token.

@@ -125,6 +125,8 @@ pub struct AccountView {
     /// How the last check ended.
     #[serde(flatten)]
     pub state: AccountState,
+    /// What that check found worth mending although the account works.
+    pub warnings: Vec<String>,
     /// Revision, for `If-Match`.
     pub revision: Revision,
 }
@@ -146,6 +148,7 @@ impl From<StoredAccount> for AccountView {
             grants: account.grants,
             source: account.source,
             state: account.state,
+            warnings: account.warnings,
             revision: account.revision,
         }
     }
@@ -206,6 +209,7 @@ impl Engine {
             grants,
             source: AccountSource::Own,
             state: AccountState::Processing,
+            warnings: Vec::new(),
             created_at: now,
             modified_at: now,
             revision: 0,
@@ -426,14 +430,15 @@ impl Engine {
     pub async fn check_account(&self, target: &TargetId) -> Result<CheckReport, Error> {
         let mut account = self.stored_account(target).await?;
         let result = self.try_out(&account).await;
-        let state = match &result {
-            Ok(_) => AccountState::Enabled,
-            Err(Error::Account { reason } | Error::Vim { reason }) => AccountState::Error(reason.clone()),
+        let (state, warnings) = match &result {
+            Ok(report) => (AccountState::Enabled, report.warnings.clone()),
+            Err(Error::Account { reason } | Error::Vim { reason }) => (AccountState::Error(reason.clone()), Vec::new()),
             // A fault of the host says nothing about the account.
             Err(_) => return result,
         };
-        if account.state != state {
+        if account.state != state || account.warnings != warnings {
             account.state = state;
+            account.warnings = warnings;
             account.modified_at = self.clock.now();
             let revision = account.revision;
             match self.store.put_account(account, Some(revision)).await {

@@ -139,6 +139,7 @@ impl Engine {
             },
             source,
             state: AccountState::Processing,
+            warnings: Vec::new(),
             created_at: now,
             modified_at: now,
             revision: 0,
@@ -167,6 +168,7 @@ impl Engine {
         account.grants = grants;
         account.source = source;
         account.state = AccountState::Processing;
+        account.warnings.clear();
         account.modified_at = self.clock.now();
         Ok(Some(account))
     }

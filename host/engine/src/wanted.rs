@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use vimhost_model::{ActionId, ItemId, ItemList, RecordId, TargetId};
+use vimhost_model::{ActionId, ItemId, ItemList, RecordId, TargetId, hex};
 
 use crate::Error;
 
@@ -149,18 +149,6 @@ impl Wanted {
 pub fn digest_of(value: &Value) -> String {
     // serde_json's maps are sorted, so equal bodies have equal texts whatever order they were sent in.
     hex(&Sha256::digest(value.to_string().as_bytes()))
-}
-
-/// Bytes as hexadecimal text.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 pub(crate) fn short_text(path: &str, value: &Value) -> Result<String, Error> {

@@ -1,6 +1,10 @@
 //! What a VIM has of ours, compared with the records over the real store while the engine works.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails in a test's helper fails the test"
+)]
 
 mod vim;
 

@@ -11,6 +11,7 @@ mod account;
 mod action;
 mod address;
 pub mod date_time;
+mod hex;
 mod id;
 mod item;
 mod journal;
@@ -28,6 +29,7 @@ pub use access::{AccessToken, AuditEntry, Role, TokenState, UnknownRole};
 pub use account::{AccountSource, AccountState, AddressRange, Grants, Origin, OriginError, VimAccount};
 pub use action::{ActionHeader, ActionKind, ActionStatus};
 pub use address::{is_never_dialled, plain_form};
+pub use hex::hex;
 pub use id::{
     AccountId, ActionId, AuditId, HostId, Id, IdError, ItemId, Kind, NsrId, RecordId, ResourceId, SubscriptionId,
     TaskId, TokenId, VimId, VnfInstanceId, VnfLcmOpOccId, VnfPkgId, VnfdId, VnfrId,

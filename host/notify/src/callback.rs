@@ -198,7 +198,7 @@ fn reason_of(error: &hyper_util::client::legacy::Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         reason = error.to_string();
-        cause = match error.downcast_ref::<crate::dial::DialError>() {
+        cause = match error.downcast_ref::<vimhost_dial::DialError>() {
             Some(_) => None,
             None => error.source(),
         };

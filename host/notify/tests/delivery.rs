@@ -1,6 +1,10 @@
 //! Deliveries against listeners of this process.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what fails in a test's helper fails the test"
+)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -6,13 +6,6 @@
 //!
 //! One thread runs the guests, both the one that misbehaves and the one that only wants to be served. The limits are the defaults,
 //! apart from wall time, which is shortened so that nobody waits two minutes for a line.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "it shares the stage of the tests"
-)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use vimhost_connector::{AnswerCredential, LoadError};
+use vimhost_dial::Resolve;
 use vimhost_model::{TargetId, VimAccount};
 
 use crate::Limits;
@@ -17,7 +18,6 @@ use crate::bindings::host::vim_types as wit;
 use crate::egress::Client;
 use crate::egress::needles::is_searchable;
 use crate::egress::policy::Policy;
-use crate::egress::resolve::Resolve;
 use crate::egress::vault::Vault;
 use crate::imports::cache::Cache;
 use crate::imports::log::Bucket;

@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use vimhost_dial::{Resolve, SystemResolver};
 use zeroize::Zeroizing;
 
-use crate::egress::resolve::{Resolve, SystemResolver};
 use crate::{Limits, Quarantine};
 
 /// Authenticates compiled images: whoever can write the cache directory but does not know the key cannot make the host run

@@ -19,12 +19,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
+use vimhost_model::hex;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::text_of;
-use crate::random::hex;
 use crate::{Error, HostKey};
 
 /// Bytes of the MAC at an image's end.

@@ -47,11 +47,11 @@ mod sink;
 mod text;
 
 pub use config::{Allocation, HostKey, RuntimeConfig};
-pub use egress::resolve::{Resolve, SystemResolver};
 pub use error::Error;
 pub use limits::{Limit, Limits, Value};
 pub use quarantine::Quarantine;
 pub use runtime::Runtime;
+pub use vimhost_dial::{Resolve, SystemResolver};
 
 /// The line of the contract that is served.
 const CONTRACT: &str = "0.1";

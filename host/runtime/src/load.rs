@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use vimhost_connector::{PluginInfo, PluginState};
+use vimhost_model::hex;
 
 use crate::Error;
 use crate::call::Invocation;
@@ -16,7 +17,6 @@ use crate::image::{self, Source};
 use crate::metrics::PluginMetrics;
 use crate::plugin::{Code, Identity, Plugin};
 use crate::quarantine::Conduct;
-use crate::random::hex;
 
 /// Largest component: Python connectors have 20 MB.
 const LARGEST: u64 = 256 << 20;

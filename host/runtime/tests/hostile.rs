@@ -1,11 +1,4 @@
 //! Every limit there is, each against a guest that does what the limit is for, beside a connector that wants to be served.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helpers as well"
-)]
 
 mod support;
 

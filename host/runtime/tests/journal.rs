@@ -1,11 +1,4 @@
 //! Creating: journal before request, outcome after a failure.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helpers as well"
-)]
 
 mod support;
 

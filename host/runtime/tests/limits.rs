@@ -1,10 +1,8 @@
 //! A limit fails the call that reaches it, names itself, and nothing else happens.
-#![allow(
+#![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helpers as well"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 mod support;
@@ -30,7 +28,7 @@ async fn failure(host: &Host, how: &str) -> String {
     let error = host.misbehaving(how).await.check().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Plugin, "{how}: {error}");
     assert_eq!(error.outcome, Outcome::Known, "{how}: nothing was sent");
-    let digest = host.plugin().digest[..12].to_owned();
+    let digest: String = host.plugin().digest.chars().take(12).collect();
     let version = env!("CARGO_PKG_VERSION");
     let prefix = format!("plugin misbehave {version} (digest {digest}), check: ");
     let reason = error
@@ -286,7 +284,9 @@ async fn a_plugin_that_only_fails_is_left_alone_until_a_call_finds_it_mended() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), over).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), over)
+        .await
+        .expect("the quarantine ends");
     assert!(begun.elapsed() >= FIRST, "left alone for {:?}", begun.elapsed());
     assert_eq!(host.plugin().state, PluginState::Ready);
 }

@@ -1,10 +1,8 @@
 //! From a file to a plugin, or to a reason.
-#![allow(
+#![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helpers as well"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 mod support;

@@ -1,13 +1,7 @@
 //! What guests write, and what nobody may write.
 //!
 //! A file of its own: it installs the subscriber of the whole process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helpers as well"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 mod support;
 

@@ -1,11 +1,5 @@
 //! TLS: the account's authority decides, and HTTP/2 is used where it is offered.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helpers as well"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 mod support;
 

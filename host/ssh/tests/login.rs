@@ -1,7 +1,7 @@
 //! The ways in, against a server in the test's process: those that a test cannot have of a real one, which would have to know a
 //! password of the machine. The key's way is tested against OpenSSH, end to end.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};

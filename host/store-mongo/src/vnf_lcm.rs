@@ -23,7 +23,6 @@ use crate::fields::{number_of, text_of};
 use crate::leases;
 use crate::shapes::{self, Query, VNF_INSTANCES};
 use crate::store::{Core, MongoStore, unique};
-use crate::vnf_lists::split;
 use crate::vnf_settle::{current, parts};
 
 /// How often a write that was overtaken looks again. Each time somebody else has made progress.
@@ -91,8 +90,8 @@ impl Fields {
     /// Of an instance, and the fields it is found by.
     fn of_instance(instance: &VnfInstance) -> Result<Self, Error> {
         let text = encode("a VNF instance", instance)?;
-        let value = decode("a VNF instance", &text)?;
-        let listed = split(instance.id.as_str(), value, &VnfInstance::DEFAULT_EXCLUDED)?;
+        let document = decode("a VNF instance", &text)?;
+        let listed = Listed::of(instance.id.as_str(), document, &VnfInstance::DEFAULT_EXCLUDED);
         let mut fields = Self {
             set: doc! {
                 "doc": text, "head": listed.head, "rest": listed.rest, "vnfd": instance.vnfd_id.as_str(),

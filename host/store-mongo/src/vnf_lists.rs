@@ -3,44 +3,16 @@
 //! Both are kept as lists show them, in two texts beside what queries ask for, so that a page is read and sent without being parsed.
 
 use mongodb::bson::{Document, doc};
-use serde_json::{Map, Value};
 use vimhost_model::TargetId;
 use vimhost_model::vnf::{VnfInstance, VnfLcmOpOcc};
-use vimhost_store::{Error, ListQuery, Listed, Page};
+use vimhost_store::{ListQuery, Listed, Page};
 
-use crate::fault::{Outcome, encode, parse};
+use crate::fault::{Outcome, parse};
 use crate::fields::text_of;
 use crate::paging::{cut, rows};
 use crate::shapes::{self, Query};
 use crate::store::Core;
 use crate::vnf_settle::{instance_of, op_occ_of};
-
-/// The attribute of what is vimhost's own.
-const OWN: &str = "_vimhost";
-
-/// An object in the two texts of a list.
-pub(crate) fn split(id: &str, value: Value, excluded: &[&str]) -> Result<Listed, Error> {
-    let Value::Object(attributes) = value else {
-        return Err(Error::corrupt("an entry of a list", "it is no object"));
-    };
-    let (mut head, mut rest) = (Map::new(), Map::new());
-    for (name, value) in attributes {
-        if name == OWN {
-            continue;
-        }
-        let part = if excluded.contains(&name.as_str()) {
-            &mut rest
-        } else {
-            &mut head
-        };
-        part.insert(name, value);
-    }
-    Ok(Listed {
-        id: id.to_owned(),
-        head: encode("an entry of a list", &head)?,
-        rest: encode("an entry of a list", &rest)?,
-    })
-}
 
 /// The fields of a list; those a query asks for come along, for an entry that was found by its id.
 fn fields(whole: bool, of: &str) -> Document {
@@ -182,24 +154,5 @@ impl Core {
             targets.push(parse("an operation occurrence", &after)?);
         }
         Ok(targets)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_entry_is_split_and_shows_nothing_of_our_own() {
-        let value = json!({"id": "a", "metadata": {"k": 1}, "vnfdId": "v", "_vimhost": {"revision": 1}});
-        let listed = split("a", value, &VnfInstance::DEFAULT_EXCLUDED).unwrap();
-        let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-        assert_eq!(parsed(&listed.head), json!({"id": "a", "vnfdId": "v"}));
-        assert_eq!(parsed(&listed.rest), json!({"metadata": {"k": 1}}));
-        let bare = split("a", json!({"id": "a"}), &VnfInstance::DEFAULT_EXCLUDED).unwrap();
-        assert_eq!(bare.rest, "{}");
-        assert!(split("a", json!(1), &[]).is_err());
     }
 }

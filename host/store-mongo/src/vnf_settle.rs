@@ -24,9 +24,9 @@
 
 use futures_util::future::try_join_all;
 use mongodb::bson::{Document, doc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use vimhost_model::vnf::{VnfInstance, VnfLcmOpOcc};
-use vimhost_store::Change;
+use vimhost_store::{Change, Listed};
 
 use crate::db::Statement;
 use crate::fault::{Fault, Outcome, decode, from_db, parse};
@@ -34,7 +34,6 @@ use crate::fields::{list_of, number_of, text_of, texts_of};
 use crate::shapes;
 use crate::stats::count;
 use crate::store::Core;
-use crate::vnf_lists::split;
 
 /// Documents carried out in one go: as many as writers at this moment, or as hosts that died have left.
 const OUTSTANDING: i64 = 200;
@@ -113,8 +112,8 @@ impl Core {
             number_of(current, "rev"),
             text_of(current, "doc"),
         );
-        let value: Value = decode("an operation occurrence", text)?;
-        let listed = split(id, value, &VnfLcmOpOcc::DEFAULT_EXCLUDED)?;
+        let attributes: Map<String, Value> = decode("an operation occurrence", text)?;
+        let listed = Listed::of(id, attributes.into(), &VnfLcmOpOcc::DEFAULT_EXCLUDED);
         let set = doc! {
             "rev": rev, "instance": text_of(document, "_id"), "state": text_of(current, "state"),
             "final": current.get_bool("final").unwrap_or(false), "doc": text, "head": listed.head, "rest": listed.rest,

@@ -8,7 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 mod load;
@@ -108,6 +108,7 @@ async fn run_and_kill(options: &Options, round: u64, count: u64, pause: u64) -> 
         let line = output.next().expect("the child ended by itself").unwrap();
         lines.extend(Some(line).filter(|line| is_answer(line)));
     }
+    // Where it dies is what is drawn here, not what is waited for.
     tokio::time::sleep(std::time::Duration::from_micros(pause)).await;
     child.kill().unwrap();
     child.wait().unwrap();

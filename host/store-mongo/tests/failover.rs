@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 mod load;
@@ -54,6 +54,7 @@ async fn under_load(store: &Arc<MongoStore>, answers: &Answers, trouble: impl Fu
                     Ok(()) | Err(Error::Unavailable { .. }) => {}
                     Err(error) => panic!("writer {writer}: {error}"),
                 }
+                // The pace of a client.
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });

@@ -3,7 +3,11 @@
 //! Each write is begun again and again, on a database of its own, by a store that dies before or right after its first, second, third …
 //! command. Then a second host looks: first while it has only seen the database open, then after the write was repeated.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what fails in a test's helper fails the test"
+)]
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What is particular to this store: several hosts, other programs, and who may have a standalone.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +86,9 @@ async fn a_host_hears_of_what_another_one_writes() {
         heard = tokio::time::timeout(Duration::from_secs(20), hear) => heard.unwrap(),
     }
     for expected in expected {
-        while own.recv().await.unwrap() != expected {}
+        let heard = async { while own.recv().await.unwrap() != expected {} };
+        let heard = tokio::time::timeout(Duration::from_secs(20), heard).await;
+        assert!(heard.is_ok(), "the host does not hear its own {expected:?}");
     }
 }
 

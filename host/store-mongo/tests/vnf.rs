@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 use std::sync::Arc;
@@ -68,17 +68,7 @@ fn at(mut op_occ: VnfLcmOpOcc, state: OperationState, revision: Revision) -> Vnf
 }
 
 fn event(at: Timestamp) -> LcmEvent {
-    LcmEvent {
-        at,
-        vnf_instance_id: id("vnf"),
-        vnf_instance_name: None,
-        vnfd_id: id("vnfd"),
-        vnf_provider: "p".to_owned(),
-        vnf_product_name: "n".to_owned(),
-        vnf_software_version: "1".to_owned(),
-        vnfd_version: "1".to_owned(),
-        what: EventKind::IdentifierCreation,
-    }
+    LcmEvent::of(&instance("vnf"), at, EventKind::IdentifierCreation)
 }
 
 /// The write that follows after `n - 1` others in the life of an instance: made, instantiated in three steps, deleted.

@@ -18,14 +18,14 @@ use crate::{leases, sql};
 
 use self::lists::{INSTANCES, OP_OCCS, list};
 use self::stored::{
-    Effect, Events, PreparedInstance, PreparedOpOcc, instance_changed, instance_of, instance_row, op_occ_of, op_occ_row,
+    Effect, Events, PreparedInstance, PreparedOpOcc, instance_changed, instance_of, op_occ_of, stored_row,
 };
 
 fn running(connection: &Connection, target: Option<&str>, after: &str, limit: usize) -> Outcome<Page<VnfLcmOpOcc>> {
     let rows = rows(limit);
     let found = match target {
-        Some(target) => all(connection, sql::OP_OCC_RUNNING, (target, after, rows), op_occ_row)?,
-        None => all(connection, sql::OP_OCC_RUNNING_NOWHERE, (after, rows), op_occ_row)?,
+        Some(target) => all(connection, sql::OP_OCC_RUNNING, (target, after, rows), stored_row)?,
+        None => all(connection, sql::OP_OCC_RUNNING_NOWHERE, (after, rows), stored_row)?,
     };
     let op_occs = found.into_iter().map(op_occ_of).collect::<Outcome<Vec<_>>>()?;
     Ok(cut(op_occs, limit, |op_occ| op_occ.id.to_string()))
@@ -61,7 +61,7 @@ impl VnfLcm for SqliteStore {
     async fn vnf_instance(&self, id: &VnfInstanceId) -> Result<Option<VnfInstance>, Error> {
         let id = id.clone();
         self.read(move |connection| {
-            first(connection, sql::VNF_INSTANCE_GET, [id.as_str()], instance_row)?
+            first(connection, sql::VNF_INSTANCE_GET, [id.as_str()], stored_row)?
                 .map(instance_of)
                 .transpose()
         })
@@ -112,7 +112,7 @@ impl VnfLcm for SqliteStore {
         let (target, after) = (target.to_string(), after.unwrap_or_default().to_owned());
         self.read(move |connection| {
             let values = (target, after, rows(limit));
-            let found = all(connection, sql::VNF_INSTANCE_ON_TARGET, values, instance_row)?;
+            let found = all(connection, sql::VNF_INSTANCE_ON_TARGET, values, stored_row)?;
             let instances = found.into_iter().map(instance_of).collect::<Outcome<Vec<_>>>()?;
             Ok(cut(instances, limit, |instance| instance.id.to_string()))
         })
@@ -143,7 +143,7 @@ impl VnfLcm for SqliteStore {
     async fn op_occ(&self, id: &VnfLcmOpOccId) -> Result<Option<VnfLcmOpOcc>, Error> {
         let id = id.clone();
         self.read(move |connection| {
-            first(connection, sql::OP_OCC_GET, [id.as_str()], op_occ_row)?
+            first(connection, sql::OP_OCC_GET, [id.as_str()], stored_row)?
                 .map(op_occ_of)
                 .transpose()
         })

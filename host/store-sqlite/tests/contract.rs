@@ -1,6 +1,10 @@
 //! The contract suite on SQLite.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what fails in a test's helper fails the test"
+)]
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -144,6 +144,7 @@ async fn run_and_kill(path: &Path, round: u64, count: u64, pause: u64) -> Vec<St
         let line = output.next().expect("the child ended by itself").unwrap();
         lines.extend(Some(line).filter(answered));
     }
+    // Where it dies is what is drawn here, not what is waited for.
     tokio::time::sleep(std::time::Duration::from_micros(pause)).await;
     child.kill().unwrap();
     child.wait().unwrap();

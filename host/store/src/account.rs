@@ -49,6 +49,9 @@ pub struct StoredAccount {
     pub source: AccountSource,
     /// How the last check ended.
     pub state: AccountState,
+    /// What that check found worth mending although the account works.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was changed last.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::Store;
+use crate::{Error, Page, Store};
 
 pub mod access;
 pub mod accounts;
@@ -46,6 +46,20 @@ pub trait Subject: Send {
 
     /// Closes the store and opens it again on what it kept. The check holds no [`Subject::store`] across this.
     async fn reopen(&mut self);
+}
+
+/// All entries of a list, read in pages of `limit`.
+async fn every_page<T>(limit: usize, read: impl AsyncFn(Option<String>, usize) -> Result<Page<T>, Error>) -> Vec<T> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = read(after, limit).await.unwrap();
+        assert!(page.entries.len() <= limit);
+        found.extend(page.entries);
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
 }
 
 /// Runs all checks one after the other, each on a fresh store.

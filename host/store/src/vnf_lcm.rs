@@ -22,8 +22,8 @@ pub struct Listed {
 impl Listed {
     /// The entry of a document, whole.
     #[must_use]
-    pub fn of(id: impl Into<String>, document: &Value, excluded: &[&str]) -> Self {
-        let Split { head, rest, own: _ } = split(document.clone(), excluded);
+    pub fn of(id: impl Into<String>, document: Value, excluded: &[&str]) -> Self {
+        let Split { head, rest, own: _ } = split(document, excluded);
         Self {
             id: id.into(),
             head: Value::Object(head).to_string(),
@@ -230,7 +230,7 @@ mod tests {
             json!({"metadata": {"a": 1}, "extensions": {}})
         );
         assert_eq!(Value::Object(parts.own.clone()), json!({"revision": 3, "stack": null}));
-        let listed = Listed::of("i", &document, &excluded);
+        let listed = Listed::of("i", document.clone(), &excluded);
         assert_eq!(listed.head, Value::Object(parts.head.clone()).to_string());
         assert_eq!(listed.rest, Value::Object(parts.rest.clone()).to_string());
         assert_eq!(parts.join(), document);
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_out_of_a_document_without_such_attributes() {
-        let listed = Listed::of("i", &json!({"id": "i"}), &["metadata"]);
+        let listed = Listed::of("i", json!({"id": "i"}), &["metadata"]);
         assert_eq!((listed.head.as_str(), listed.rest.as_str()), (r#"{"id":"i"}"#, "{}"));
     }
 }

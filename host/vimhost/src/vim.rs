@@ -167,10 +167,13 @@ fn show(global: &Global, account: &Value) -> anyhow::Result<()> {
             "state",
             "detail",
         ];
+        let warnings = account.get("warnings").and_then(Value::as_array).into_iter().flatten();
+        let warnings = warnings.filter_map(|warning| Some(vec!["warning".to_owned(), warning.as_str()?.to_owned()]));
         let rows: Vec<Vec<String>> = keys
             .iter()
             .map(|key| vec![(*key).to_owned(), text(account, key)])
             .filter(|row| row.last().is_some_and(|value| !value.is_empty()))
+            .chain(warnings)
             .collect();
         table(&rows)
     })

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read};
 
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
+use vimhost_model::hex;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::{MAX_ARCHIVE_BYTES, hex};
+use crate::MAX_ARCHIVE_BYTES;
 
 /// Most entries, directories included.
 pub const MAX_ENTRIES: usize = 1_000;

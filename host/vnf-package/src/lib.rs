@@ -23,15 +23,3 @@ pub use service::{Error, PackageModification, PackageView, Packages, VnfdContent
 /// Largest archive that is taken, in bytes, packed and unpacked. Templates and scripts are some kilobytes; with an image of a test system in
 /// it a package has some 20 MB. It is held in memory while it is read.
 pub const MAX_ARCHIVE_BYTES: usize = 64 << 20;
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(
-        String::with_capacity(bytes.len().saturating_mul(2)),
-        |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        },
-    )
-}

@@ -20,12 +20,12 @@ use sha2::{Digest, Sha256};
 use vimhost_model::vnf::{
     PackageOnboardingState, PackageOperationalState, PackageUsageState, ProblemDetails, VnfPackage,
 };
-use vimhost_model::{Timestamp, VnfPkgId};
+use vimhost_model::{Timestamp, VnfPkgId, hex};
 use vimhost_store::{Page, Store};
 
+use crate::MAX_ARCHIVE_BYTES;
 use crate::csar::{self, Archive};
 use crate::vnfd::{self, Described};
-use crate::{MAX_ARCHIVE_BYTES, hex};
 
 /// Bytes of a part of an archive in the store.
 const PART_BYTES: usize = 1 << 20;

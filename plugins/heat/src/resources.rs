@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::json;
 use vimhost_sdk::prelude::*;
 
-use crate::creating::{FIRST_LOOK_MS, LONGEST_LOOK_MS};
 use crate::finding::At;
-use crate::vim::{CONFLICT, Vim};
+use crate::updating::step;
+use crate::vim::Vim;
 
 #[derive(Deserialize)]
 struct Listed {
@@ -116,14 +116,7 @@ pub(crate) fn mark_unhealthy(
                 .doing(format!("marking resource {resource} of stack {} unhealthy", at.name))
         })
     });
-    match marked {
-        Ok(_) => Ok(UpdateStep::Done),
-        // Heat works on the resource.
-        Err(busy) if busy.status == Some(CONFLICT) => {
-            Ok(call.wait(busy.error.message, FIRST_LOOK_MS, LONGEST_LOOK_MS).into())
-        }
-        Err(failure) => Err(failure.into()),
-    }
+    step(call, marked.map(drop))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use vimhost_keystone::told::Words;
 use vimhost_sdk::prelude::*;
+use vimhost_sdk::stacks::status_words;
 use vimhost_sdk::tokens;
 
 /// What Heat goes on showing by name and id of a stack that is gone, until an operator purges its database.
@@ -69,7 +70,7 @@ impl Stack {
 
     /// As the contract says it.
     pub(crate) fn observation(&self) -> StackObservation {
-        let (action, progress) = progress(&self.status);
+        let (action, progress) = status_words(&self.status);
         let changed = self.updated_time.as_ref().or(self.creation_time.as_ref());
         StackObservation {
             stack: StackRef {
@@ -85,42 +86,10 @@ impl Stack {
     }
 }
 
-/// `UPDATE_IN_PROGRESS` and the like. A word that Heat does not have is a failure: whoever waited for it would wait for ever.
-fn progress(status: &str) -> (StackAction, StackProgress) {
-    let (action, progress) = status.split_once('_').unwrap_or((status, ""));
-    let action = match action {
-        "CREATE" => StackAction::Create,
-        "UPDATE" => StackAction::Update,
-        "DELETE" => StackAction::Delete,
-        "ROLLBACK" => StackAction::Rollback,
-        _ => StackAction::Other,
-    };
-    let progress = match progress {
-        "IN_PROGRESS" => StackProgress::InProgress,
-        "COMPLETE" => StackProgress::Complete,
-        _ => StackProgress::Failed,
-    };
-    (action, progress)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn a_status_is_an_action_and_how_far_it_is() {
-        for (status, action, how_far) in [
-            ("CREATE_IN_PROGRESS", StackAction::Create, StackProgress::InProgress),
-            ("UPDATE_COMPLETE", StackAction::Update, StackProgress::Complete),
-            ("ROLLBACK_FAILED", StackAction::Rollback, StackProgress::Failed),
-            ("DELETE_IN_PROGRESS", StackAction::Delete, StackProgress::InProgress),
-            ("SUSPEND_COMPLETE", StackAction::Other, StackProgress::Complete),
-            ("", StackAction::Other, StackProgress::Failed),
-        ] {
-            assert_eq!(progress(status), (action, how_far), "{status}");
-        }
-    }
 
     #[test]
     fn a_stack_is_read_with_and_without_what_only_some_answers_have() {

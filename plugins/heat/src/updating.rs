@@ -44,9 +44,13 @@ pub(crate) fn update(
         });
         sent.map(drop)
     };
-    match call.do_once(UPDATE, known, happened, act) {
+    step(call, call.do_once(UPDATE, known, happened, act))
+}
+
+/// What a change has come to. Heat's engine does one thing after the other, and refuses what comes between.
+pub(crate) fn step(call: &Call, sent: Result<(), Failure>) -> Result<UpdateStep, Error> {
+    match sent {
         Ok(()) => Ok(UpdateStep::Done),
-        // Heat's older engine does one thing after the other.
         Err(busy) if busy.status == Some(CONFLICT) => {
             Ok(call.wait(busy.error.message, FIRST_LOOK_MS, LONGEST_LOOK_MS).into())
         }

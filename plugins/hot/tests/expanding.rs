@@ -1,6 +1,10 @@
 //! What a template becomes, and what an update does to it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what fails in a test's helper fails the test"
+)]
 
 use serde_json::{Map, Value, json};
 use vimhost_hot::{Change, Content, Resource, Stack, StackName, Status, stack_id};

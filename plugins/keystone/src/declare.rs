@@ -1,6 +1,6 @@
 //! What a connector of OpenStack says in its descriptor about logging in: credentials and their places, egress, settings.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use vimhost_sdk::prelude::*;
 
 /// The credential of a user.
@@ -82,10 +82,26 @@ pub fn egress() -> Vec<EgressWish> {
     ]
 }
 
-/// JSON schemas of the settings that [`Access`](crate::Access) reads or that the host applies before any connector: the
-/// `properties` of a connector's own schema.
+/// The JSON schema of an account's settings: those of every account of OpenStack, and a connector's own. Settings nobody knows pass: an
+/// account may carry those of other programs.
 #[must_use]
-pub fn properties() -> Vec<(&'static str, Value)> {
+pub fn schema(own: impl IntoIterator<Item = (&'static str, Value)>) -> String {
+    let properties: Map<String, Value> = properties()
+        .into_iter()
+        .chain(own)
+        .map(|(name, schema)| (name.to_owned(), schema))
+        .collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": true,
+    })
+    .to_string()
+}
+
+/// Settings that [`Access`](crate::Access) reads or that the host applies before any connector.
+fn properties() -> Vec<(&'static str, Value)> {
     let text = |description: &str| json!({"type": "string", "description": description});
     let flag = |description: &str| json!({"type": ["boolean", "string", "null"], "description": description});
     vec![

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use vimhost_hot::{Content, Resource};
 use vimhost_sdk::prelude::{
-    Call, CreateStep, Created, DeleteStep, Error, ErrorKind, ObservedStacks, Removal, StackAction, StackContent,
-    StackObservation, StackProgress, StackRef, StackRequest, StackResource, UpdateMode, UpdateStep, from_json,
-    json as text_of,
+    Call, CreateStep, Created, DeleteStep, Error, ErrorKind, ObservedStacks, Removal, StackContent, StackObservation,
+    StackRef, StackRequest, StackResource, UpdateMode, UpdateStep, from_json, json as text_of,
 };
+use vimhost_sdk::stacks::status_words;
 
 use crate::elements::{FIRST_LOOK_MS, LONGEST_LOOK_MS, delete_kind};
 use crate::vim::{Collection, Element, Vim};
@@ -220,7 +220,7 @@ fn everything(vim: &Vim<'_>, stacks: &[StackRef]) -> Result<ObservedStacks, Erro
 
 fn observation(stack: &Element) -> Result<StackObservation, Error> {
     let status = stack.status();
-    let (action, progress) = words(status);
+    let (action, progress) = status_words(status);
     Ok(StackObservation {
         stack: StackRef {
             name: stack.owned("name").unwrap_or_default(),
@@ -232,24 +232,6 @@ fn observation(stack: &Element) -> Result<StackObservation, Error> {
         reason: stack.owned("reason"),
         updated: stack.number("updated_at").map(|at| at.to_string()),
     })
-}
-
-/// Action and progress of the VIM's word. What is not known has failed, so that nobody waits for it.
-fn words(status: &str) -> (StackAction, StackProgress) {
-    let (action, progress) = status.split_once('_').unwrap_or((status, ""));
-    let action = match action {
-        "CREATE" => StackAction::Create,
-        "UPDATE" => StackAction::Update,
-        "DELETE" => StackAction::Delete,
-        "ROLLBACK" => StackAction::Rollback,
-        _ => StackAction::Other,
-    };
-    let progress = match progress {
-        "IN_PROGRESS" => StackProgress::InProgress,
-        "COMPLETE" => StackProgress::Complete,
-        _ => StackProgress::Failed,
-    };
-    (action, progress)
 }
 
 pub(crate) fn resources(vim: &Vim<'_>, stack: &StackRef, depth: u8) -> Result<Vec<StackResource>, Error> {

@@ -1,6 +1,6 @@
 //! Finding and observing at the mock VIM: few requests, and nothing is said to be gone that is not.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Changing servers and connectivity services at the mock VIM.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 mod common;
 

@@ -1,7 +1,5 @@
 //! Servers at the mock VIM: made once whatever happens, and taken away without a trace.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
-
 mod common;
 
 use std::num::NonZeroU64;

@@ -1,10 +1,9 @@
 //! Stacks at the mock VIM: made once and changed once whatever happens, observed together, gone without a trace.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 mod common;

@@ -1,15 +1,17 @@
 //! Trying an account: log in, read the catalogue, ask each service for something small.
 //!
 //! An origin that is not granted yet is proposed and what lies behind it stays untried. A service without which nothing can be
-//! deployed fails the check when it is missing or does not answer; another one is a warning, and so is a quota that is used up.
+//! deployed fails the check when it is missing or does not answer; another one is a warning, and so is a quota that is used up, and
+//! what else the next deployment would meet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use vimhost_keystone::{Api, Service};
 use vimhost_sdk::prelude::*;
 
 use crate::vim::Vim;
-use crate::{neutron, quotas};
+use crate::{neutron, prospects, quotas};
 
 /// What an account's cloud is looked at for, and what does not work without.
 const SERVICES: [(Service, Need); 5] = [
@@ -47,9 +49,15 @@ pub(crate) fn check(vim: &Vim) -> Result<CheckReport, Error> {
         }
     }
     if !scope.has_role("admin") {
+        let flavours = if vim.settings.use_existing_flavors {
+            ""
+        } else {
+            "flavours cannot be made, so that one of exactly the size has to be there (`use_existing_flavors` takes the nearest \
+             larger one), "
+        };
         found.warnings.push(format!(
-            "the user has no role `admin` in project {}: compute hosts of servers are not seen, and servers cannot be migrated to a \
-             chosen host, unless the cloud's policies say otherwise",
+            "the user has no role `admin` in project {}: {flavours}compute hosts of servers are not seen, and servers cannot be \
+             migrated to a chosen host, unless the cloud's policies say otherwise",
             scope.project_name
         ));
     }
@@ -132,8 +140,9 @@ impl Findings {
             .get([collection])
             .query("limit", "1")
             .doing(format!("looking at the {collection}"));
-        api.send(request)?;
+        let seen: Value = api.read(request)?;
         self.warnings.extend(quotas::complaints(vim, api)?);
+        self.warnings.extend(prospects::complaints(vim, api, &seen)?);
         Ok(())
     }
 

@@ -21,6 +21,7 @@ mod neutron;
 mod observing;
 mod operations;
 mod patience;
+mod prospects;
 mod quotas;
 mod schema;
 mod server;

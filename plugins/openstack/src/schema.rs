@@ -4,22 +4,11 @@
 //! means is checked when it is read, with an error that says more than a schema can. Settings nobody knows pass: an account may
 //! carry those of other programs.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use vimhost_keystone::declare;
 
 pub(crate) fn schema() -> String {
-    let properties: Map<String, Value> = declare::properties()
-        .into_iter()
-        .chain(own())
-        .map(|(name, schema)| (name.to_owned(), schema))
-        .collect();
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "properties": properties,
-        "additionalProperties": true,
-    })
-    .to_string()
+    declare::schema(own())
 }
 
 /// Settings of Nova, Neutron and Cinder.

@@ -59,6 +59,9 @@ pub(crate) struct Settings {
     pub(crate) vio: bool,
     /// Subnets of networks without an address plan are taken from here.
     pub(crate) subnet_range: Cidr,
+    /// The network that the host puts management interfaces on, by id and by name; only a check looks at it here.
+    pub(crate) management_network_id: Option<String>,
+    pub(crate) management_network_name: Option<String>,
 }
 
 /// What `use_floating_ip` says.
@@ -119,6 +122,8 @@ struct Told {
     neutron_availability_zone_hints: Words,
     vim_type: Option<String>,
     subnet_range: Option<String>,
+    management_network_id: Value,
+    management_network_name: Value,
 }
 
 impl Settings {
@@ -157,6 +162,8 @@ impl Settings {
             network_zone_hints: told.neutron_availability_zone_hints.0,
             vio,
             subnet_range: subnets(subnet_range).map_err(wrong)?,
+            management_network_id: named(&told.management_network_id),
+            management_network_name: named(&told.management_network_name),
         })
     }
 
@@ -246,6 +253,11 @@ fn vlans(setting: &str, told: &Words) -> Result<VlanRanges, String> {
 
 fn given(text: Option<&String>) -> Option<&str> {
     text.map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
+/// As the host reads it: what is no text names nothing.
+fn named(told: &Value) -> Option<String> {
+    told.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn owned(text: Option<&String>) -> Option<String> {

@@ -176,8 +176,7 @@ impl BenchHost {
 
     /// What it has counted.
     pub(crate) async fn counters(&self) -> anyhow::Result<Counters> {
-        let url = format!("{}/metrics", self.host.admin);
-        let text = self.host.http.get(url).send().await?.error_for_status()?.text().await?;
+        let text = self.host.metrics_page().await?;
         let mut counters = BTreeMap::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             if let Some((name, value)) = line.rsplit_once(' ')

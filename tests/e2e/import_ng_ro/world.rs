@@ -9,7 +9,7 @@ use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::{Value, json};
 use vimhost_mongod::Kind;
-use vimhost_tests::{Cluster, Host, Lcm, PASSWORD, Setup, binary, start_vim, wait_until};
+use vimhost_tests::{Cluster, Host, Lcm, PASSWORD, Setup, VimUser, binary, start_vim, wait_until};
 
 pub const LIMIT: Duration = Duration::from_secs(60);
 pub const TARGET: &str = "vim:cloud";
@@ -46,8 +46,7 @@ pub struct Vm {
 
 pub struct World {
     pub vim: mock_vim::Server,
-    http: reqwest::Client,
-    token: String,
+    user: VimUser,
     cluster: Cluster,
     uri: String,
     name: String,
@@ -58,21 +57,13 @@ impl World {
     /// OSM with one account, and nothing deployed.
     pub async fn new(name: &str) -> Self {
         let vim = start_vim(Faults::default()).await.unwrap();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let session = http
-            .post(format!("{}/v1/session", vim.url()))
-            .json(&json!({"user": "mock", "password": PASSWORD, "tenant": "mock"}))
-            .send()
-            .await
-            .unwrap();
-        let token = session.headers()["x-mock-token"].to_str().unwrap().to_owned();
+        let user = VimUser::log_in(&vim).await.unwrap();
         let uri = vimhost_mongod::shared(Kind::ReplicaSet).await.unwrap();
         let name = format!("takeover-{name}-{}", std::process::id());
         let database = Client::with_uri_str(&uri).await.unwrap().database(&name);
         let world = Self {
             cluster: Cluster::new(&uri, &name).unwrap(),
-            http,
-            token,
+            user,
             uri,
             name,
             database,
@@ -118,19 +109,7 @@ impl World {
 
     /// Makes an element in the VIM, without any token of vimhost's; answers its id.
     pub async fn make(&self, kind: &str, body: Value) -> String {
-        let answer = self
-            .http
-            .post(format!("{}/v1/{kind}", self.vim.url()))
-            .header("x-auth-token", &self.token)
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
-        assert_eq!(status, 201, "{kind}: {text}");
-        let element: Value = serde_json::from_str(&text).unwrap();
-        element["id"].as_str().unwrap().to_owned()
+        self.user.make(kind, &body).await.unwrap()
     }
 
     pub fn preset(&self, network: &str) -> String {

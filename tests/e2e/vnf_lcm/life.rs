@@ -143,7 +143,9 @@ async fn an_instance_lives_from_its_package_to_its_deletion() {
         .complete(&id, "terminate", &json!({"terminationType": "FORCEFUL"}))
         .await
         .unwrap();
-    assert!(changes(&ended).iter().all(|(change, _)| change == "REMOVED"));
+    let removed = changes(&ended);
+    assert_eq!(removed.len(), super::vm_count(&anew));
+    assert!(removed.iter().all(|(change, _)| change == "REMOVED"));
     let over = client.instance(&id).await.unwrap();
     assert_eq!(over["instantiationState"], "NOT_INSTANTIATED");
     assert_eq!(

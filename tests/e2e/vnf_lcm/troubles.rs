@@ -1,14 +1,12 @@
 //! What an orchestrator is told wrong, or not at all: ids that are lost or false, stacks that others delete and make again, tokens that are
 //! revoked, a VIM that is away, answers that never come. The operation ends right, and the log says why.
 
-use std::time::Duration;
-
 use mock_vim::{Config, Credentials, Faults, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
-use vimhost_tests::{PASSWORD, instantiate_request, start_vim};
+use vimhost_tests::{PASSWORD, VimUser, instantiate_request, start_vim, wait_until};
 
-use super::{World, at, at_work, ends, forceful, scale_in, scale_out, vm_count};
+use super::{LIMIT, World, at, at_work, ends, forceful, scale_in, scale_out, vm_count};
 
 const FALSE_ID: &str = "00000000-0000-4000-8000-000000000000";
 const LOST: &str = "stack_id lost";
@@ -34,51 +32,19 @@ fn warnings(log: &str, words: &str) -> usize {
     log.lines().filter(warned).count()
 }
 
-/// The mock VIM as its own users reach it.
-struct Direct {
-    http: reqwest::Client,
-    url: String,
-    token: String,
-}
-
-impl Direct {
-    async fn log_in(url: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let who = json!({"user": "mock", "password": PASSWORD, "tenant": "mock"});
-        let answer = http.post(format!("{url}/v1/session")).json(&who).send().await.unwrap();
-        let token = answer.headers()["x-mock-token"].to_str().unwrap().to_owned();
-        let url = url.to_owned();
-        Self { http, url, token }
-    }
-
-    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
-        let mut request = self.http.request(method, format!("{}/v1/stacks{path}", self.url));
-        if let Some(body) = body {
-            request = request.json(body);
+/// Deletes a stack and makes another one of the same name and content; answers its id.
+async fn made_again(user: &VimUser, id: &str) -> String {
+    let get = async |path: String| user.expect(200, Method::GET, &path, None).await.unwrap();
+    let name = get(format!("stacks/{id}")).await["name"].clone();
+    let content = get(format!("stacks/{id}/content")).await;
+    user.delete("stacks", id).await.unwrap();
+    let mut body = json!({"name": name});
+    for part in ["template", "files", "parameters", "environment"] {
+        if let Some(value) = content.get(part) {
+            body[part] = value.clone();
         }
-        let answer = request.header("x-auth-token", &self.token).send().await.unwrap();
-        let text = answer.error_for_status().unwrap().text().await.unwrap();
-        serde_json::from_str(&text).unwrap_or_default()
     }
-
-    async fn delete(&self, id: &str) {
-        self.ask(Method::DELETE, &format!("/{id}"), None).await;
-    }
-
-    /// Deletes a stack and makes another one of the same name and content; answers its id.
-    async fn make_again(&self, id: &str) -> String {
-        let name = self.ask(Method::GET, &format!("/{id}"), None).await["name"].clone();
-        let content = self.ask(Method::GET, &format!("/{id}/content"), None).await;
-        self.delete(id).await;
-        let mut body = json!({"name": name});
-        for part in ["template", "files", "parameters", "environment"] {
-            if let Some(value) = content.get(part) {
-                body[part] = value.clone();
-            }
-        }
-        let made = self.ask(Method::POST, "", Some(&body)).await;
-        made["id"].as_str().unwrap().to_owned()
-    }
+    user.make("stacks", &body).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,10 +98,10 @@ async fn an_id_that_is_lost_or_false_in_an_operation_is_found_by_the_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_that_others_made_again_is_used_and_one_that_they_deleted_is_said_to_be_gone() {
     let world = World::new(Faults::default()).await;
-    let direct = Direct::log_in(&world.vim.url()).await;
+    let user = VimUser::log_in(&world.vim).await.unwrap();
     let id = world.instantiated("again").await;
     let before = stack_id(&world.client.instance(&id).await.unwrap());
-    let made = direct.make_again(&before).await;
+    let made = made_again(&user, &before).await;
     world.client.complete(&id, "scale", &scale_out()).await.unwrap();
     let instance = world.client.instance(&id).await.unwrap();
     assert_eq!((stack_id(&instance), vm_count(&instance)), (made.clone(), 3));
@@ -147,7 +113,7 @@ async fn a_stack_that_others_made_again_is_used_and_one_that_they_deleted_is_sai
         "which was known and which was found: {log}"
     );
 
-    direct.delete(&made).await;
+    user.delete("stacks", &made).await.unwrap();
     let op_occ = world.client.begin(&id, "scale", &scale_in()).await.unwrap();
     let failed = ends(&world, &op_occ, "FAILED_TEMP").await;
     let detail = at(&failed, "/error/detail").as_str().unwrap();
@@ -162,12 +128,12 @@ async fn a_stack_that_others_made_again_is_used_and_one_that_they_deleted_is_sai
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_that_is_deleted_while_it_is_made_fails_and_a_retry_makes_it() {
     let world = World::new(faults(json!({"stack_delay_ms": 1500}))).await;
-    let direct = Direct::log_in(&world.vim.url()).await;
+    let user = VimUser::log_in(&world.vim).await.unwrap();
     let id = world.created("deleted").await;
     let request = instantiate_request("mock");
     let op_occ = world.client.begin(&id, "instantiate", &request).await.unwrap();
     at_work(&world).await;
-    direct.delete(&stacks(&world)[0]).await;
+    user.delete("stacks", &stacks(&world)[0]).await.unwrap();
     let failed = ends(&world, &op_occ, "FAILED_TEMP").await;
     assert!(at(&failed, "/error/detail").is_string());
     world.vim.set_faults(Faults::default()).unwrap();
@@ -196,6 +162,27 @@ async fn a_token_that_is_revoked_in_a_wait_costs_one_log_in_and_nothing_else() {
     assert!((1..=2).contains(&more), "{more}");
     let log = world.host.log();
     assert!(!log.contains("ERROR"), "{log}");
+}
+
+/// How many calls have to find nobody before a VIM comes back: enough for the pauses between them to have grown.
+const IN_VAIN: f64 = 3.0;
+
+/// Calls of a function of the connector that found nobody at the VIM's address.
+async fn in_vain(world: &World, function: &str) -> f64 {
+    let of_function =
+        format!("vimhost_connector_calls_total{{plugin=\"mock\",function=\"{function}\",outcome=\"unreachable\"}}");
+    world.host.counted(&of_function).await.unwrap()
+}
+
+/// Waits until so many more than `before` have.
+async fn missed(world: &World, function: &str, before: f64) {
+    wait_until(
+        &format!("{function} that finds nobody, {IN_VAIN} times"),
+        LIMIT,
+        async || Ok(in_vain(world, function).await >= before + IN_VAIN),
+    )
+    .await
+    .unwrap();
 }
 
 /// A VIM that keeps its state, so that it can go and come back.
@@ -231,17 +218,19 @@ async fn a_vim_that_is_away_for_some_seconds_is_waited_for() {
         let op_occ = world.client.begin(&id, operation, body).await.unwrap();
         at_work(&world).await;
         let nowhere = start_vim(Faults::default()).await.unwrap();
+        let before = in_vain(&world, "observe-stacks").await;
         let old = std::mem::replace(&mut world.vim, nowhere);
         old.abort().await.unwrap();
-        // How long it is away is what is tested: longer than the pause between two looks.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        missed(&world, "observe-stacks", before).await;
         world.vim = lasting(&state, Some(address)).await;
         ends(&world, &op_occ, "COMPLETED").await;
         let log = world.host.log();
         assert!(!log.contains("operation failed"), "{operation}: {log}");
     }
-    // Once a minute, however often nobody answers.
-    assert_eq!(warnings(&world.host.log(), "stacks not observed"), 1);
+    // Once a minute, however often nobody answers; and once that it is back.
+    let log = world.host.log();
+    assert_eq!(warnings(&log, "stacks not observed"), 1, "{log}");
+    assert_eq!(log.matches("stacks observed again").count(), 1, "{log}");
     assert_eq!(stacks(&world), Vec::<String>::new());
 }
 
@@ -252,17 +241,17 @@ async fn a_vim_that_is_away_when_an_operation_begins_is_waited_for() {
     let address = world.vim.address();
     let id = world.created("away").await;
     let request = instantiate_request("mock");
-    for (operation, body, left) in [
-        ("instantiate", &request, 1),
-        ("scale", &scale_out(), 1),
-        ("terminate", &forceful(), 0),
+    for (operation, body, call, left) in [
+        ("instantiate", &request, "create-stack", 1),
+        ("scale", &scale_out(), "update-stack", 1),
+        ("terminate", &forceful(), "delete-stack", 0),
     ] {
         let nowhere = start_vim(Faults::default()).await.unwrap();
+        let before = in_vain(&world, call).await;
         let old = std::mem::replace(&mut world.vim, nowhere);
         old.abort().await.unwrap();
         let op_occ = world.client.begin(&id, operation, body).await.unwrap();
-        // How long it is away is what is tested.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        missed(&world, call, before).await;
         let shown = world.client.op_occ(&op_occ).await.unwrap();
         assert_eq!(shown["operationState"], "PROCESSING", "{operation}: it waits");
         world.vim = lasting(&state, Some(address)).await;

@@ -53,13 +53,7 @@ async fn main() -> anyhow::Result<()> {
     // A span to look in, not a wait for anything.
     tokio::time::sleep(WATCHED).await;
     act(&host, &path, "terminate").await?;
-    let page = host
-        .http
-        .get(format!("{}/metrics", host.admin))
-        .send()
-        .await?
-        .text()
-        .await?;
+    let page = host.metrics_page().await?;
     let size = std::fs::metadata(plugin_dir()?.join("openstack.wasm"))?.len();
     print!("{}", report(&page, size).context("the host's metrics lack something")?);
     Ok(())

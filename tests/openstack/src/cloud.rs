@@ -19,8 +19,10 @@ const LAB_CLOUD: &str = "lab-admin";
 /// An OpenStack, and somebody's way into it.
 #[derive(Debug, Clone)]
 pub struct Cloud {
-    pub(crate) file: PathBuf,
-    pub(crate) name: String,
+    /// The `clouds.yaml` it stands in.
+    pub file: PathBuf,
+    /// Its name there.
+    pub name: String,
     /// Keystone, up to and with `/v3`.
     pub auth_url: String,
     /// User, by name.
@@ -31,7 +33,8 @@ pub struct Cloud {
     pub project: String,
     pub(crate) user_domain: Option<String>,
     pub(crate) project_domain: Option<String>,
-    pub(crate) region: Option<String>,
+    /// Region, where the file names one.
+    pub region: Option<String>,
     lab: Option<PathBuf>,
 }
 

@@ -65,7 +65,7 @@ impl Moment {
         let tasks: Vec<TaskView> = report.tasks.iter().map(TaskView::of).collect();
         // Writing texts and numbers to memory does not fail.
         let text = serde_json::to_vec(&(report.status, &tasks)).unwrap_or_default();
-        let digest = vimhost_engine::wanted::hex(&Sha256::digest(text));
+        let digest = vimhost_model::hex(&Sha256::digest(text));
         Self {
             id: digest.chars().take(16).collect(),
             status: report.status,

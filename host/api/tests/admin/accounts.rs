@@ -43,6 +43,8 @@ async fn an_account_is_added_checked_changed_and_removed() {
     refused(edit().header("If-Match", "W/\"1\""), 400, "bad-request").await;
     let shown = host.admin(Method::GET, &place).send().await.unwrap();
     let tag = shown.headers()["etag"].clone();
+    let shown: Value = shown.json().await.unwrap();
+    assert_eq!(shown["warnings"], json!(["the quota of servers is used up"]));
     let answer = edit().header("If-Match", tag.clone()).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
     assert_ne!(answer.headers()["etag"], tag);
@@ -53,7 +55,7 @@ async fn an_account_is_added_checked_changed_and_removed() {
     let failed = refused(host.admin(Method::POST, &format!("{place}/check")), 502, "vim").await;
     assert!(failed["detail"].as_str().unwrap().contains("refused the credentials"));
     let shown = json_of(host.admin(Method::GET, &place), 200).await;
-    assert_eq!(shown["state"], "ERROR");
+    assert_eq!((&shown["state"], &shown["warnings"]), (&json!("ERROR"), &json!([])));
 
     refused(
         host.admin(Method::DELETE, &place).header("If-Match", tag),

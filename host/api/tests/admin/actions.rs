@@ -26,7 +26,11 @@ async fn an_action_is_cancelled_as_far_as_it_has_not_begun() {
     .await;
     let deadline = std::time::Instant::now() + PATIENCE;
     while host.vim.held() < 4 {
-        assert!(std::time::Instant::now() < deadline);
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{} calls are held",
+            host.vim.held()
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let told = json_of(host.admin(Method::POST, &format!("{action}/cancel")), 200).await;
@@ -37,7 +41,7 @@ async fn an_action_is_cancelled_as_far_as_it_has_not_begun() {
     }
     host.settled("shop", accepted["action_id"].as_str().unwrap()).await;
     while host.vim.held() > 0 || json_of(host.admin(Method::GET, &action), 200).await["done"] != 7 {
-        assert!(std::time::Instant::now() < deadline);
+        assert!(std::time::Instant::now() < deadline, "what had begun does not end");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let shown = json_of(host.admin(Method::GET, &action), 200).await;

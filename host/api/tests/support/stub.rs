@@ -171,6 +171,7 @@ impl Connector for StubConnector {
         }
         Ok(CheckReport {
             vim_version: Some("stub 1".to_owned()),
+            warnings: vec!["the quota of servers is used up".to_owned()],
             ..CheckReport::default()
         })
     }

@@ -344,6 +344,7 @@ impl Lcm {
             grants: base.grants.clone(),
             source: AccountSource::Own,
             state: AccountState::Processing,
+            warnings: Vec::new(),
             created_at: now,
             modified_at: now,
             revision: 0,

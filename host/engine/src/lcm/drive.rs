@@ -575,8 +575,11 @@ fn announce(op_occ: &VnfLcmOpOcc) {
         tracing::error!(state, error = %problem.detail, status = problem.status, "operation failed");
     }
     let elapsed_ms = elapsed_ms(op_occ);
-    let span = Span::current();
-    span.record("state", state);
-    span.record("elapsed_ms", elapsed_ms);
     tracing::info!(op_occ_id = %op_occ.id, operation = op_occ.operation.as_str(), state, elapsed_ms, "operation entered a state");
+    if !op_occ.operation_state.is_running() {
+        // For traces. Once and behind the line: a span's text keeps every value that was recorded, and is part of each line inside.
+        let span = Span::current();
+        span.record("state", state);
+        span.record("elapsed_ms", elapsed_ms);
+    }
 }

@@ -30,11 +30,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::Instrument as _;
 use vimhost_connector::Connectors;
-use vimhost_model::vnf::InstanceOwn;
 use vimhost_model::vnf::{
     ChangeCurrentVnfPkgRequest, ChangeExtVnfConnectivityRequest, CreateVnfRequest, EventKind, HealVnfRequest,
-    InstantiateVnfRequest, InstantiationState, LcmOperation, OpOccOwn, OperationState, ScaleVnfRequest,
-    TerminateVnfRequest, VnfInfoModificationRequest, VnfInstance, VnfLcmOpOcc, VnfPackage, Vnfd,
+    InstanceOwn, InstantiateVnfRequest, InstantiationState, LcmEvent, LcmOperation, OpOccOwn, OperationState,
+    ScaleVnfRequest, TerminateVnfRequest, VnfInfoModificationRequest, VnfInstance, VnfLcmOpOcc, VnfPackage, Vnfd,
 };
 use vimhost_model::{AccountId, TargetId, VnfInstanceId, VnfLcmOpOccId, VnfdId};
 use vimhost_store::{InstanceWrite, ListQuery, Listed, Page, Store, seal::KeyRing};
@@ -154,7 +153,7 @@ impl Lcm {
                 stack: Value::Null,
             },
         };
-        let event = events::event(&instance, self.parts.clock.now(), EventKind::IdentifierCreation);
+        let event = LcmEvent::of(&instance, self.parts.clock.now(), EventKind::IdentifierCreation);
         let added = self.parts.store.add_vnf_instance(&instance, &[event]).await;
         added.map_err(of_store("adding an instance"))?;
         instance.own.revision = 1;
@@ -203,7 +202,7 @@ impl Lcm {
         admit::free(&instance)?;
         admit::state(&instance, InstantiationState::NotInstantiated)?;
         admit::nothing_left(&instance)?;
-        let event = events::event(&instance, self.parts.clock.now(), EventKind::IdentifierDeletion);
+        let event = LcmEvent::of(&instance, self.parts.clock.now(), EventKind::IdentifierDeletion);
         let deleted = self
             .parts
             .store

@@ -1,7 +1,8 @@
 //! One poller an account: all stacks that are waited for are looked at by one call.
 //!
-//! Each is looked at at once, then after growing pauses up to five seconds. What is due soon is looked at with what is due now, so that the
-//! stacks of one account fall into step; a minute of waiting costs less than twenty requests, however many stacks there are.
+//! Each is looked at at once, then after growing pauses up to five seconds. What is due soon is looked at with what is due now, and looks
+//! keep a distance that grows with the number of stacks, so that those of one account fall into step: a minute of waiting costs less than
+//! twenty requests, however many stacks there are.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,10 @@ use crate::schedule::{Right, Scheduler};
 const FIRST: Duration = Duration::from_millis(100);
 /// Longest pause.
 const LONGEST: Duration = Duration::from_secs(5);
+/// Distance of looks for each stack beside the first, up to [`LONGEST_DISTANCE`]: where many wait, one look more or less a second is
+/// nothing to each of them, and much to the VIM.
+const DISTANCE: Duration = Duration::from_millis(150);
+const LONGEST_DISTANCE: Duration = Duration::from_millis(4500);
 /// Pause after a look that failed; doubled up to [`FAILED_CAP`].
 const FAILED: Duration = Duration::from_millis(500);
 const FAILED_CAP: Duration = Duration::from_secs(30);
@@ -30,11 +35,45 @@ const MOST_PAGES: usize = 1000;
 /// How often it is told that looks fail.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
+/// What is told of looks that fail: that they do, once a minute; and that they go well again, where the first was told. So a VIM that
+/// comes and goes adds no more than two lines a minute.
+#[derive(Default)]
+struct Told {
+    /// When a failure was told last.
+    at: Option<Instant>,
+    /// Failures since then.
+    suppressed: u64,
+    /// While the VIM is away: since when, and how many looks have failed.
+    away: Option<(Instant, u64)>,
+}
+
+impl Told {
+    /// A look failed. If that is to be told: how many failures were left out.
+    fn failed(&mut self, now: Instant) -> Option<u64> {
+        if let Some((_, looks)) = &mut self.away {
+            *looks = looks.saturating_add(1);
+        }
+        if self.at.is_some_and(|at| now.saturating_duration_since(at) < TELL_EVERY) {
+            self.suppressed = self.suppressed.saturating_add(1);
+            return None;
+        }
+        self.at = Some(now);
+        self.away.get_or_insert((now, 1));
+        Some(std::mem::take(&mut self.suppressed))
+    }
+
+    /// A look went well. If that is to be told: since when none did, and how many failed.
+    fn went_well(&mut self) -> Option<(Instant, u64)> {
+        self.away.take()
+    }
+}
+
 /// A stack that is waited for.
 struct Watched {
     /// Which wait it is: a look that was begun for an earlier one, before the step at hand, says nothing about this one.
     number: u64,
     stack: StackRef,
+    since: Instant,
     looks: u32,
     due: Instant,
     tell: mpsc::UnboundedSender<Sight>,
@@ -51,6 +90,8 @@ struct State {
     watched: HashMap<VnfLcmOpOccId, Watched>,
     last: u64,
     runs: bool,
+    /// When the last look was begun.
+    looked: Option<Instant>,
 }
 
 impl State {
@@ -60,17 +101,67 @@ impl State {
     }
 
     /// Begins a wait. Answers its number.
-    fn begin(&mut self, op_occ: &VnfLcmOpOccId, stack: StackRef, tell: mpsc::UnboundedSender<Sight>) -> u64 {
+    fn begin(
+        &mut self,
+        op_occ: &VnfLcmOpOccId,
+        stack: StackRef,
+        tell: mpsc::UnboundedSender<Sight>,
+        now: Instant,
+    ) -> u64 {
         self.last = self.last.saturating_add(1);
         let watched = Watched {
             number: self.last,
             stack,
+            since: now,
             looks: 0,
-            due: Instant::now(),
+            due: now,
             tell,
         };
         self.watched.insert(op_occ.clone(), watched);
         self.last
+    }
+
+    /// How far looks are from each other now. Never more than half of what the oldest has waited, so that stacks which are made fast are
+    /// seen fast, however many they are.
+    fn distance(&self, now: Instant) -> Duration {
+        let others = u32::try_from(self.watched.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let waited = self
+            .watched
+            .values()
+            .map(|watched| now.saturating_duration_since(watched.since));
+        let oldest = waited.max().unwrap_or_default();
+        let most = (oldest / 2).clamp(FIRST, LONGEST_DISTANCE);
+        DISTANCE.saturating_mul(others).min(most)
+    }
+
+    /// When the next look is; none when nothing is waited for.
+    fn next(&self, now: Instant) -> Option<Instant> {
+        let due = self.watched.values().map(|watched| watched.due).min()?;
+        let earliest = self.looked.and_then(|looked| looked.checked_add(self.distance(now)));
+        Some(earliest.map_or(due, |earliest| earliest.max(due)))
+    }
+
+    /// What is due, and what will be before half of its pause or the distance to the next look is over.
+    fn take(&mut self, now: Instant) -> Vec<Look> {
+        let distance = self.distance(now);
+        self.looked = Some(now);
+        let mut taken = Vec::new();
+        for (op_occ, watched) in &mut self.watched {
+            let early = distance.max(pause(watched.looks.saturating_sub(1)) / 2);
+            if watched.due.saturating_duration_since(now) > early {
+                continue;
+            }
+            if let Some(due) = now.checked_add(pause(watched.looks)) {
+                watched.due = due;
+            }
+            watched.looks = watched.looks.saturating_add(1);
+            taken.push(Look {
+                op_occ: op_occ.clone(),
+                number: watched.number,
+                stack: watched.stack.clone(),
+            });
+        }
+        taken
     }
 }
 
@@ -139,7 +230,7 @@ impl Pollers {
         let poller = lock(&self.0).entry(target.clone()).or_default().clone();
         let (tell, sights) = mpsc::unbounded_channel();
         let mut state = lock(&poller.state);
-        let number = state.begin(op_occ, stack.clone(), tell);
+        let number = state.begin(op_occ, stack.clone(), tell, Instant::now());
         let begins = !std::mem::replace(&mut state.runs, true);
         drop(state);
         if begins {
@@ -160,11 +251,11 @@ impl Pollers {
 /// Looks for as long as anything is waited for.
 async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target: TargetId) {
     let mut failed = FAILED;
-    let (mut told, mut suppressed) = (None::<Instant>, 0_u64);
+    let mut told = Told::default();
     loop {
         let due = {
             let mut state = lock(&poller.state);
-            let Some(due) = state.watched.values().map(|watched| watched.due).min() else {
+            let Some(due) = state.next(Instant::now()) else {
                 state.runs = false;
                 return;
             };
@@ -178,22 +269,23 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
         if !right.good().await {
             break;
         }
-        let taken = take(&poller);
+        let taken = lock(&poller.state).take(Instant::now());
         for batch in taken.chunks(BATCH) {
             match look(&schedule, &right, batch).await {
                 Ok(observed) => {
                     failed = FAILED;
+                    if let Some((since, looks)) = told.went_well() {
+                        let away_ms = since.elapsed().as_millis();
+                        tracing::info!(target_id = %target, away_ms, failed = looks, "stacks observed again");
+                    }
                     spread(&poller, batch, observed);
                 }
                 Err(error) => {
-                    if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                    if let Some(suppressed) = told.failed(Instant::now()) {
                         tracing::warn!(
                             target_id = %target, stacks = batch.len(), error = %error, retry_ms = failed.as_millis(), suppressed,
                             "stacks not observed"
                         );
-                        (told, suppressed) = (Some(Instant::now()), 0);
-                    } else {
-                        suppressed = suppressed.saturating_add(1);
                     }
                     let at = Instant::now().checked_add(failed);
                     let mut state = lock(&poller.state);
@@ -212,29 +304,6 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
     state.runs = false;
     // Whoever waits sees the right end too.
     state.watched.clear();
-}
-
-/// What is due, and what will be before half of its pause is over.
-fn take(poller: &Poller) -> Vec<Look> {
-    let now = Instant::now();
-    let mut state = lock(&poller.state);
-    let mut taken = Vec::new();
-    for (op_occ, watched) in &mut state.watched {
-        let early = pause(watched.looks.saturating_sub(1)) / 2;
-        if watched.due.saturating_duration_since(now) > early {
-            continue;
-        }
-        if let Some(due) = now.checked_add(pause(watched.looks)) {
-            watched.due = due;
-        }
-        watched.looks = watched.looks.saturating_add(1);
-        taken.push(Look {
-            op_occ: op_occ.clone(),
-            number: watched.number,
-            stack: watched.stack.clone(),
-        });
-    }
-    taken
 }
 
 async fn look(schedule: &Scheduler, right: &Right, batch: &[Look]) -> Result<ObservedStacks, vimhost_connector::Error> {
@@ -289,14 +358,72 @@ fn spread(poller: &Poller, batch: &[Look], observed: ObservedStacks) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_minute_of_waiting_costs_less_than_twenty_looks() {
-        let (mut waited, mut looks) = (Duration::ZERO, 0);
-        while waited < Duration::from_secs(60) {
-            waited += pause(looks);
+    /// Looks at stacks that are begun one after the other and made for so long, and the longest that one which was made was not seen.
+    fn looks(stacks: u32, apart: Duration, made_for: Duration) -> (usize, Duration) {
+        let start = Instant::now();
+        let (mut state, mut begun, mut looks, mut late) = (State::default(), 0, 0, Duration::ZERO);
+        loop {
+            let begins = (begun < stacks).then(|| start + apart * begun);
+            let at = match (begins, state.next(state.looked.unwrap_or(start))) {
+                (Some(begins), Some(next)) if next < begins => next,
+                (None, Some(next)) => next,
+                (Some(begins), Some(_) | None) => {
+                    let (tell, _) = mpsc::unbounded_channel();
+                    let op_occ: VnfLcmOpOccId = format!("op-{begun}").parse().unwrap();
+                    let stack = StackRef {
+                        name: format!("vnf-{begun}"),
+                        id: None,
+                    };
+                    state.begin(&op_occ, stack, tell, begins);
+                    begun += 1;
+                    continue;
+                }
+                (None, None) => return (looks, late),
+            };
             looks += 1;
+            for look in state.take(at) {
+                let waited = at - state.watched[&look.op_occ].since;
+                if waited >= made_for {
+                    late = late.max(waited - made_for);
+                    state.watched.remove(&look.op_occ);
+                }
+            }
         }
-        assert!((13..20).contains(&looks), "{looks}");
+    }
+
+    #[test]
+    fn a_minute_of_waiting_costs_less_than_twenty_looks_however_many_wait() {
+        let minute = Duration::from_secs(60);
+        for (stacks, apart) in [(1, 0), (2, 0), (20, 10), (100, 0), (100, 20), (500, 4)] {
+            let (looks, late) = looks(stacks, Duration::from_millis(apart), minute);
+            assert!((13..20).contains(&looks), "{looks} for {stacks}");
+            assert!(late <= LONGEST, "{late:?} for {stacks}");
+        }
+    }
+
+    #[test]
+    fn stacks_that_are_made_fast_are_seen_fast_however_many_wait() {
+        let second = Duration::from_secs(1);
+        for stacks in [1, 2, 20, 100] {
+            let (_, late) = looks(stacks, Duration::from_millis(2), second);
+            assert!(late <= second, "{late:?} for {stacks}");
+        }
+    }
+
+    #[test]
+    fn a_vim_that_is_away_is_told_once_a_minute_and_once_when_it_is_back() {
+        let (mut told, now) = (Told::default(), Instant::now());
+        assert_eq!(told.went_well(), None, "it was never away");
+        assert_eq!(told.failed(now), Some(0));
+        assert_eq!(told.failed(now + TELL_EVERY / 2), None);
+        assert_eq!(told.failed(now + TELL_EVERY), Some(1));
+        assert_eq!(told.went_well(), Some((now, 3)));
+        assert_eq!(told.went_well(), None);
+        // What was not told to be away is not told to be back.
+        assert_eq!(told.failed(now + TELL_EVERY), None);
+        assert_eq!(told.went_well(), None);
+        assert_eq!(told.failed(now + TELL_EVERY * 2), Some(1));
+        assert_eq!(told.went_well(), Some((now + TELL_EVERY * 2, 1)));
     }
 
     #[test]
@@ -308,18 +435,20 @@ mod tests {
             id: None,
         };
         let (tell, mut before) = mpsc::unbounded_channel();
-        lock(&poller.state).begin(&op_occ, stack.clone(), tell);
-        let looks = take(&poller);
+        let now = Instant::now();
+        lock(&poller.state).begin(&op_occ, stack.clone(), tell, now);
+        let looks = lock(&poller.state).take(now);
         // The step ends, the next one begins, and the look that was under way is answered.
         let (tell, mut after) = mpsc::unbounded_channel();
-        lock(&poller.state).begin(&op_occ, stack.clone(), tell);
+        lock(&poller.state).begin(&op_occ, stack.clone(), tell, now);
         let gone = || ObservedStacks {
             gone: vec![stack.clone()],
             ..ObservedStacks::default()
         };
         spread(&poller, &looks, gone());
         assert!(before.try_recv().is_err() && after.try_recv().is_err());
-        spread(&poller, &take(&poller), gone());
+        let looks = lock(&poller.state).take(now);
+        spread(&poller, &looks, gone());
         assert_eq!(after.try_recv().ok(), Some(Sight::Gone));
     }
 }

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use vimhost_model::hex;
 use vimhost_store::Store;
 
 use crate::Error;
-use crate::wanted::hex;
 
 /// Longer texts are kept apart. Most parameters are far below, most user data above.
 const LARGE: usize = 2048;

@@ -1,7 +1,7 @@
 //! A VIM in memory with a journal-keeping connector, faults on request and a memory of all it ever made.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![expect(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Timestamp, VnfInstanceId, VnfLcmOpOccId, VnfdId};
 
-use super::VnfLcmOpOcc;
+use super::{VnfInstance, VnfLcmOpOcc};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,22 @@ pub struct LcmEvent {
 }
 
 impl LcmEvent {
+    /// Something happened to an instance as it is.
+    #[must_use]
+    pub fn of(instance: &VnfInstance, at: Timestamp, what: EventKind) -> Self {
+        Self {
+            at,
+            vnf_instance_id: instance.id.clone(),
+            vnf_instance_name: instance.vnf_instance_name.clone(),
+            vnfd_id: instance.vnfd_id.clone(),
+            vnf_provider: instance.vnf_provider.clone(),
+            vnf_product_name: instance.vnf_product_name.clone(),
+            vnf_software_version: instance.vnf_software_version.clone(),
+            vnfd_version: instance.vnfd_version.clone(),
+            what,
+        }
+    }
+
     /// The operation occurrence it tells of.
     #[must_use]
     pub fn op_occ_id(&self) -> Option<&VnfLcmOpOccId> {

@@ -4,7 +4,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "the helpers of tests fail as tests do"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 mod follow;

@@ -5,11 +5,11 @@ use sha2::{Digest as _, Sha256};
 use vimhost_connector::{
     AnswerCredential, CredentialSlot, CredentialUse, Descriptor, EgressWish, OriginScope, Place, TokenPlace,
 };
+use vimhost_model::hex;
 
 use super::answer::kind;
 use super::{Reader, Rubbish};
 use crate::bindings::guest::connector as wit;
-use crate::random::hex;
 
 /// Longest name of a plugin, VIM type or credential.
 const NAME: usize = 64;

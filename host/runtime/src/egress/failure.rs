@@ -4,9 +4,8 @@ use std::error::Error as StdError;
 use std::io;
 
 use hyper_util::client::legacy;
+use vimhost_dial::DialError;
 use wasmtime_wasi_http::Error;
-
-use super::dial::DialError;
 
 /// A request that got no answer.
 pub(super) fn of_request(error: &legacy::Error) -> (Error, String) {

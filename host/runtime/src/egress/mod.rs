@@ -13,7 +13,6 @@ mod fence;
 mod fill;
 pub(crate) mod needles;
 pub(crate) mod policy;
-pub(crate) mod resolve;
 mod tls;
 pub(crate) mod vault;
 
@@ -33,6 +32,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 use tracing::{Instrument as _, Span};
 use vimhost_connector::{AnswerCredential, ErrorKind};
+use vimhost_dial::Resolve;
 use vimhost_model::{Origin, VimAccount};
 use vimhost_telemetry::trace;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
@@ -46,7 +46,6 @@ use dial::{CONNECT_LIMIT, Dial};
 use fence::Gate;
 use fill::Target;
 use policy::Policy;
-use resolve::Resolve;
 
 /// How long an unused connection is kept: common servers close theirs after 60 to 75 seconds.
 const IDLE: Duration = Duration::from_secs(55);

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use vimhost_connector::CredentialUse;
-use vimhost_model::Secret;
+use vimhost_model::{Secret, hex};
 
 use super::needles::Needles;
 use crate::Error;
-use crate::random::{bytes, hex};
+use crate::random::bytes;
 
 /// How every handle begins.
 pub(super) const PREFIX: &str = "vhcred-";

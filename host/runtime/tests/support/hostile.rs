@@ -135,6 +135,7 @@ impl Stage {
     /// The bystander alone.
     pub async fn undisturbed(&self) -> Latency {
         let begun = Instant::now();
+        // A span to measure in, not a wait for anything.
         tokio::time::sleep(Duration::from_secs(2)).await;
         self.bystander.since(begun)
     }

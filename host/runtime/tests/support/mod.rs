@@ -1,5 +1,12 @@
 //! What the tests of the runtime share: the guest, a runtime, accounts, a VIM that echoes, a journal in memory.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails in a test's helper fails the test"
+)]
 
 pub mod hostile;
 pub mod vim;

@@ -15,11 +15,13 @@ use crate::connection::{first, run};
 use crate::fault::{Outcome, decode, encode, from_sql, to_sql};
 use crate::sql;
 
-/// What of an instance's own is in columns.
-const INSTANCE_COLUMNS: [&str; 4] = ["revision", "target", "package", "operation"];
+/// What of an instance's own is in columns, beside its revision.
+const INSTANCE_COLUMNS: [&str; 3] = ["target", "package", "operation"];
 
-/// What of an occurrence's own is in columns.
-const OP_OCC_COLUMNS: [&str; 2] = ["revision", "target"];
+/// What of an occurrence's own is in columns, beside its revision.
+const OP_OCC_COLUMNS: [&str; 1] = ["target"];
+
+const REVISION: &str = "revision";
 
 /// A document as it is stored.
 struct Texts {
@@ -32,7 +34,7 @@ impl Texts {
     fn of(what: &str, document: &impl Serialize, excluded: &[&str], columns: &[&str]) -> Result<Self, Error> {
         let document = serde_json::to_value(document).map_err(|error| Error::corrupt(what, error))?;
         let Split { head, rest, mut own } = split(document, excluded);
-        own.retain(|name, _| !columns.contains(&name.as_str()));
+        own.retain(|name, _| name != REVISION && !columns.contains(&name.as_str()));
         Ok(Self {
             head: encode(what, &head)?,
             rest: encode(what, &rest)?,
@@ -43,18 +45,6 @@ impl Texts {
     fn bytes(&self) -> usize {
         let bytes = self.head.len().saturating_add(self.rest.len());
         bytes.saturating_add(self.own.len())
-    }
-
-    /// The way back, with what is in columns.
-    fn document<T: DeserializeOwned, const N: usize>(&self, what: &str, columns: [(&str, Value); N]) -> Outcome<T> {
-        let mut own: Map<String, Value> = decode(what, &self.own)?;
-        own.extend(columns.map(|(name, value)| (name.to_owned(), value)));
-        let parts = Split {
-            head: decode(what, &self.head)?,
-            rest: decode(what, &self.rest)?,
-            own,
-        };
-        serde_json::from_value(parts.join()).map_err(|error| Error::corrupt(what, error).into())
     }
 }
 
@@ -297,59 +287,50 @@ pub(super) fn instance_changed(connection: &Connection, count: usize, id: &str) 
     changed(connection, count, sql::VNF_INSTANCE_EXISTS, id, instance_name)
 }
 
-pub(super) struct InstanceRow {
+/// A row as it was read.
+pub(super) struct Stored<const N: usize> {
     revision: i64,
-    target: Option<String>,
-    package: String,
-    operation: Option<String>,
+    columns: [Option<String>; N],
     texts: Texts,
 }
 
-pub(super) fn instance_row(row: &Row<'_>) -> rusqlite::Result<InstanceRow> {
-    Ok(InstanceRow {
+/// Of a row that begins with the revision and the columns, and ends with the texts.
+pub(super) fn stored_row<const N: usize>(row: &Row<'_>) -> rusqlite::Result<Stored<N>> {
+    let mut columns = [const { None::<String> }; N];
+    for (index, column) in (1_usize..).zip(&mut columns) {
+        *column = row.get(index)?;
+    }
+    Ok(Stored {
         revision: row.get(0)?,
-        target: row.get(1)?,
-        package: row.get(2)?,
-        operation: row.get(3)?,
+        columns,
         texts: Texts {
-            head: row.get(4)?,
-            rest: row.get(5)?,
-            own: row.get(6)?,
+            head: row.get(N + 1)?,
+            rest: row.get(N + 2)?,
+            own: row.get(N + 3)?,
         },
     })
 }
 
-pub(super) fn instance_of(row: InstanceRow) -> Outcome<VnfInstance> {
-    let [revision, target, package, operation] = INSTANCE_COLUMNS;
-    let columns = [
-        (revision, from_sql(row.revision)?.into()),
-        (target, row.target.into()),
-        (package, row.package.into()),
-        (operation, row.operation.into()),
-    ];
-    row.texts.document("a VNF instance", columns)
+impl<const N: usize> Stored<N> {
+    fn document<T: DeserializeOwned>(self, what: &str, columns: [&str; N]) -> Outcome<T> {
+        let mut own: Map<String, Value> = decode(what, &self.texts.own)?;
+        own.insert(REVISION.to_owned(), from_sql(self.revision)?.into());
+        for (name, value) in columns.into_iter().zip(self.columns) {
+            own.insert(name.to_owned(), value.into());
+        }
+        let parts = Split {
+            head: decode(what, &self.texts.head)?,
+            rest: decode(what, &self.texts.rest)?,
+            own,
+        };
+        serde_json::from_value(parts.join()).map_err(|error| Error::corrupt(what, error).into())
+    }
 }
 
-pub(super) struct OpOccRow {
-    revision: i64,
-    target: Option<String>,
-    texts: Texts,
+pub(super) fn instance_of(row: Stored<3>) -> Outcome<VnfInstance> {
+    row.document("a VNF instance", INSTANCE_COLUMNS)
 }
 
-pub(super) fn op_occ_row(row: &Row<'_>) -> rusqlite::Result<OpOccRow> {
-    Ok(OpOccRow {
-        revision: row.get(0)?,
-        target: row.get(1)?,
-        texts: Texts {
-            head: row.get(2)?,
-            rest: row.get(3)?,
-            own: row.get(4)?,
-        },
-    })
-}
-
-pub(super) fn op_occ_of(row: OpOccRow) -> Outcome<VnfLcmOpOcc> {
-    let [revision, target] = OP_OCC_COLUMNS;
-    let columns = [(revision, from_sql(row.revision)?.into()), (target, row.target.into())];
-    row.texts.document("an operation occurrence", columns)
+pub(super) fn op_occ_of(row: Stored<1>) -> Outcome<VnfLcmOpOcc> {
+    row.document("an operation occurrence", OP_OCC_COLUMNS)
 }

@@ -2,8 +2,8 @@
 
 use vimhost_model::{AccessToken, AuditEntry, AuditId, Item, Role};
 
-use super::Subject;
 use super::sample::{NOW, accept, claim, create, id, minutes, resource};
+use super::{Subject, every_page};
 use crate::{AuditFilter, Error, KeyPair, SealedText, Store};
 
 fn token(name: &str) -> AccessToken {
@@ -103,16 +103,8 @@ pub async fn an_audit_entry_is_begun_and_ended(subject: &mut dyn Subject) {
 }
 
 async fn pages(store: &dyn Store, filter: &AuditFilter) -> Vec<AuditEntry> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let page = store.audit(filter, after.as_deref(), 2).await.unwrap();
-        assert!(page.entries.len() <= 2);
-        found.extend(page.entries);
-        after = page.next;
-        if after.is_none() {
-            return found;
-        }
-    }
+    let read = async |after: Option<String>, limit| store.audit(filter, after.as_deref(), limit).await;
+    every_page(2, read).await
 }
 
 /// Each filter alone, both, and none.

@@ -1,7 +1,9 @@
 //! Accounts.
 
-use super::Subject;
+use vimhost_model::TargetId;
+
 use super::sample::{account, target};
+use super::{Subject, every_page};
 use crate::Error;
 
 /// Put, get, replace, delete; each at the right revision only.
@@ -43,17 +45,9 @@ pub async fn accounts_are_listed_by_target_a_page_at_a_time(subject: &mut dyn Su
     for name in ["c", "a", "e", "b", "d"] {
         store.put_account(account(name), None).await.unwrap();
     }
-    let mut names = Vec::new();
-    let mut after = None;
-    loop {
-        let page = store.accounts(after.as_deref(), 2).await.unwrap();
-        assert!(page.entries.len() <= 2);
-        names.extend(page.entries.into_iter().map(|account| account.target));
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
+    let read = async |after: Option<String>, limit| store.accounts(after.as_deref(), limit).await;
+    let found = every_page(2, read).await;
+    let names: Vec<TargetId> = found.into_iter().map(|account| account.target).collect();
     assert_eq!(names, ["a", "b", "c", "d", "e"].map(target));
     let whole = store.accounts(None, 5).await.unwrap();
     assert_eq!((whole.entries.len(), whole.next), (5, None));

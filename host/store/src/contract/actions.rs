@@ -3,8 +3,8 @@
 use serde_json::json;
 use vimhost_model::{Collection, FieldPath, Item, ItemList, RecordChange, TaskAction, TaskStatus};
 
-use super::Subject;
 use super::sample::{accept, commit, create, header, id, resource, task, vnfr};
+use super::{Subject, every_page};
 use crate::{Committed, Error, ResourceUpdate, Store};
 
 fn mark(record: &str) -> RecordChange {
@@ -266,17 +266,9 @@ pub async fn actions_are_listed_newest_first_a_page_at_a_time(subject: &mut dyn 
             vec!["act-6", "act-5", "act-4", "act-3", "act-2", "act-1", "act-0"],
         ),
     ] {
-        let mut found = Vec::new();
-        let mut after: Option<String> = None;
-        loop {
-            let page = store.actions(nsr.as_ref(), after.as_deref(), 3).await.unwrap();
-            assert!(page.entries.len() <= 3);
-            found.extend(page.entries.into_iter().map(|header| header.id.to_string()));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
+        let read = async |after: Option<String>, limit| store.actions(nsr.as_ref(), after.as_deref(), limit).await;
+        let found = every_page(3, read).await;
+        let found: Vec<String> = found.into_iter().map(|header| header.id.to_string()).collect();
         assert_eq!(found, expected);
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::json;
 use vimhost_model::{Collection, FieldPath, Item, ItemList, RecordChange, TaskStatus};
 
-use super::Subject;
 use super::sample::{NOW, accept, claim, create, id, made, resource, target, vnfr};
+use super::{Subject, every_page};
 use crate::{Error, JournalWrite};
 
 fn status(vm: &str, status: &str) -> RecordChange {
@@ -149,23 +149,13 @@ pub async fn live_elements_are_listed_a_page_at_a_time(subject: &mut dyn Subject
         }
         store.save_resource(&claim, &resource, &[], &[]).await.unwrap();
     }
-    let mut found = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let page = store
-            .elements(&target("a"), Item::Vdu, after.as_deref(), 3)
-            .await
-            .unwrap();
-        assert!(page.entries.len() <= 3);
-        found.extend(page.entries.into_iter().map(|element| {
-            assert_eq!(element.vim_id.as_str(), format!("vim-{}", element.resource));
-            element.resource.to_string()
-        }));
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
+    let read =
+        async |after: Option<String>, limit| store.elements(&target("a"), Item::Vdu, after.as_deref(), limit).await;
+    let found = every_page(3, read).await;
+    for element in &found {
+        assert_eq!(element.vim_id.as_str(), format!("vim-{}", element.resource));
     }
+    let found: Vec<&str> = found.iter().map(|element| element.resource.as_str()).collect();
     assert_eq!(found, ["a", "b", "c", "e"]);
     let nets = store.elements(&target("a"), Item::Net, None, 3).await.unwrap();
     assert_eq!(nets.entries.len(), 1);

@@ -53,6 +53,7 @@ pub fn account(account: &str) -> StoredAccount {
         grants: Grants::default(),
         source: AccountSource::Own,
         state: AccountState::Processing,
+        warnings: Vec::new(),
         created_at: NOW,
         modified_at: NOW,
         revision: 0,

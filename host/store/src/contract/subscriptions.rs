@@ -1,16 +1,14 @@
 //! Subscriptions, and what is to be sent to them.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
+use serde_json::json;
 use vimhost_model::vnf::{
-    ApiVersion, EventKind, InstanceOwn, InstantiationState, LcmEvent, LifecycleChangeFilter, NotificationType,
-    Subscription, Verbosity, VnfInstance,
+    ApiVersion, EventKind, LcmEvent, LifecycleChangeFilter, NotificationType, Subscription, Verbosity,
 };
 use vimhost_model::{HostId, SubscriptionId};
 
 use super::Subject;
 use super::sample::{NOW, id, minutes};
+use super::vnf_lcm::data::instance;
 use crate::{Delivery, Error, FIRST_REVISION, PendingEvent, Store};
 
 fn subscription(name: &str) -> Subscription {
@@ -37,44 +35,8 @@ fn kept(name: &str) -> Subscription {
     }
 }
 
-fn instance(name: &str) -> VnfInstance {
-    VnfInstance {
-        id: id(name),
-        vnf_instance_name: None,
-        vnf_instance_description: None,
-        vnfd_id: id("vnfd"),
-        vnf_provider: "provider".to_owned(),
-        vnf_product_name: "product".to_owned(),
-        vnf_software_version: "1.0".to_owned(),
-        vnfd_version: "1.0".to_owned(),
-        vnf_configurable_properties: None,
-        vim_connection_info: BTreeMap::new(),
-        instantiation_state: InstantiationState::NotInstantiated,
-        instantiated_vnf_info: None,
-        metadata: None,
-        extensions: None,
-        own: InstanceOwn {
-            revision: 0,
-            package: id("package"),
-            target: None,
-            operation: None,
-            stack: Value::Null,
-        },
-    }
-}
-
 fn creation(name: &str) -> LcmEvent {
-    LcmEvent {
-        at: NOW,
-        vnf_instance_id: id(name),
-        vnf_instance_name: None,
-        vnfd_id: id("vnfd"),
-        vnf_provider: "provider".to_owned(),
-        vnf_product_name: "product".to_owned(),
-        vnf_software_version: "1.0".to_owned(),
-        vnfd_version: "1.0".to_owned(),
-        what: EventKind::IdentifierCreation,
-    }
+    LcmEvent::of(&instance(name), NOW, EventKind::IdentifierCreation)
 }
 
 /// Makes an instance for each name, each with its event; what is pending then.

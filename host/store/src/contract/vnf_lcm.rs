@@ -1,22 +1,22 @@
 //! VNF instances, and what is done to them.
 
-mod data;
+pub(super) mod data;
 mod lists;
 
 use std::sync::Arc;
 
 use serde_json::json;
 use tokio::task::JoinSet;
-use vimhost_model::vnf::{EventKind, OperationState, ProblemDetails};
+use vimhost_model::vnf::{EventKind, LcmEvent, OperationState, ProblemDetails};
 use vimhost_model::{VnfInstanceId, VnfLcmOpOccId};
 
-use super::Subject;
 use super::concurrency::wait_for;
 use super::sample::{NOW, claim, id, minutes, target};
+use super::{Subject, every_page};
 use crate::{Change, Error, InstanceWrite, ListQuery, Store};
 
 use self::data::{
-    DONE, begin, begun, enter, entered, event, instance, instantiated, is_conflict, is_fenced, is_missing, object,
+    DONE, begin, begun, end_with, enter, entered, instance, instantiated, is_conflict, is_fenced, is_missing, object,
     op_occ, read,
 };
 pub use self::lists::{
@@ -129,10 +129,10 @@ pub async fn an_operation_on_an_instance_that_was_changed_is_refused(subject: &m
     store.add_vnf_instance(&instance("i"), &[]).await.unwrap();
     let old = read(&*store, "i").await.own.revision;
     let mut first = begin(&*store, &op_occ("first", "i", None)).await;
-    let mut changed = read(&*store, "i").await;
-    changed.own.operation = None;
-    changed.metadata = Some(object(json!({"changed": true})));
-    enter(&*store, &mut first, &DONE, InstanceWrite::Replace(Box::new(changed))).await;
+    end_with(&*store, &mut first, |instance| {
+        instance.metadata = Some(object(json!({"changed": true})));
+    })
+    .await;
 
     let stale = store.begin_operation(&op_occ("o", "i", None), old, &[]).await;
     assert!(is_conflict(&stale), "{stale:?}");
@@ -309,22 +309,15 @@ pub async fn an_occurrence_is_not_saved_under_an_old_claim(subject: &mut dyn Sub
 
 async fn running(store: &dyn Store, account: Option<&str>) -> Vec<String> {
     let account = account.map(target);
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let page = store
-            .running_op_occs(account.as_ref(), after.as_deref(), 2)
-            .await
-            .unwrap();
-        assert!(page.entries.len() <= 2);
-        for op_occ in page.entries {
-            assert_eq!(store.op_occ(&op_occ.id).await.unwrap().as_ref(), Some(&op_occ));
-            found.push(op_occ.id.to_string());
-        }
-        after = page.next;
-        if after.is_none() {
-            return found;
-        }
+    let read = async |after: Option<String>, limit| {
+        let after = after.as_deref();
+        store.running_op_occs(account.as_ref(), after, limit).await
+    };
+    let found = every_page(2, read).await;
+    for op_occ in &found {
+        assert_eq!(store.op_occ(&op_occ.id).await.unwrap().as_ref(), Some(op_occ));
     }
+    found.iter().map(|op_occ| op_occ.id.to_string()).collect()
 }
 
 /// By account and without one; not when they are over, nor while a client is to decide.
@@ -369,8 +362,8 @@ pub async fn running_occurrences_are_found_also_after_a_restart(subject: &mut dy
 /// In the order of the changes; a refused change tells nothing.
 pub async fn events_are_pending_with_the_change_they_tell_of(subject: &mut dyn Subject) {
     let told = instance("i");
-    let created = event(&told, NOW, EventKind::IdentifierCreation);
-    let deleted = event(&told, minutes(9), EventKind::IdentifierDeletion);
+    let created = LcmEvent::of(&told, NOW, EventKind::IdentifierCreation);
+    let deleted = LcmEvent::of(&told, minutes(9), EventKind::IdentifierDeletion);
     let mut occurrence = op_occ("o", "i", None);
     let mut expected = vec![created.clone(), entered(&told, &occurrence)];
     {
@@ -421,7 +414,7 @@ pub async fn operations_and_their_events_are_told(subject: &mut dyn Subject) {
     let store = subject.store();
     let told = instance("i");
     let mut changes = store.changes();
-    let created = event(&told, NOW, EventKind::IdentifierCreation);
+    let created = LcmEvent::of(&told, NOW, EventKind::IdentifierCreation);
     store.add_vnf_instance(&told, &[created]).await.unwrap();
     wait_for(&mut changes, &Change::Events).await;
 

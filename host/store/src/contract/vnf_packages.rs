@@ -5,8 +5,8 @@ use serde_json::{Map, json};
 use vimhost_model::VnfdId;
 use vimhost_model::vnf::{PackageOnboardingState, PackageOperationalState, VnfPackage, Vnfd};
 
-use super::Subject;
 use super::sample::{NOW, id};
+use super::{Subject, every_page};
 use crate::Error;
 
 /// A package nothing was uploaded to.
@@ -131,17 +131,9 @@ pub async fn vnf_packages_are_listed_a_page_at_a_time(subject: &mut dyn Subject)
     for name in ["c", "a", "e", "b", "d"] {
         store.put_vnf_package(&package(name), 0).await.unwrap();
     }
-    let mut names = Vec::new();
-    let mut after = None;
-    loop {
-        let page = store.vnf_packages(after.as_deref(), 2).await.unwrap();
-        assert!(page.entries.len() <= 2);
-        names.extend(page.entries.into_iter().map(|package| package.id.to_string()));
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
+    let read = async |after: Option<String>, limit| store.vnf_packages(after.as_deref(), limit).await;
+    let found = every_page(2, read).await;
+    let names: Vec<&str> = found.iter().map(|package| package.id.as_str()).collect();
     assert_eq!(names, ["a", "b", "c", "d", "e"]);
     let whole = store.vnf_packages(None, 5).await.unwrap();
     assert_eq!((whole.entries.len(), whole.next), (5, None));

@@ -199,29 +199,33 @@ fn seal_key(dir: &Path, accounts: &[StoredAccount]) -> Check {
     }
 }
 
-/// Accounts that did not work when they were tried last. Nobody is asked here: the credentials are the host's, and so is the way to
-/// the VIM.
+/// What the last check of each account found. Nobody is asked here: the credentials are the host's, and so is the way to the VIM.
 fn accounts(accounts: &[StoredAccount]) -> Vec<Check> {
-    let failed = accounts.iter().filter_map(|account| match &account.state {
-        AccountState::Error(reason) => Some((&account.target, reason)),
+    accounts.iter().flat_map(account).collect()
+}
+
+fn account(account: &StoredAccount) -> Vec<Check> {
+    let (name, target) = ("account", &account.target);
+    let kind = match target.kind {
+        TargetKind::Vim => String::new(),
+        other @ (TargetKind::Wim | TargetKind::Sdn) => format!("--kind {} ", other.as_str()),
+    };
+    let remedy = format!(
+        "mend what it says; `vimhost vim {kind}check {}` tries again",
+        target.account
+    );
+    let failed = match &account.state {
+        AccountState::Error(reason) => {
+            let seen = format!("{target} did not work when it was tried last: {reason}");
+            Some(Check::fail(name, seen, remedy.as_str()))
+        }
         AccountState::Processing | AccountState::Enabled => None,
+    };
+    let warned = account.warnings.iter().map(|warning| {
+        let seen = format!("{target} worked when it was tried last, with a warning: {warning}");
+        Check::warn(name, seen, remedy.as_str())
     });
-    failed
-        .map(|(target, reason)| {
-            let kind = match target.kind {
-                TargetKind::Vim => String::new(),
-                other @ (TargetKind::Wim | TargetKind::Sdn) => format!("--kind {} ", other.as_str()),
-            };
-            Check::fail(
-                "account",
-                format!("{target} did not work when it was tried last: {reason}"),
-                format!(
-                    "mend what it says; `vimhost vim {kind}check {}` tries again",
-                    target.account
-                ),
-            )
-        })
-        .collect()
+    failed.into_iter().chain(warned).collect()
 }
 
 /// An error with its causes.
@@ -281,6 +285,17 @@ mod tests {
                 .as_deref()
                 .is_some_and(|remedy| remedy.contains("`vimhost vim check lab`"))
         );
+    }
+
+    #[test]
+    fn an_account_that_works_is_named_with_what_its_check_warned_of() {
+        let mut warned = vimhost_store::contract::sample::account("lab");
+        warned.state = AccountState::Enabled;
+        warned.warnings = vec!["the project's quota of servers is used up (10 of 10)".to_owned()];
+        let checks = accounts(&[warned]);
+        assert_eq!(checks.len(), 1, "{checks:#?}");
+        assert_eq!(checks[0].verdict, Verdict::Warn);
+        assert!(checks[0].seen.contains("servers is used up"), "{checks:#?}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
+use vimhost_model::hex;
 use vimhost_model::vnf::{DeploymentFlavour, HeatTemplate, PackageFile, SoftwareImage, UserDataScript};
 
 use super::Error;
 use crate::csar::{Archive, is_metadata};
-use crate::{hex, yaml};
+use crate::yaml;
 
 /// Most bytes of the templates of one flavour. They are kept with the VNFD in one document of the store, where 16 MB fit.
 const MAX_TEMPLATE_BYTES: usize = 2 << 20;

@@ -1,11 +1,10 @@
 //! The connector against stubs of Keystone and Heat, as the host calls it.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 mod connection;

@@ -1,11 +1,11 @@
 //! A laboratory: the mock VIM in this process, the SDK's test kit in front of it, and a socket between them.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "helpers of tests"
+    reason = "what fails in a test's helper fails the test"
 )]
 
 use std::io::{Read, Write};

@@ -8,6 +8,7 @@ use vimhost_sdk::http::{Answer, Fault, Method};
 use vimhost_sdk::prelude::*;
 use vimhost_sdk::types::Credential;
 
+use crate::cloud::Cloud;
 use crate::network_lab::{Lab, TOKEN, account};
 use crate::stubs::keystone::PROJECT;
 use crate::stubs::neutron::{Fate, error};
@@ -325,6 +326,70 @@ fn a_check_fails_on_what_is_always_needed_and_warns_about_the_rest() {
     let failed = OpenStack::check(&lab.account).unwrap_err();
     assert_eq!(failed.kind, ErrorKind::Unreachable);
     assert!(failed.message.contains("nova.example"), "{}", failed.message);
+}
+
+#[test]
+fn a_check_warns_of_what_the_next_deployment_would_meet() {
+    let cloud = Cloud::with(r#"{"management_network_name": "oam"}"#);
+    let set_hosts = |key: &str, word: &str| {
+        for host in cloud.nova().hosts.borrow_mut().iter_mut() {
+            host[key] = json!(word);
+        }
+    };
+    let images = cloud.nova().images.take();
+    set_hosts("state", "down");
+    let check = || OpenStack::check(&cloud.account).unwrap().warnings.join("\n");
+    let told = check();
+    for words in [
+        "no compute host is up and enabled (host1 is down and enabled, ",
+        "Glance shows this user no image",
+        "`management_network_name` is oam, and there is no such network",
+    ] {
+        assert!(told.contains(words), "no {words:?} in {told}");
+    }
+
+    set_hosts("state", "up");
+    *cloud.nova().images.borrow_mut() = images;
+    for id in ["net-a", "net-b"] {
+        let oam = json!({"id": id, "name": "oam", "project_id": PROJECT});
+        cloud.services.neutron.put("networks", oam);
+    }
+    let told = check();
+    assert!(
+        told.contains("2 networks have this name (net-a, net-b): name one by `management_network_id`"),
+        "{told}"
+    );
+    assert!(
+        !told.contains("no compute host is up") && !told.contains("no image"),
+        "{told}"
+    );
+    set_hosts("status", "disabled");
+    assert!(check().contains("host1 is up and disabled"));
+}
+
+#[test]
+fn who_sees_no_compute_hosts_is_not_told_of_them() {
+    let cloud = Cloud::new();
+    cloud.nova().hosts.borrow_mut().clear();
+    let policy = error(
+        403,
+        "forbidden",
+        "Policy doesn't allow os_compute_api:os-services:list to be performed.",
+    );
+    cloud.nova().next(Method::Get, "/os-services", Fate::Refused(policy));
+    let told = OpenStack::check(&cloud.account).unwrap().warnings.join("\n");
+    assert!(!told.contains("compute host"), "{told}");
+}
+
+#[test]
+fn a_user_who_is_no_administrator_is_told_that_flavours_have_to_be_there() {
+    for (config, is_told) in [(json!({}), true), (json!({"use_existing_flavors": true}), false)] {
+        let lab = Lab::with(config);
+        *lab.keystone.roles.borrow_mut() = vec!["member"];
+        let told = OpenStack::check(&lab.account).unwrap().warnings.join("\n");
+        assert!(told.contains("no role `admin`"), "{told}");
+        assert_eq!(told.contains("flavours cannot be made"), is_told, "{told}");
+    }
 }
 
 #[test]

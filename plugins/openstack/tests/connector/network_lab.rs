@@ -77,7 +77,7 @@ fn other(exchange: &Exchange) -> Answer {
             ok(json!({"version": {"id": "v2.1", "version": "2.93", "min_version": "2.1", "status": "CURRENT"}}))
         }
         "nova.example:8774" => ok(json!({"servers": []})),
-        "glance.example:9292" => ok(json!({"images": []})),
+        "glance.example:9292" => ok(json!({"images": [{"id": "image-1"}]})),
         "cinder.example:8776" if path == "/v3/" => {
             ok(json!({"versions": [{"id": "v3.0", "version": "3.70", "min_version": "3.0"}]}))
         }

@@ -9,7 +9,7 @@ use vimhost_sdk::prelude::*;
 
 use crate::cloud::Cloud;
 use crate::stubs::compute::error;
-use crate::stubs::neutron::Fate;
+use crate::stubs::neutron::{self, Fate};
 
 fn committed(kind: &str, token: &str, id: &str) -> JournalEntry {
     JournalEntry {
@@ -59,6 +59,41 @@ fn a_server_is_made_with_its_ports_its_volume_and_its_address() {
     let address = &cloud.services.neutron.all("floatingips")[0];
     assert_eq!(address["port_id"], ports[0]);
     assert_eq!(cloud.kit.journal().len(), 5);
+}
+
+#[test]
+fn a_server_with_two_ports_is_three_requests() {
+    let cloud = Cloud::new();
+    let mut request = cloud.request();
+    request.disks.clear();
+    request.interfaces[0].floating_ip = None;
+    // Token, catalogue and versions are asked for once an account.
+    cloud.create_server("t0", &request).unwrap();
+    cloud.kit.set_journal(Vec::new());
+    cloud.kit.clear_exchanges();
+    cloud.create_server("t1", &request).unwrap();
+    let sent: Vec<String> = cloud
+        .kit
+        .exchanges()
+        .iter()
+        .map(|sent| format!("{} {}", sent.method, sent.target.path))
+        .collect();
+    assert_eq!(sent, ["POST /v2.0/ports", "POST /v2.0/ports", "POST /v2.1/servers"]);
+}
+
+#[test]
+fn o02_ports_are_deleted_by_their_ids_and_none_is_listed_for_it() {
+    let cloud = Cloud::new();
+    let created = cloud.create_server("t1", &cloud.request()).unwrap();
+    cloud.kit.clear_exchanges();
+    cloud.delete_server("t1", Some(&created.id), &[]).unwrap();
+    let sent = cloud.sent("neutron");
+    assert!(sent.iter().all(|line| line.starts_with("DELETE ")), "{sent:?}");
+    assert_eq!(
+        sent.iter().filter(|line| line.contains("/ports/")).count(),
+        2,
+        "{sent:?}"
+    );
 }
 
 #[test]
@@ -183,6 +218,31 @@ fn what_passes_and_what_nobody_can_log_in_for_is_not_undone() {
     let refused = cloud.create_server("t1", &cloud.request()).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Auth);
     assert_eq!(cloud.count(), (made.0, made.1 + 1, made.2 + 2, made.3));
+}
+
+#[test]
+fn what_cannot_be_undone_is_told_and_stays_in_the_journal() {
+    let cloud = Cloud::new();
+    let refusal = error(409, "x", "Port is in use.");
+    cloud.nova().next(Method::Post, "/servers", Fate::Refused(refusal));
+    // More often than it is tried.
+    for _ in 0..200 {
+        let held = neutron::error(409, "PortInUse", "The port is held by a trunk.");
+        cloud
+            .services
+            .neutron
+            .next(Method::Delete, "ports", Fate::Refused(held));
+    }
+    let failed = cloud.create_server("t1", &cloud.request()).unwrap_err();
+    assert_eq!(failed.kind, ErrorKind::Conflict);
+    for words in ["Port is in use.", "could not all be deleted", "held by a trunk"] {
+        assert!(failed.message.contains(words), "no {words:?} in {}", failed.message);
+    }
+    // The rest is gone all the same.
+    assert_eq!(cloud.count(), (0, 0, 2, 0));
+    let left = cloud.kit.journal_lines();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(left.iter().all(|line| line.starts_with("port t1.p")), "{left:?}");
 }
 
 #[test]

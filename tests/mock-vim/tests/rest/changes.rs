@@ -41,7 +41,7 @@ async fn the_feed_tells_changes_by_request_and_by_time_and_deletions() {
         if let Some(server) = next["changed"].as_array().unwrap().first() {
             status = server["status"].clone();
         }
-        assert!(begin.elapsed() < DEADLINE);
+        assert!(begin.elapsed() < DEADLINE, "the server is not ACTIVE: {status}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let quiet = changes(&client, "servers", since).await;

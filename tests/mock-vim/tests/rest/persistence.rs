@@ -176,7 +176,7 @@ async fn a_killed_process_has_lost_nothing_it_answered() {
         let start = Instant::now();
         let watcher = Client { http, url, token };
         while watcher.list("/v1/groups?limit=1000").await.len() < 50 * (round + 1) {
-            assert!(start.elapsed() < DEADLINE);
+            assert!(start.elapsed() < DEADLINE, "the writers do not get on");
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
         child.kill().unwrap();

@@ -139,7 +139,7 @@ async fn a_stop_answers_what_is_at_work_and_an_abort_does_not() {
         });
         let begin = std::time::Instant::now();
         while server.requests().at_work == 0 {
-            assert!(begin.elapsed() < super::DEADLINE);
+            assert!(begin.elapsed() < super::DEADLINE, "no request is at work");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         if orderly {

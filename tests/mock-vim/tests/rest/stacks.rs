@@ -176,7 +176,7 @@ async fn a_deleted_stack_is_shown_by_its_id_and_gone_by_its_name() {
     // The name is free once the stack is purged.
     let begin = std::time::Instant::now();
     while !client.list("/v1/stacks?name=s").await.is_empty() {
-        assert!(begin.elapsed() < super::DEADLINE);
+        assert!(begin.elapsed() < super::DEADLINE, "the deleted stack keeps its name");
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     let second = id(&client.create("stacks", body("s")).await);

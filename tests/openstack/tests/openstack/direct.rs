@@ -33,14 +33,14 @@ fn page(cloud: &Cloud) -> usize {
 }
 
 /// The connector on an account, and what it lives in.
-struct Direct {
-    connector: Arc<dyn Connector>,
+pub(crate) struct Direct {
+    pub(crate) connector: Arc<dyn Connector>,
     _runtime: Arc<Runtime>,
     _cache: TempDir,
 }
 
 impl Direct {
-    async fn on(account: &Account) -> Self {
+    pub(crate) async fn on(account: &Account) -> Self {
         let cache = tempfile::tempdir().unwrap();
         let runtime = Runtime::new(RuntimeConfig::new(cache.path(), HostKey::random().unwrap())).unwrap();
         let info = runtime.load_file(&plugin_dir().unwrap().join("openstack.wasm")).await;
@@ -121,17 +121,17 @@ impl Direct {
     }
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Timestamp(i64::try_from(since.as_millis()).unwrap())
 }
 
 /// A journal in memory.
 #[derive(Default)]
-struct Notes(Mutex<Vec<JournalEntry>>);
+pub(crate) struct Notes(Mutex<Vec<JournalEntry>>);
 
 impl Notes {
-    fn entries(&self) -> Vec<JournalEntry> {
+    pub(crate) fn entries(&self) -> Vec<JournalEntry> {
         self.0.lock().unwrap().clone()
     }
 

@@ -19,6 +19,17 @@ const KILLS: usize = 2;
 const SPAN_MS: u64 = 4000;
 const IN_KILLS: u32 = 8;
 
+/// How long Heat's API is away: longer than the stack takes that is waited for.
+const AWAY: Duration = Duration::from_secs(60);
+const IN_AWAY: u32 = 30;
+
+/// When the operation is over at the latest, once Heat is back: the poller's pauses after looks that fail grow from 0.5 to 30 s, and one
+/// of those may have just begun; what is left is one look, one reading of resources, and a machine that does other things too.
+const BACK: Duration = Duration::from_secs(30 + 15);
+
+/// Looks in that time at most. The pauses are 0.5, 1, 2, 4, 8, 16 and 30 s, so the seventh look is the last; one may be under way before.
+const LOOKS_AWAY: u64 = 8;
+
 /// Two VMs.
 pub(crate) fn package() -> SamplePackage {
     SamplePackage {
@@ -33,6 +44,11 @@ pub(crate) fn waiting(seconds: u32) -> SamplePackage {
     let value = "{ get_param: [ nfv, VDU, VDU1, desired_capacity ] }";
     let waits = format!("{{ create: {seconds}, update: {seconds}, delete: {seconds} }}");
     of_one_resource(&format!("value: {value}\n      action_wait_secs: {waits}"))
+}
+
+/// A stack without servers that Heat takes so long to make, and no time for anything else.
+pub(crate) fn made_in(seconds: u32) -> SamplePackage {
+    of_one_resource(&format!("action_wait_secs: {{ create: {seconds} }}"))
 }
 
 fn of_one_resource(properties: &str) -> SamplePackage {
@@ -73,6 +89,17 @@ pub(crate) fn forceful() -> Value {
 
 pub(crate) fn scale_out() -> Value {
     json!({"type": "SCALE_OUT", "aspectId": "VDU1_scale"})
+}
+
+/// Done when it is dropped, so that a test that fails leaves nothing as it was in the way of others.
+pub(crate) struct AtLast<F: Fn() -> anyhow::Result<()>>(pub(crate) F);
+
+impl<F: Fn() -> anyhow::Result<()>> Drop for AtLast<F> {
+    fn drop(&mut self) {
+        if let Err(error) = (self.0)() {
+            eprintln!("the cloud stays as a test has left it: {error:#}");
+        }
+    }
 }
 
 /// A host with an account on Heat, and a package.
@@ -245,6 +272,7 @@ async fn a_host_killed_in_an_operation_on_a_stack_ends_it_and_makes_no_second_on
         let op_occ = world.client.begin(&id, operation, &body).await.unwrap();
         for _ in 0..KILLS {
             let kill_at = Instant::now() + Duration::from_millis(random.below(SPAN_MS));
+            // Where it dies is what is drawn here, not what is waited for.
             tokio::time::sleep_until(kill_at.into()).await;
             world.restart();
         }
@@ -276,6 +304,62 @@ async fn a_token_that_is_refused_while_a_stack_is_waited_for_is_asked_for_anew_o
     assert_eq!(tokens(), Some(2));
     world.terminated(&id).await;
     assert_eq!(tokens(), Some(2), "the second one is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an OpenStack with Heat; `cargo xtask test --lab` has one"]
+async fn heats_api_may_be_away_for_a_minute_and_the_log_says_so_once_and_when_it_is_back() {
+    let _turn = turn().await;
+    let proxies = Proxies::before(&cloud().services().unwrap()).await.unwrap();
+    let world = World::new(cloud(), &made_in(IN_AWAY), Some(&proxies)).await;
+    let id = world.created("minute").await;
+    let op_occ = world.begun(&id).await;
+
+    let of_heat = || -> u64 {
+        let counts = proxies.counts();
+        let heat = counts.iter().filter(|(what, _)| what.contains(" orchestration "));
+        heat.map(|(_, count)| count).sum()
+    };
+    let before = of_heat();
+    // A connection that is closed fails at once. One that hangs fails after 10 s while it is made, and after 60 s without an answer.
+    proxies.cut("orchestration");
+    // As long as it is away; what is waited for comes after.
+    tokio::time::sleep(AWAY).await;
+    let looks = of_heat() - before;
+    let shown = world.client.op_occ(&op_occ).await.unwrap();
+    assert_eq!(
+        shown["operationState"], "PROCESSING",
+        "it waits for Heat, after {looks} looks: {shown:#}"
+    );
+    proxies.mend();
+    let back = Instant::now();
+    world.ends(&op_occ, "COMPLETED").await;
+    let late = back.elapsed();
+    println!("Heat away for {AWAY:?}: {looks} looks in vain, COMPLETED {late:.1?} after it was back");
+    assert!(late <= BACK, "COMPLETED {late:?} after Heat was back, {BACK:?} at most");
+    assert!(
+        (1..=LOOKS_AWAY).contains(&looks),
+        "{looks} looks while Heat was away for {AWAY:?}, {LOOKS_AWAY} at most"
+    );
+    assert_eq!(world.stacks(&id).len(), 1);
+    world.terminated(&id).await;
+
+    let log = world.host.log();
+    let (away, again) = ("stacks not observed", "stacks observed again");
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains(away) || line.contains(again))
+        .collect();
+    assert_eq!(
+        told.len(),
+        2,
+        "once that it is away, after {looks} looks, and once that it is back: {told:#?}"
+    );
+    assert!(told[0].contains("WARN") && told[0].contains(away), "{told:#?}");
+    assert!(told[1].contains("INFO") && told[1].contains(again), "{told:#?}");
+    assert!(!log.contains("operation failed"), "{log}");
+    let tokens = proxies.counts().get("POST identity /auth/tokens").copied();
+    assert_eq!(tokens, Some(1), "the token outlives Heat's absence");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,23 +5,12 @@ use std::time::Duration;
 use serde_json::json;
 use vimhost_openstack_tests::Inventory;
 
-use crate::heat::{World, package, request, waiting};
+use crate::heat::{AtLast, World, package, request, waiting};
 use crate::lab_only::lab;
 use crate::service::{assert_as_before, turn};
 
 /// How long Heat is away: some tries fail, and a daemon that is restarted takes as long.
 const AWAY: Duration = Duration::from_secs(30);
-
-/// Done when it is dropped, so that a test that fails leaves nothing as it was in the way of others.
-struct AtLast<F: Fn() -> anyhow::Result<()>>(F);
-
-impl<F: Fn() -> anyhow::Result<()>> Drop for AtLast<F> {
-    fn drop(&mut self) {
-        if let Err(error) = (self.0)() {
-            eprintln!("the lab stays as a test has left it: {error:#}");
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the lab; `cargo xtask test --lab` has it"]
@@ -32,8 +21,11 @@ async fn heat_may_be_away_while_a_stack_is_waited_for() {
     let op_occ = world.begun(&id).await;
     let back = AtLast(|| lab().daemons("start", &["heat-api"]));
     world.cloud.daemons("stop", &["heat-api"]).unwrap();
-    // As long as it is away; what is waited for comes after.
+    // How long it is away is what is tested; what is waited for comes after.
     tokio::time::sleep(AWAY).await;
+    let nobody = "vimhost_connector_calls_total{plugin=\"heat\",function=\"observe-stacks\",outcome=\"unreachable\"}";
+    let in_vain = world.host.counted(nobody).await.unwrap();
+    assert!(in_vain > 0.0, "Heat was away and nobody noticed");
     drop(back);
     world.ends(&op_occ, "COMPLETED").await;
     assert_eq!(world.stacks(&id).len(), 1);

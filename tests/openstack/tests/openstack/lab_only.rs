@@ -11,7 +11,7 @@ pub(crate) fn lab() -> &'static Cloud {
     let cloud = cloud();
     assert!(
         cloud.is_lab(),
-        "NOT RUN: this needs the lab; `--skip lab_only --skip refused` leaves such tests out"
+        "NOT RUN: this needs the lab; `--skip lab_only --skip refused --skip elements` leaves such tests out"
     );
     cloud
 }

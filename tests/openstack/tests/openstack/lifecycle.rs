@@ -108,9 +108,7 @@ async fn migrated_and_opened(cloud: &Cloud, service: &Service) {
     let third = service.server(1, 0).await;
     let host = |server: &str| shown(cloud, server)["OS-EXT-SRV-ATTR:host"].clone();
     let before = host(&third);
-    let body = json!({"lcmOperationType": "migrate", "nsInstanceId": service.nsr, "vnfInstanceId": service.vnf(1),
-        "vdu": {"vduId": "mgmtVM", "vduCountIndex": 0}});
-    service.run("migrate", &body).await;
+    service.run("migrate", &service.migration(1)).await;
     let after = host(&third);
     assert_ne!(before, after);
     assert_eq!(status(cloud, &third), "ACTIVE");
@@ -149,9 +147,7 @@ async fn healed(cloud: &Cloud, service: &Service, floating: &str) {
         group.iter().any(|group| group["Members"].to_string().contains(&old)),
         "{group:?}"
     );
-    let heal = json!({"healVnfData": [{"vnfInstanceId": service.vnf(0),
-        "additionalParams": {"vdu": [{"vdu-id": "mgmtVM", "count-index": 0}]}}]});
-    service.run("recreate", &heal).await;
+    service.run("recreate", &service.healing(0)).await;
     let new = service.server(0, 0).await;
     assert_ne!(old, new);
     let vm = shown(cloud, &new);
@@ -171,41 +167,19 @@ async fn healed(cloud: &Cloud, service: &Service, floating: &str) {
 }
 
 async fn scaled(cloud: &Cloud, service: &mut Service, before: &Inventory) {
-    let mut vnfr = service.vnfr(1).await;
-    let mut vdur = vnfr["vdur"][0].clone();
-    for key in ["vim_info", "ip-address", "status", "vim-id", "name"] {
-        vdur.as_object_mut().unwrap().remove(key);
-    }
-    (vdur["id"], vdur["_id"], vdur["count-index"]) = (json!("scaled-1"), json!("scaled-1"), json!(1));
-    for interface in vdur["interfaces"].as_array_mut().unwrap() {
-        interface
-            .as_object_mut()
-            .unwrap()
-            .retain(|key, _| key != "ip-address" && key != "mac-address");
-    }
-    vnfr["vdur"].as_array_mut().unwrap().push(vdur);
-    service.put_vnfr(1, vnfr).await;
-    // What other actions have written to the other VNF is LCM's to send.
-    service.records.vnfrs[0] = service.vnfr(0).await;
+    service.add_replica().await;
     service.deploy("scale-out").await;
     assert_made(cloud, before, &[("server", 4), ("port", 9)]);
 
-    let mut vnfr = service.vnfr(1).await;
-    vnfr["vdur"][1]["status"] = json!("DELETING");
-    service.put_vnfr(1, vnfr).await;
+    service.give_up_replica().await;
     service.deploy("scale-in").await;
-    let mut vnfr = service.vnfr(1).await;
-    vnfr["vdur"].as_array_mut().unwrap().remove(1);
-    service.put_vnfr(1, vnfr).await;
+    service.forget_replica().await;
     assert_made(cloud, before, &[("server", 3), ("port", 7)]);
 }
 
 async fn grown(cloud: &Cloud, service: &Service) {
     let third = service.server(1, 0).await;
-    let body = json!({"lcmOperationType": "verticalscale", "verticalScale": "CHANGE_VNFFLAVOR", "nsInstanceId": service.nsr,
-        "changeVnfFlavorData": {"vnfInstanceId": service.vnf(1), "additionalParams": {
-            "vduid": "mgmtVM", "vduCountIndex": 0, "virtualMemory": 2048, "numVirtualCpu": 2, "sizeOfStorage": 20}}});
-    service.run("verticalscale", &body).await;
+    service.run("verticalscale", &service.growth(1)).await;
     let flavour = shown(cloud, &third)["flavor"].to_string();
     let flavours = cloud.list(&["flavor", "list", "--all"]).unwrap();
     let used = flavours

@@ -21,7 +21,7 @@ async fn proxies(cloud: &Cloud) -> Proxies {
     Proxies::before(&cloud.services().unwrap()).await.unwrap()
 }
 
-fn vms(name: &str, count: usize) -> Value {
+pub(crate) fn vms(name: &str, count: usize) -> Value {
     json!({
         "name": name, "vim": ACCOUNT,
         "networks": {"mgmt": {"existing": network()}, "data": {"subnet": "10.62.0.0/22"}},
@@ -31,7 +31,7 @@ fn vms(name: &str, count: usize) -> Value {
     })
 }
 
-async fn act(host: &Host, name: &str, verb: &str, body: Option<Value>) {
+pub(crate) async fn act(host: &Host, name: &str, verb: &str, body: Option<Value>) {
     if let Some(service) = body {
         host.admin_ok("PUT", &format!("/v1/network-services/{name}"), Some(service))
             .await
@@ -198,7 +198,7 @@ async fn answers_that_are_lost_and_services_that_go_away_make_nothing_twice() {
     proxies.cut("network");
     let refused = Fault::new(Effect::Delay(Duration::from_millis(300))).service("compute");
     proxies.inject(refused);
-    // As long as the service is away; what is waited for comes after.
+    // How long the service is away is what is tested; what is waited for comes after.
     tokio::time::sleep(Duration::from_secs(5)).await;
     proxies.mend();
     service.done(&action).await;

@@ -189,6 +189,59 @@ impl Service {
         let vnfr = self.vnfr(vnf).await;
         Lcm::operate_body(topic, &vnfr, &vnfr["vdur"][vdu])
     }
+
+    /// The body that moves the first VM of a VNF to another host.
+    pub(crate) fn migration(&self, vnf: usize) -> Value {
+        json!({"lcmOperationType": "migrate", "nsInstanceId": self.nsr, "vnfInstanceId": self.vnf(vnf),
+            "vdu": {"vduId": "mgmtVM", "vduCountIndex": 0}})
+    }
+
+    /// The body that makes the first VM of a VNF anew.
+    pub(crate) fn healing(&self, vnf: usize) -> Value {
+        json!({"healVnfData": [{"vnfInstanceId": self.vnf(vnf),
+            "additionalParams": {"vdu": [{"vdu-id": "mgmtVM", "count-index": 0}]}}]})
+    }
+
+    /// The body that gives the first VM of a VNF 2 GiB of memory, two vCPUs and 20 GiB of disk.
+    pub(crate) fn growth(&self, vnf: usize) -> Value {
+        json!({"lcmOperationType": "verticalscale", "verticalScale": "CHANGE_VNFFLAVOR", "nsInstanceId": self.nsr,
+            "changeVnfFlavorData": {"vnfInstanceId": self.vnf(vnf), "additionalParams": {
+                "vduid": "mgmtVM", "vduCountIndex": 0, "virtualMemory": 2048, "numVirtualCpu": 2, "sizeOfStorage": 20}}})
+    }
+
+    /// Puts a second VM like the first into the records of the second VNF: the next deployment makes it.
+    pub(crate) async fn add_replica(&mut self) {
+        let mut vnfr = self.vnfr(1).await;
+        let mut vdur = vnfr["vdur"][0].clone();
+        for key in ["vim_info", "ip-address", "status", "vim-id", "name"] {
+            vdur.as_object_mut().unwrap().remove(key);
+        }
+        (vdur["id"], vdur["_id"], vdur["count-index"]) = (json!("scaled-1"), json!("scaled-1"), json!(1));
+        for interface in vdur["interfaces"].as_array_mut().unwrap() {
+            interface
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| key != "ip-address" && key != "mac-address");
+        }
+        vnfr["vdur"].as_array_mut().unwrap().push(vdur);
+        self.put_vnfr(1, vnfr).await;
+        // What other actions have written to the other VNF is LCM's to send.
+        self.records.vnfrs[0] = self.vnfr(0).await;
+    }
+
+    /// Marks that VM: the next deployment deletes it.
+    pub(crate) async fn give_up_replica(&mut self) {
+        let mut vnfr = self.vnfr(1).await;
+        vnfr["vdur"][1]["status"] = json!("DELETING");
+        self.put_vnfr(1, vnfr).await;
+    }
+
+    /// Takes that VM, which is gone, out of the records.
+    pub(crate) async fn forget_replica(&mut self) {
+        let mut vnfr = self.vnfr(1).await;
+        vnfr["vdur"].as_array_mut().unwrap().remove(1);
+        self.put_vnfr(1, vnfr).await;
+    }
 }
 
 /// Two VNFs with three VMs: four networks, a group, a volume to boot from and one that is kept, a floating address, fixed

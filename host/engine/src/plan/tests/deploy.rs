@@ -49,7 +49,7 @@ fn a_deploy_of_lcm_is_planned_in_ng_ros_order_with_its_dependencies() {
         planned(&facts, request(), "op2").unwrap()
     }] {
         assert!(
-            again.changes.iter().all(|change| change.verb == Verb::Unchanged),
+            !again.changes.is_empty() && again.changes.iter().all(|change| change.verb == Verb::Unchanged),
             "{:?}",
             lines(&again)
         );

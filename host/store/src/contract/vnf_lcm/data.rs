@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use vimhost_model::Timestamp;
 use vimhost_model::vnf::{
     EventKind, InstanceOwn, InstantiationState, LcmEvent, LcmOperation, OpOccOwn, OperationState, VimConnectionInfo,
     VnfInstance, VnfLcmOpOcc,
@@ -16,7 +15,7 @@ pub(super) fn object(value: Value) -> Map<String, Value> {
     serde_json::from_value(value).unwrap()
 }
 
-pub(super) fn instance(name: &str) -> VnfInstance {
+pub(in crate::contract) fn instance(name: &str) -> VnfInstance {
     VnfInstance {
         id: id(name),
         vnf_instance_name: Some(format!("vnf {name}")),
@@ -99,23 +98,9 @@ pub(super) fn op_occ(name: &str, instance: &str, account: Option<&str>) -> VnfLc
     }
 }
 
-pub(super) fn event(instance: &VnfInstance, at: Timestamp, what: EventKind) -> LcmEvent {
-    LcmEvent {
-        at,
-        vnf_instance_id: instance.id.clone(),
-        vnf_instance_name: instance.vnf_instance_name.clone(),
-        vnfd_id: instance.vnfd_id.clone(),
-        vnf_provider: instance.vnf_provider.clone(),
-        vnf_product_name: instance.vnf_product_name.clone(),
-        vnf_software_version: instance.vnf_software_version.clone(),
-        vnfd_version: instance.vnfd_version.clone(),
-        what,
-    }
-}
-
 pub(super) fn entered(instance: &VnfInstance, op_occ: &VnfLcmOpOcc) -> LcmEvent {
     let op_occ = Box::new(op_occ.clone());
-    event(
+    LcmEvent::of(
         instance,
         op_occ.state_entered_time,
         EventKind::OperationOccurrence { op_occ },
@@ -131,6 +116,14 @@ pub(super) async fn begin(store: &dyn Store, op_occ: &VnfLcmOpOcc) -> VnfLcmOpOc
     let instance = store.vnf_instance(&op_occ.vnf_instance_id).await.unwrap().unwrap();
     store.begin_operation(op_occ, instance.own.revision, &[]).await.unwrap();
     store.op_occ(&op_occ.id).await.unwrap().unwrap()
+}
+
+/// Ends an operation with a change of its instance, which is free then.
+pub(super) async fn end_with(store: &dyn Store, op_occ: &mut VnfLcmOpOcc, change: impl FnOnce(&mut VnfInstance)) {
+    let mut changed = store.vnf_instance(&op_occ.vnf_instance_id).await.unwrap().unwrap();
+    changed.own.operation = None;
+    change(&mut changed);
+    enter(store, op_occ, &DONE, InstanceWrite::Replace(Box::new(changed))).await;
 }
 
 /// Adds an instance and begins an operation of the same name on it.

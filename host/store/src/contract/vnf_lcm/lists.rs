@@ -3,9 +3,9 @@
 use serde_json::Value;
 use vimhost_model::vnf::{ProblemDetails, VnfInstance, VnfLcmOpOcc};
 
-use super::data::{DONE, begin, begun, enter, instance, instantiated, op_occ, read};
-use crate::contract::Subject;
+use super::data::{DONE, begin, begun, end_with, enter, instance, instantiated, op_occ, read};
 use crate::contract::sample::{id, target};
+use crate::contract::{Subject, every_page};
 use crate::{InstanceWrite, ListQuery, Listed, Store};
 
 #[derive(Clone, Copy)]
@@ -16,19 +16,11 @@ enum List {
 
 /// Every page of two, to the end.
 async fn listed(store: &dyn Store, list: List, query: &ListQuery) -> Vec<Listed> {
-    let (mut found, mut after) = (Vec::new(), None::<String>);
-    loop {
-        let page = match list {
-            List::Instances => store.vnf_instances(query, after.as_deref(), 2).await.unwrap(),
-            List::OpOccs => store.op_occs(query, after.as_deref(), 2).await.unwrap(),
-        };
-        assert!(page.entries.len() <= 2);
-        found.extend(page.entries);
-        after = page.next;
-        if after.is_none() {
-            return found;
-        }
-    }
+    let read = async |after: Option<String>, limit| match list {
+        List::Instances => store.vnf_instances(query, after.as_deref(), limit).await,
+        List::OpOccs => store.op_occs(query, after.as_deref(), limit).await,
+    };
+    every_page(2, read).await
 }
 
 fn query(id: Option<&str>, of: Option<&str>, states: &[&str]) -> ListQuery {
@@ -140,7 +132,7 @@ pub async fn an_entry_of_a_list_is_the_document_in_two_parts(subject: &mut dyn S
         ),
     ];
     for (list, name, document, excluded) in documents {
-        let expected = Listed::of(name, &document, &excluded);
+        let expected = Listed::of(name, document, &excluded);
         for of in [query(None, None, &[]), query(Some(name), None, &[])] {
             let short = listed(&*store, list, &of).await;
             assert_eq!(parsed(&short[0].head), parsed(&expected.head));
@@ -165,16 +157,7 @@ pub async fn a_package_is_in_use_while_an_instance_is_of_it(subject: &mut dyn Su
     assert!(in_use(&*store, "package").await && !in_use(&*store, "newer").await);
     store.delete_vnf_instance(&id("j"), 1, &[]).await.unwrap();
     assert!(in_use(&*store, "package").await);
-    let mut changed = read(&*store, "i").await;
-    changed.own.package = id("newer");
-    changed.own.operation = None;
-    enter(
-        &*store,
-        &mut occurrence,
-        &DONE,
-        InstanceWrite::Replace(Box::new(changed)),
-    )
-    .await;
+    end_with(&*store, &mut occurrence, |instance| instance.own.package = id("newer")).await;
     assert!(in_use(&*store, "newer").await && !in_use(&*store, "package").await);
 }
 
@@ -195,16 +178,7 @@ pub async fn instances_are_found_by_their_account(subject: &mut dyn Subject) {
 
     // A stack that is gone is on no account.
     let mut occurrence = begin(&*store, &op_occ("o", "d", Some("two"))).await;
-    let mut changed = read(&*store, "d").await;
-    changed.own.target = None;
-    changed.own.operation = None;
-    enter(
-        &*store,
-        &mut occurrence,
-        &DONE,
-        InstanceWrite::Replace(Box::new(changed)),
-    )
-    .await;
+    end_with(&*store, &mut occurrence, |instance| instance.own.target = None).await;
     let nobody = store.vnf_instances_on(&target("two"), None, 10).await.unwrap();
     assert_eq!((nobody.entries, nobody.next), (vec![], None));
 }

@@ -184,7 +184,7 @@ impl Compute {
             (Method::Get, [""]) => ok(&json!({"version": {
                 "id": "v2.1", "version": format!("2.{}", self.newest.get()), "min_version": "2.1",
             }})),
-            (Method::Get, ["servers", "detail"]) => self.listed(&given),
+            (Method::Get, ["servers", "detail"] | ["servers"]) => self.listed(&given),
             (Method::Post, ["servers"]) => self.make_server(exchange, neutron),
             (Method::Get, ["servers", id]) => match self.look(id) {
                 Some(server) => ok(&json!({"server": shown(&server)})),
@@ -216,7 +216,7 @@ impl Compute {
                 let all = self.hosts.borrow();
                 let found: Vec<&Value> = all
                     .iter()
-                    .filter(|host| host["host"].as_str() == given("host"))
+                    .filter(|host| given("host").is_none_or(|wanted| host["host"] == wanted))
                     .collect();
                 ok(&json!({ "services": found }))
             }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 
-/// Looks names up for egress. Every address of an answer is checked before one is dialled.
+/// Looks names up. Every address of an answer is checked before one is dialled.
 #[async_trait]
 pub trait Resolve: fmt::Debug + Send + Sync {
     /// The addresses of a host, with the port. A literal address is its own answer.

@@ -3,29 +3,21 @@
 //! Each case is deployed over NG-RO's interface. What a check of the account can know, `vimhost vim check` names as well, and
 //! `vimhost doctor` what such a check has found.
 
+mod tls;
+
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use http_proxy::{Effect, Fault, Proxies};
-use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use url::Url;
 use vimhost_openstack_tests::{Account, Cloud, Inventory, cloud};
 use vimhost_tests::{Host, Records, binary, plugin_dir};
 
 use crate::lab_only::{lab, one_vm};
 use crate::service::{ACCOUNT, Service, TARGET, assert_as_before, turn};
-
-const CA: &str = include_str!("../../../../host/runtime/tests/fixtures/tls/ca.pem");
 
 /// What was told of a case.
 struct Told {
@@ -72,17 +64,20 @@ impl Told {
         assert!(doctor.contains("`vimhost vim check"), "{doctor}");
     }
 
-    /// The account works; the check warns in these words.
+    /// The account works; check and doctor warn in these words. Of what a check cannot know there are none.
     fn of_warnings(&self, words: &[&str]) {
         assert!(self.works, "{}", self.check);
+        let doctor = self.doctor.join("\n");
         for word in words {
             assert!(
                 self.check.contains(word),
                 "no {word:?} in what the check says: {}",
                 self.check
             );
+            assert!(doctor.contains(word), "no {word:?} in what the doctor says: {doctor}");
         }
-        assert!(self.doctor.is_empty(), "{:?}", self.doctor);
+        let warned = self.check.matches("warning: ").count();
+        assert_eq!(self.doctor.len(), warned, "{}\n{doctor}", self.check);
     }
 }
 
@@ -127,8 +122,7 @@ fn doctor(service: &Service) -> Vec<String> {
 
 /// Kinds of the errors that calls of the connector ended with: a label of its counters.
 async fn kinds(host: &Host) -> Vec<String> {
-    let page = host.http.get(format!("{}/metrics", host.admin)).send().await.unwrap();
-    let page = page.text().await.unwrap();
+    let page = host.metrics_page().await.unwrap();
     let outcomes = page
         .lines()
         .filter(|line| line.starts_with("vimhost_connector_calls_total{"))
@@ -254,101 +248,6 @@ async fn a_region_or_an_endpoint_that_the_catalogue_lacks_names_what_there_is() 
     told.of_account(&words);
 }
 
-/// Stands before Keystone with TLS; its certificate is signed by [`CA`], for 127.0.0.1.
-async fn behind_tls(keystone: &str) -> SocketAddr {
-    let chain =
-        CertificateDer::pem_slice_iter(include_bytes!("../../../../host/runtime/tests/fixtures/tls/server.pem"))
-            .map(Result::unwrap)
-            .collect();
-    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../../../host/runtime/tests/fixtures/tls/server.key"))
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let behind = Url::parse(keystone).unwrap().socket_addrs(|| None).unwrap()[0];
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                // A client that does not trust the certificate goes away.
-                let Ok(mut stream) = acceptor.accept(stream).await else {
-                    return;
-                };
-                if let Ok(mut keystone) = TcpStream::connect(behind).await {
-                    // Ends when either side does.
-                    let _ = copy_bidirectional(&mut stream, &mut keystone).await;
-                }
-            });
-        }
-    });
-    address
-}
-
-/// A server that has an answer in plain HTTP for everybody.
-async fn without_tls() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            // Read first: closing with bytes unread would reset the connection under the answer.
-            let mut greeting = [0; 2048];
-            if stream.read(&mut greeting).await.is_ok() {
-                // Whoever has gone away needs no answer.
-                let _ = stream
-                    .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-                    .await;
-            }
-        }
-    });
-    address
-}
-
-/// The account, with Keystone at another origin.
-fn moved_to(account: &Account, origin: &str) -> Account {
-    let mut account = with(account, "/url", json!(format!("{origin}/v3")));
-    let origins = account.body["grants"]["origins"].as_array_mut().unwrap();
-    origins.push(json!(origin));
-    account
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the lab; `cargo xtask test --lab` has it"]
-async fn a_certificate_that_is_not_trusted_ends_at_once_and_names_what_to_give() {
-    let _turn = turn().await;
-    let cloud = lab();
-    let good = cloud.account(ACCOUNT).unwrap();
-    let secure = moved_to(&good, &format!("https://{}", behind_tls(&cloud.auth_url).await));
-    let told = account_refused("tls", cloud, &secure).await;
-    let words = [
-        "TlsCertificateError",
-        "invalid peer certificate",
-        "give the account the CA certificate",
-    ];
-    told.of_deployment(Some("auth"), &words);
-    told.of_account(&words);
-
-    // The same with the CA works.
-    let mut trusting = secure;
-    trusting.body["ca_certificates"] = json!(CA);
-    let service = Service::new("trusting", &trusting, &[], one_vm).await;
-    let (said, works) = check(&service);
-    assert!(works, "{said}");
-
-    // Where nobody speaks TLS. Keystone itself waits for the end of what it takes for a request line, so somebody who answers.
-    let plain = moved_to(&good, &format!("https://{}", without_tls().await));
-    let told = account_refused("no-tls", cloud, &plain).await;
-    let words = ["TlsProtocolError", "Check the account's URL"];
-    told.of_deployment(Some("bad-request"), &words);
-    told.of_account(&words);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn a_quota_that_is_used_up_is_told_and_the_check_knows_it_before() {
@@ -395,6 +294,43 @@ async fn a_quota_that_is_used_up_is_told_and_the_check_knows_it_before() {
     }
 }
 
+/// Compute hosts that take no servers, until this is dropped.
+struct Disabled<'c> {
+    cloud: &'c Cloud,
+    hosts: Vec<String>,
+}
+
+impl<'c> Disabled<'c> {
+    fn all(cloud: &'c Cloud) -> Self {
+        let rows = cloud
+            .list(&["compute", "service", "list", "--service", "nova-compute"])
+            .unwrap();
+        let hosts = rows.iter().map(|row| row["Host"].as_str().unwrap().to_owned());
+        let disabled = Self {
+            cloud,
+            hosts: hosts.collect(),
+        };
+        disabled.set("--disable").unwrap();
+        disabled
+    }
+
+    fn set(&self, how: &str) -> anyhow::Result<()> {
+        for host in &self.hosts {
+            self.cloud
+                .openstack_do(&["compute", "service", "set", how, host, "nova-compute"])?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Disabled<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.set("--enable") {
+            eprintln!("compute hosts of the lab stay disabled: {error:#}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the lab; `cargo xtask test --lab` has it"]
 async fn a_vm_that_finds_no_place_or_no_flavour_says_what_would_help() {
@@ -407,6 +343,18 @@ async fn a_vm_that_finds_no_place_or_no_flavour_says_what_would_help() {
     told.of_deployment(None, &["No valid host was found", "take a smaller flavour"]);
     told.of_warnings(&[]);
 
+    // That no host serves is what a check can know.
+    let small = |records: &mut Records| records.nsr["flavor"][0]["memory-mb"] = json!(512);
+    let disabled = Disabled::all(admin);
+    let told = refused("no-host", admin, &account, small, |_| {}).await;
+    drop(disabled);
+    told.of_deployment(None, &["No valid host was found"]);
+    told.of_warnings(&[
+        "no compute host is up and enabled",
+        "is up and disabled",
+        "start or enable one",
+    ]);
+
     let user = admin.of("lab-user").unwrap();
     let odd = |records: &mut Records| records.nsr["flavor"][0]["memory-mb"] = json!(777);
     let told = refused("flavour", &user, &user.account(ACCOUNT).unwrap(), odd, |_| {}).await;
@@ -416,6 +364,7 @@ async fn a_vm_that_finds_no_place_or_no_flavour_says_what_would_help() {
         "`use_existing_flavors`",
     ];
     told.of_deployment(Some("auth"), &words);
+    told.of_warnings(&["flavours cannot be made", "`use_existing_flavors`"]);
     // And with it there is one that is large enough.
     let before = Inventory::of(&user).unwrap();
     let existing = user
@@ -447,14 +396,32 @@ async fn images_and_networks_that_are_missing_or_ambiguous_are_named() {
 
     let told = refused("no-image", &user, &account, image("no-such-image"), |_| {}).await;
     told.of_deployment(None, &["Image not found", "no-such-image", missing]);
-    let told = refused("no-network", &user, &account, |_| {}, network("no-such-network")).await;
+    told.of_warnings(&[]);
+    // A network of the descriptor is none that a check could know; the account's own for management is.
+    let managed = |name: &str| account.clone().setting("management_network_name", json!(name));
+    let told = refused(
+        "no-network",
+        &user,
+        &managed("no-such-network"),
+        |_| {},
+        network("no-such-network"),
+    )
+    .await;
     told.of_deployment(None, &["Network not found", "no-such-network", missing]);
+    told.of_warnings(&["`management_network_name` is no-such-network, and there is no such network"]);
 
     let id = |made: &Value| made["id"].as_str().unwrap().to_owned();
     let twins: Vec<String> = (0..2)
         .map(|_| id(&user.openstack(&["network", "create", "refused-twins"]).unwrap()))
         .collect();
-    let told = refused("networks", &user, &account, |_| {}, network("refused-twins")).await;
+    let told = refused(
+        "networks",
+        &user,
+        &managed("refused-twins"),
+        |_| {},
+        network("refused-twins"),
+    )
+    .await;
     for twin in &twins {
         user.openstack_do(&["network", "delete", twin]).unwrap();
     }
@@ -462,6 +429,12 @@ async fn images_and_networks_that_are_missing_or_ambiguous_are_named() {
         None,
         &["More than one network", "refused-twins", several, &twins[0], &twins[1]],
     );
+    told.of_warnings(&[
+        "2 networks have this name",
+        "`management_network_id`",
+        &twins[0],
+        &twins[1],
+    ]);
 
     // Any file: an image without bytes is not one yet.
     let create = [
