@@ -1,8 +1,9 @@
 //! One poller an account: all stacks that are waited for are looked at by one call.
 //!
-//! Each is looked at at once, then after growing pauses up to five seconds. What is due soon is looked at with what is due now, and looks
-//! keep a distance that grows with the number of stacks, so that those of one account fall into step: a minute of waiting costs less than
-//! twenty requests, however many stacks there are.
+//! Each is looked at at once and then often while it may be one that is made in seconds, so that nobody waits half a second longer than it
+//! takes; after that in pauses that grow to five seconds. What is due soon is looked at with what is due now, and looks keep a distance that
+//! grows with the number of stacks, so that those of one account fall into step: a minute of waiting costs forty requests for one stack,
+//! and less than twenty for a hundred together.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +19,11 @@ use crate::schedule::{Right, Scheduler};
 
 /// Pause after the first look.
 const FIRST: Duration = Duration::from_millis(100);
-/// Longest pause.
+/// Longest pause while a stack may be one that is made in seconds, which is for so long.
+const SOON: Duration = Duration::from_millis(400);
+const SECONDS: Duration = Duration::from_secs(10);
+/// Afterwards a pause is this part of what was waited, and no longer than that.
+const PART: u32 = 6;
 const LONGEST: Duration = Duration::from_secs(5);
 /// Distance of looks for each stack beside the first, up to [`LONGEST_DISTANCE`]: where many wait, one look more or less a second is
 /// nothing to each of them, and much to the VIM.
@@ -74,15 +79,17 @@ struct Watched {
     number: u64,
     stack: StackRef,
     since: Instant,
-    looks: u32,
     due: Instant,
     tell: mpsc::UnboundedSender<Sight>,
 }
 
-/// The pause after so many looks.
-fn pause(looks: u32) -> Duration {
-    let doubled = 1_u32.checked_shl(looks.min(16)).unwrap_or(u32::MAX);
-    FIRST.saturating_mul(doubled).min(LONGEST)
+/// The pause after a look at a stack that was waited for so long.
+fn pause(waited: Duration) -> Duration {
+    if waited < SECONDS {
+        waited.clamp(FIRST, SOON)
+    } else {
+        (waited / PART).min(LONGEST)
+    }
 }
 
 #[derive(Default)]
@@ -113,7 +120,6 @@ impl State {
             number: self.last,
             stack,
             since: now,
-            looks: 0,
             due: now,
             tell,
         };
@@ -147,14 +153,14 @@ impl State {
         self.looked = Some(now);
         let mut taken = Vec::new();
         for (op_occ, watched) in &mut self.watched {
-            let early = distance.max(pause(watched.looks.saturating_sub(1)) / 2);
+            let pause = pause(now.saturating_duration_since(watched.since));
+            let early = distance.max(pause / 2);
             if watched.due.saturating_duration_since(now) > early {
                 continue;
             }
-            if let Some(due) = now.checked_add(pause(watched.looks)) {
+            if let Some(due) = now.checked_add(pause) {
                 watched.due = due;
             }
-            watched.looks = watched.looks.saturating_add(1);
             taken.push(Look {
                 op_occ: op_occ.clone(),
                 number: watched.number,
@@ -392,12 +398,30 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_of_waiting_costs_less_than_twenty_looks_however_many_wait() {
+    fn a_minute_of_waiting_costs_forty_looks_and_less_than_twenty_where_many_wait() {
         let minute = Duration::from_secs(60);
-        for (stacks, apart) in [(1, 0), (2, 0), (20, 10), (100, 0), (100, 20), (500, 4)] {
+        for (stacks, apart, most) in [
+            (1, 0, 40),
+            (2, 0, 40),
+            (20, 10, 40),
+            (100, 0, 19),
+            (100, 20, 19),
+            (500, 4, 19),
+        ] {
             let (looks, late) = looks(stacks, Duration::from_millis(apart), minute);
-            assert!((13..20).contains(&looks), "{looks} for {stacks}");
+            assert!((13..=most).contains(&looks), "{looks} for {stacks}");
             assert!(late <= LONGEST, "{late:?} for {stacks}");
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_made_in_seconds_is_seen_within_half_a_second() {
+        for tenths in 1..100 {
+            let (_, late) = looks(1, Duration::ZERO, Duration::from_millis(100 * tenths));
+            assert!(
+                late <= Duration::from_millis(450),
+                "{late:?} for {tenths} tenths of a second"
+            );
         }
     }
 
