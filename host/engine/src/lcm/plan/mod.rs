@@ -7,7 +7,7 @@ pub(crate) mod levels;
 pub(crate) mod parameters;
 pub(crate) mod template;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -22,6 +22,10 @@ use parameters::{content, parameters};
 
 /// How long a graceful termination waits when nobody says (what Tacker waits).
 const GRACE_SECONDS: u32 = 10;
+
+/// Bytes of what clients merge over the parameters of a stack. Heat keeps all parameters of a stack in one column of its database, and what is
+/// kept of an operation has them several times.
+const MAX_OF_CLIENT_BYTES: usize = 512 << 10;
 
 /// What a plan is made of.
 #[derive(Clone, Copy)]
@@ -57,6 +61,13 @@ pub(crate) fn plan(given: Given<'_>) -> Result<Work, ProblemDetails> {
 
 fn refused(detail: impl Into<String>) -> ProblemDetails {
     ProblemDetails::new(400, detail)
+}
+
+fn too_many_members() -> ProblemDetails {
+    refused(format!(
+        "the VNF instance would have more than {} VNFCs",
+        levels::MAX_MEMBERS
+    ))
 }
 
 fn broken(what: &str, error: impl std::fmt::Display) -> ProblemDetails {
@@ -104,8 +115,13 @@ fn instantiate(given: Given<'_>) -> Result<Work, ProblemDetails> {
         ))
     })?;
     let counts = levels::initial_counts(flavour, level, &levels);
+    if levels::are_too_many(counts.values().copied()) {
+        return Err(too_many_members());
+    }
     let hot = base_hot(flavour, &request.flavour_id)?;
     let params = request.additional_params.as_ref();
+    let nfv_of_client = of_client(params);
+    bounded_of_client(&nfv_of_client)?;
     let mut after = Kept {
         id: None,
         token: stack_token(given.installation, &given.op_occ.id, 0),
@@ -118,7 +134,7 @@ fn instantiate(given: Given<'_>) -> Result<Work, ProblemDetails> {
             .map(|(vdu, count)| (vdu, (0..count).collect()))
             .collect(),
         nfv: Map::new(),
-        nfv_of_client: of_client(params),
+        nfv_of_client,
         levels,
         ext_links: request.ext_virtual_links.unwrap_or_default(),
         ext_managed: request.ext_managed_virtual_links.unwrap_or_default(),
@@ -180,10 +196,21 @@ fn of_client(params: Option<&Map<String, Value>>) -> Value {
 }
 
 /// Merges what a client gives now over what it gave before.
-fn merge_of_client(kept: &mut Kept, params: Option<&Map<String, Value>>) {
+fn merge_of_client(kept: &mut Kept, params: Option<&Map<String, Value>>) -> Result<(), ProblemDetails> {
     if let Some(nfv) = params.and_then(|params| params.get("nfv")) {
         template::merge(&mut kept.nfv_of_client, nfv);
     }
+    bounded_of_client(&kept.nfv_of_client)
+}
+
+/// What clients give is kept with the instance and grows with what each of them adds.
+fn bounded_of_client(nfv: &Value) -> Result<(), ProblemDetails> {
+    if nfv.to_string().len() > MAX_OF_CLIENT_BYTES {
+        return Err(refused(format!(
+            "additionalParams/nfv, with what was given before, has more than {MAX_OF_CLIENT_BYTES} bytes"
+        )));
+    }
+    Ok(())
 }
 
 fn terminate(given: Given<'_>) -> Result<Work, ProblemDetails> {
@@ -265,9 +292,16 @@ fn scale(given: Given<'_>) -> Result<Work, ProblemDetails> {
         ))
     })?;
     let moved = levels::between(flavour, &request.aspect_id, level.min(reached), level.max(reached));
+    if request.scale_type == ScaleType::ScaleOut {
+        let there = before.members.values().map(Vec::len);
+        let there = there.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        if levels::are_too_many(there.chain(moved.values().copied())) {
+            return Err(too_many_members());
+        }
+    }
     let mut after = before.clone();
     after.levels.insert(request.aspect_id.clone(), reached);
-    merge_of_client(&mut after, request.additional_params.as_ref());
+    merge_of_client(&mut after, request.additional_params.as_ref())?;
     let mut steps = Vec::new();
     for (vdu, count) in &moved {
         let members = after.members.entry(vdu.clone()).or_default();
@@ -320,7 +354,7 @@ fn heal(given: Given<'_>) -> Result<Work, ProblemDetails> {
         .and_then(Value::as_bool)
         .unwrap_or(false);
     let mut after = kept.clone();
-    merge_of_client(&mut after, params);
+    merge_of_client(&mut after, params)?;
     let flavour = given.flavour(&kept.flavour)?;
     let made = content(&mut after, flavour).map_err(refused)?;
     let reason = request.cause.as_deref().unwrap_or("heal");
@@ -398,7 +432,7 @@ fn change_ext_conn(given: Given<'_>) -> Result<Work, ProblemDetails> {
     let flavour = given.flavour(&before.flavour)?;
     let mut after = before.clone();
     move_links(&mut after.ext_links, request.ext_virtual_links);
-    merge_of_client(&mut after, request.additional_params.as_ref());
+    merge_of_client(&mut after, request.additional_params.as_ref())?;
     let made = content(&mut after, flavour).map_err(refused)?;
     let content = sent(&after, made);
     let mut work = Work::new(
@@ -424,7 +458,7 @@ fn change_vnfpkg(given: Given<'_>) -> Result<Work, ProblemDetails> {
     if let Some(managed) = request.ext_managed_virtual_links {
         after.ext_managed = managed;
     }
-    merge_of_client(&mut after, params);
+    merge_of_client(&mut after, params)?;
     if params.is_some_and(|params| params.contains_key("lcm-operation-user-data")) {
         after.script = script(given.vnfd, params)?;
     }
@@ -473,7 +507,9 @@ fn rolled_vdus(params: Option<&Map<String, Value>>) -> Vec<String> {
         .into_iter()
         .flatten()
         .filter_map(|vdu| vdu.get("vdu_id")?.as_str());
-    named.map(str::to_owned).collect()
+    // Each has one turn: one that is named again has had it.
+    let mut seen = BTreeSet::new();
+    named.filter(|vdu| seen.insert(*vdu)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
