@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use vimhost_model::vnf::{
     PackageOnboardingState, PackageOperationalState, PackageUsageState, ProblemDetails, VnfPackage,
 };
@@ -29,6 +30,15 @@ use crate::{MAX_ARCHIVE_BYTES, hex};
 
 /// Bytes of a part of an archive in the store.
 const PART_BYTES: usize = 1 << 20;
+
+/// Archives that are received at a time: each is held in memory, up to its largest size.
+const RECEIVED_AT_ONCE: usize = 8;
+
+/// Archives that are unpacked at a time: each is held in memory twice then, and takes a processor.
+const READ_AT_ONCE: usize = 4;
+
+/// Characters of why an archive is refused. It repeats names that whoever made the archive chose.
+const LONGEST_REFUSAL: usize = 1000;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +84,8 @@ impl Refusal {
             Self::Taken { .. } => (409, "VNFD is there already"),
             Self::Broken => (500, "VNF package not processed"),
         };
-        ProblemDetails::titled(status, title, self.to_string())
+        let told = self.to_string().chars().take(LONGEST_REFUSAL).collect::<String>();
+        ProblemDetails::titled(status, title, told.replace(char::is_control, " "))
     }
 }
 
@@ -110,6 +121,8 @@ pub struct Packages {
     store: Arc<dyn Store>,
     /// Packages that this host is taking an upload for.
     uploads: Mutex<BTreeSet<VnfPkgId>>,
+    receiving: Semaphore,
+    reading: Semaphore,
 }
 
 /// An upload that is being taken; over when dropped.
@@ -140,6 +153,8 @@ impl Packages {
         Self {
             store,
             uploads: Mutex::default(),
+            receiving: Semaphore::new(RECEIVED_AT_ONCE),
+            reading: Semaphore::new(READ_AT_ONCE),
         }
     }
 
@@ -251,6 +266,8 @@ impl Packages {
         package.onboarding_state = PackageOnboardingState::Uploading;
         package.onboarding_failure = None;
         self.put(&mut package).await?;
+        // The semaphores are never closed; without a place it would be done all the same.
+        let _place = self.receiving.acquire().await.ok();
         let bytes = match receive.await {
             Ok(bytes) if bytes.len() > MAX_ARCHIVE_BYTES => {
                 self.give_up(&mut package).await;
@@ -284,9 +301,11 @@ impl Packages {
     /// Reads an archive and keeps it, or keeps why it is refused.
     async fn onboard(&self, package: &mut VnfPackage, bytes: Bytes) -> Result<(), Error> {
         let read = bytes.clone();
+        let place = self.reading.acquire().await.ok();
         let described = tokio::task::spawn_blocking(move || describe(&read))
             .await
             .unwrap_or(Err(Refusal::Broken));
+        drop(place);
         let (described, checksum) = match described {
             Ok(described) => described,
             Err(refusal) => return self.refuse(package, &refusal).await,
@@ -321,9 +340,10 @@ impl Packages {
     }
 
     async fn refuse(&self, package: &mut VnfPackage, refusal: &Refusal) -> Result<(), Error> {
-        tracing::info!(package = %package.id, error = %refusal, "a VNF package was refused");
+        let problem = refusal.problem();
+        tracing::info!(package = %package.id, error = %problem.detail, "a VNF package was refused");
         empty(package);
-        package.onboarding_failure = Some(refusal.problem());
+        package.onboarding_failure = Some(problem);
         self.put(package).await
     }
 
@@ -434,6 +454,7 @@ impl Packages {
     /// # Errors
     /// As for [`Packages::content`]; [`Error::NotAcceptable`] when plain text is wanted of several documents.
     pub async fn vnfd(&self, id: &VnfPkgId, zip: bool) -> Result<VnfdContent, Error> {
+        let _place = self.reading.acquire().await.ok();
         let content = self.content(id).await?;
         let told = id.clone();
         let read = tokio::task::spawn_blocking(move || vnfd_of(&content, zip)).await;
@@ -454,6 +475,7 @@ impl Packages {
     /// # Errors
     /// As for [`Packages::content`]; [`Error::NotFound`] when there is no such file.
     pub async fn artifact(&self, id: &VnfPkgId, path: &str) -> Result<Bytes, Error> {
+        let _place = self.reading.acquire().await.ok();
         let content = self.content(id).await?;
         let wanted = path.to_owned();
         let read = tokio::task::spawn_blocking(move || {

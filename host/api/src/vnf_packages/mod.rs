@@ -191,10 +191,13 @@ async fn upload(State(vnf): State<Shared>, Path(id): Path<String>, request: Requ
             "the body of an upload is a zip archive: Content-Type: application/zip",
         ));
     }
+    // A client that sends a byte now and then would keep its package, and one of the few places for uploads, for as long as it likes.
     let receive = async {
-        body::read(&parts.headers, content, MAX_ARCHIVE_BYTES)
-            .await
-            .map_err(Problem::from)
+        let read = body::read(&parts.headers, content, MAX_ARCHIVE_BYTES);
+        match tokio::time::timeout(vnf.options.limits.time, read).await {
+            Ok(read) => read.map_err(Problem::from),
+            Err(_) => Err(Problem::new(408, "the archive did not come in time")),
+        }
     };
     vnf.packages.upload(&id, receive).await?;
     Ok(answer::empty(StatusCode::ACCEPTED))

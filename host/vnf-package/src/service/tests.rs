@@ -64,6 +64,12 @@ async fn what_is_refused_is_told_and_may_be_uploaded_again() {
     let refused = uploaded(&packages, &id, bad).await.unwrap();
     assert!(refused.onboarding_failure.unwrap().detail.contains("df_simple.yaml"));
     assert_eq!(packages.show(&id).await.unwrap().package.vnfd, None);
+    // Whatever an archive has for names, what is told of it is short and one line.
+    let bad = package(&[(format!("a\n{}", "x".repeat(20_000)).as_str(), "")]);
+    let refused = uploaded(&packages, &id, bad).await.unwrap();
+    let told = refused.onboarding_failure.unwrap().detail;
+    assert_eq!(told.chars().count(), LONGEST_REFUSAL);
+    assert!(!told.contains('\n'));
 
     let done = uploaded(&packages, &id, package(&[])).await.unwrap();
     assert_eq!(
