@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::body::{self, Parsed};
 use super::problem::Problem;
-use super::versions::{V1, V2};
+use super::versions::{self, V1, V2};
 use crate::RequestLimits;
 
 const VERSION: HeaderName = HeaderName::from_static("version");
@@ -55,7 +55,7 @@ enum Interface {
 
 impl Interface {
     fn of(path: &str) -> Self {
-        if path.ends_with("/api_versions") {
+        if versions::are_at(path) {
             Self::Versions
         } else if path.starts_with("/vnfpkgm/") {
             Self::Packages
@@ -301,5 +301,11 @@ mod tests {
         assert_eq!(Interface::of("/vnflcm/v2/vnf_instances/x"), Interface::V2);
         assert_eq!(Interface::of("/vnflcm/v1/subscriptions"), Interface::V1);
         assert_eq!(Interface::of("/vnfpkgm/v1/vnf_packages"), Interface::Packages);
+        assert_eq!(Interface::of("/vnflcm/v2/api_versions"), Interface::Versions);
+        // What only ends like that is what it is.
+        assert_eq!(Interface::of("/vnflcm/v2/vnf_instances/api_versions"), Interface::V2);
+        assert_eq!(Interface::of("/vnflcm/v1/subscriptions/api_versions"), Interface::V1);
+        let file = "/vnfpkgm/v1/vnf_packages/p/artifacts/api_versions";
+        assert_eq!(Interface::of(file), Interface::Packages);
     }
 }

@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use vimhost_model::date_time::parse_rfc3339;
 
 use super::problem::Problem;
+use super::versions;
 use crate::failure::{Cause, Failure};
 use crate::source;
 
@@ -258,7 +259,7 @@ impl Gate {
             Authentication::None => return Ok(()),
         };
         // Versions are asked for before anything else, by whoever.
-        if parts.uri.path().ends_with("/api_versions") {
+        if versions::are_at(parts.uri.path()) {
             return Ok(());
         }
         let token = parts

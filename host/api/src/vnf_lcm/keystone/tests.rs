@@ -82,7 +82,23 @@ async fn without_a_good_token_nobody_is_served_but_for_versions() {
     assert_eq!(status(&gate, Some("bad")).await, 401);
     assert_eq!(status(&gate, Some("bad")).await, 401);
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    assert!(gate.admit(&parts("/vnflcm/api_versions", None)).await.is_ok());
+    for path in [
+        "/vnflcm/api_versions",
+        "/vnflcm/v1/api_versions",
+        "/vnflcm/v2/api_versions",
+    ] {
+        assert!(gate.admit(&parts(path, None)).await.is_ok(), "{path}");
+    }
+    // A file of a package may have any name.
+    for path in [
+        "/vnfpkgm/v1/vnf_packages/p/artifacts/api_versions",
+        "/vnfpkgm/v1/vnf_packages/p/artifacts/Files/api_versions",
+        "/vnflcm/v2/vnf_instances/api_versions",
+        "/vnflcm/api_versions/",
+    ] {
+        let refused = gate.admit(&parts(path, None)).await.unwrap_err();
+        assert_eq!(refused.status(), 401, "{path}");
+    }
 }
 
 #[tokio::test]
