@@ -75,6 +75,8 @@ pub struct Keystone {
     tokens: http::Uri,
     pool: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     remembered: Duration,
+    /// Of which a token has to have one; empty: any token will do.
+    roles: Vec<String>,
     known: Mutex<HashMap<[u8; 32], Arc<Known>>>,
 }
 
@@ -96,6 +98,8 @@ enum Said {
     Valid {
         project: Option<Arc<str>>,
     },
+    /// It is valid, and has none of the roles that are asked for.
+    WithoutRole,
     Refused,
     /// It says nothing, and why not.
     Away(Arc<str>),
@@ -111,6 +115,14 @@ struct Token {
     expires_at: String,
     #[serde(default)]
     project: Option<Project>,
+    /// A token without a project has none.
+    #[serde(default)]
+    roles: Vec<Role>,
+}
+
+#[derive(Deserialize)]
+struct Role {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -142,8 +154,21 @@ impl Keystone {
             tokens,
             pool: Client::builder(TokioExecutor::new()).build(connector),
             remembered,
+            roles: Vec::new(),
             known: Mutex::default(),
         })
+    }
+
+    /// Has tokens refused that have none of these roles, by their names. Without any, as with Tacker, a token is enough.
+    #[must_use]
+    pub fn for_roles(self, roles: Vec<String>) -> Self {
+        Self { roles, ..self }
+    }
+
+    /// Whether a token with these roles may use the interface. Keystone's own names do not differ by case.
+    fn admits(&self, roles: &[Role]) -> bool {
+        let is_wanted = |role: &Role| self.roles.iter().any(|wanted| wanted.eq_ignore_ascii_case(&role.name));
+        self.roles.is_empty() || roles.iter().any(is_wanted)
     }
 
     /// What is known of a token; asks when nothing is.
@@ -213,11 +238,13 @@ impl Keystone {
         if left == 0 {
             return Ok((Said::Refused, REFUSED_FOR));
         }
-        let project = answer.token.project.map(|project| project.id.into());
-        Ok((
-            Said::Valid { project },
-            self.remembered.min(Duration::from_millis(left)),
-        ))
+        let said = if self.admits(&answer.token.roles) {
+            let project = answer.token.project.map(|project| project.id.into());
+            Said::Valid { project }
+        } else {
+            Said::WithoutRole
+        };
+        Ok((said, self.remembered.min(Duration::from_millis(left))))
     }
 }
 
@@ -277,6 +304,10 @@ impl Gate {
             Said::Refused => Err(Problem::new(
                 401,
                 "Keystone does not accept the token in 'X-Auth-Token'",
+            )),
+            Said::WithoutRole => Err(Problem::new(
+                403,
+                "the token in 'X-Auth-Token' has none of the roles that may use this interface",
             )),
             Said::Away(why) => {
                 let detail = "Keystone, which validates tokens, cannot be asked now";

@@ -19,7 +19,12 @@ async fn keystone(expires: &'static str) -> (String, Arc<AtomicUsize>) {
         tokio::time::sleep(Duration::from_millis(50)).await;
         match headers["x-subject-token"].as_bytes() {
             b"good" => {
-                let token = json!({"token": {"expires_at": expires, "project": {"id": "p1"}, "user": {"id": "u"}}});
+                let token = json!({"token": {"expires_at": expires, "project": {"id": "p1"}, "user": {"id": "u"},
+                    "roles": [{"id": "r1", "name": "reader"}, {"id": "r2", "name": "NFV-Operator"}]}});
+                (StatusCode::OK, token.to_string())
+            }
+            b"unscoped" => {
+                let token = json!({"token": {"expires_at": expires, "user": {"id": "u"}}});
                 (StatusCode::OK, token.to_string())
             }
             b"broken" => (StatusCode::OK, "{}".to_owned()),
@@ -99,6 +104,32 @@ async fn without_a_good_token_nobody_is_served_but_for_versions() {
         let refused = gate.admit(&parts(path, None)).await.unwrap_err();
         assert_eq!(refused.status(), 401, "{path}");
     }
+}
+
+#[tokio::test]
+async fn where_roles_are_asked_for_a_token_has_to_have_one_of_them() {
+    let (url, asked) = keystone("2999-01-01T00:00:00Z").await;
+    let gate = |roles: &[&str]| {
+        let keystone = Keystone::new(&url, None, Duration::from_secs(60)).unwrap();
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        Gate::new(Authentication::Keystone(Arc::new(keystone.for_roles(roles))))
+    };
+    for (roles, good, unscoped) in [
+        (&[][..], 200, 200),
+        (&["admin", "nfv-operator"][..], 200, 403),
+        (&["admin"][..], 403, 403),
+    ] {
+        let gate = gate(roles);
+        assert_eq!(status(&gate, Some("good")).await, good, "{roles:?}");
+        assert_eq!(status(&gate, Some("unscoped")).await, unscoped, "{roles:?}");
+        assert_eq!(status(&gate, Some("bad")).await, 401, "{roles:?}");
+    }
+    // That it has none is remembered too.
+    let before = asked.load(Ordering::SeqCst);
+    let gate = gate(&["admin"]);
+    assert_eq!(status(&gate, Some("good")).await, 403);
+    assert_eq!(status(&gate, Some("good")).await, 403);
+    assert_eq!(asked.load(Ordering::SeqCst), before + 1);
 }
 
 #[tokio::test]
