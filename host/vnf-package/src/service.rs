@@ -37,6 +37,9 @@ const RECEIVED_AT_ONCE: usize = 8;
 /// Archives that are unpacked at a time: each is held in memory twice then, and takes a processor.
 const READ_AT_ONCE: usize = 4;
 
+/// Bytes of what a client says of a package, with what it said before.
+const MAX_USER_DATA_BYTES: usize = 256 << 10;
+
 /// Characters of why an archive is refused. It repeats names that whoever made the archive chose.
 const LONGEST_REFUSAL: usize = 1000;
 
@@ -49,6 +52,9 @@ pub enum Error {
     /// Not in this state.
     #[error("{0}")]
     Conflict(String),
+    /// What a client says of a package is too long.
+    #[error("userDefinedData has more than {MAX_USER_DATA_BYTES} bytes")]
+    UserData,
     /// The archive is too large.
     #[error("the package has more than {MAX_ARCHIVE_BYTES} bytes")]
     TooLarge,
@@ -165,8 +171,9 @@ impl Packages {
     /// Makes a package that something is to be uploaded to.
     ///
     /// # Errors
-    /// When the store cannot be written.
+    /// [`Error::UserData`]; when the store cannot be written.
     pub async fn create(&self, user_defined_data: Map<String, Value>) -> Result<PackageView, Error> {
+        check_user_data(&user_defined_data)?;
         let mut package = VnfPackage {
             id: VnfPkgId::random(),
             onboarding_state: PackageOnboardingState::Created,
@@ -361,7 +368,8 @@ impl Packages {
     /// Enables or disables a package, or changes what its client said of it. Answers what was changed.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] when it is not onboarded and is to be enabled or disabled, or is in that state already.
+    /// [`Error::NotFound`]; [`Error::Conflict`] when it is not onboarded and is to be enabled or disabled, or is in that state already;
+    /// [`Error::UserData`].
     pub async fn update(&self, id: &VnfPkgId, change: PackageModification) -> Result<VnfPackage, Error> {
         let mut package = self.get(id).await?;
         if let Some(state) = change.operational_state {
@@ -382,6 +390,7 @@ impl Packages {
                 package.user_defined_data.insert(key, value);
             }
         }
+        check_user_data(&package.user_defined_data)?;
         self.put(&mut package).await?;
         Ok(package)
     }
@@ -488,6 +497,13 @@ impl Packages {
             Ok(None) => Err(Error::NotFound(format!("VNF package {id} has no file {path}"))),
             Err(_) => Err(Error::Internal(format!("VNF package {id} was not read"))),
         }
+    }
+}
+
+fn check_user_data(data: &Map<String, Value>) -> Result<(), Error> {
+    match serde_json::to_vec(data) {
+        Ok(text) if text.len() <= MAX_USER_DATA_BYTES => Ok(()),
+        Ok(_) | Err(_) => Err(Error::UserData),
     }
 }
 

@@ -16,6 +16,10 @@ use super::problem::Problem;
 use super::versions::{self, V1, V2};
 use crate::RequestLimits;
 
+/// Longest body of a request of the LCM interface. It is kept with what it asks for, in one document of the store, for which MongoDB has room
+/// for 16 MB.
+const LARGEST_BODY: usize = 4 << 20;
+
 const VERSION: HeaderName = HeaderName::from_static("version");
 
 /// The routes of the LCM interface by their templates (names of ids left out), and their methods. Every other method is refused, `HEAD`
@@ -99,7 +103,7 @@ async fn checked(limits: RequestLimits, request: Request) -> Result<Request, Pro
     if interface != Interface::Packages {
         let (mut parts, body) = request.into_parts();
         let bytes = if takes_body(&parts.method) {
-            crate::body::read(&parts.headers, body, limits.body).await?
+            crate::body::read(&parts.headers, body, limits.body.min(LARGEST_BODY)).await?
         } else {
             // A client may announce JSON and send none.
             Bytes::new()

@@ -30,8 +30,8 @@ use crate::vnf_lcm::problem::Problem;
 use range::Wanted;
 use selector::Selector;
 
-/// Packages read from the store at a time for a list.
-const PAGE: usize = 50;
+/// Packages read from the store at a time for a list. Each comes with its VNFD and templates.
+const PAGE: usize = 10;
 
 const ZIP: &str = "application/zip";
 
@@ -58,6 +58,7 @@ impl From<Error> for Problem {
             Error::NotFound(detail) => Self::new(404, detail),
             Error::Conflict(detail) => Self::new(409, detail),
             Error::NotAcceptable(detail) => Self::new(406, detail),
+            error @ Error::UserData => Self::new(400, error.to_string()),
             error @ Error::TooLarge => Self::new(413, error.to_string()),
             Error::Store(vimhost_store::Error::Unavailable { .. }) => {
                 Self::from(Failure::unavailable("the store is not available; try again"))
@@ -317,6 +318,7 @@ mod tests {
             (Error::Conflict(String::new()), 409),
             (Error::NotAcceptable(String::new()), 406),
             (Error::TooLarge, 413),
+            (Error::UserData, 400),
             (Error::Internal(String::new()), 500),
             (Error::Store(vimhost_store::Error::unavailable("x")), 503),
         ] {

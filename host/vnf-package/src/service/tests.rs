@@ -79,6 +79,24 @@ async fn what_is_refused_is_told_and_may_be_uploaded_again() {
 }
 
 #[tokio::test]
+async fn what_a_client_says_of_a_package_does_not_grow_without_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, packages) = open(&dir);
+    let of = |key: &str| Map::from_iter([(key.to_owned(), json!("x".repeat(150 << 10)))]);
+    let id = packages.create(of("a")).await.unwrap().package.id;
+    let change = |data: Map<String, Value>| PackageModification {
+        operational_state: None,
+        user_defined_data: Some(data),
+    };
+    let refused = packages.update(&id, change(of("b"))).await;
+    assert!(matches!(refused, Err(Error::UserData)), "{refused:?}");
+    packages.update(&id, change(of("a"))).await.unwrap();
+    let much = Map::from_iter([("a".to_owned(), json!("x".repeat(300 << 10)))]);
+    let refused = packages.create(much).await;
+    assert!(matches!(refused, Err(Error::UserData)), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_vnfd_is_onboarded_once() {
     let dir = tempfile::tempdir().unwrap();
     let (_store, packages) = open(&dir);

@@ -23,6 +23,10 @@ use parameters::{content, parameters};
 /// How long a graceful termination waits when nobody says (what Tacker waits).
 const GRACE_SECONDS: u32 = 10;
 
+/// Bytes of an operation with its request and its plan, which has the template up to four times. The store keeps it in one document, for which
+/// MongoDB has room for 16 MB.
+const MOST_KEPT: usize = 10 << 20;
+
 /// Bytes of what clients merge over the parameters of a stack. Heat keeps all parameters of a stack in one column of its database, and what is
 /// kept of an operation has them several times.
 const MAX_OF_CLIENT_BYTES: usize = 512 << 10;
@@ -45,7 +49,7 @@ pub(crate) struct Given<'a> {
 /// # Errors
 /// What the client is told: the operation is then ROLLED_BACK before it began.
 pub(crate) fn plan(given: Given<'_>) -> Result<Work, ProblemDetails> {
-    match given.op_occ.operation {
+    let work = match given.op_occ.operation {
         LcmOperation::Instantiate => instantiate(given),
         LcmOperation::Terminate => terminate(given),
         LcmOperation::Scale => scale(given),
@@ -56,7 +60,21 @@ pub(crate) fn plan(given: Given<'_>) -> Result<Work, ProblemDetails> {
             let kept = given.kept()?;
             Ok(Work::new(Vec::new(), given.stack(&kept), kept))
         }
+    }?;
+    // Refused now: what no store takes would be written again and again, and its instance never be free.
+    if fits(given.op_occ, &work) {
+        Ok(work)
+    } else {
+        let detail = format!("the template and the parameters of all steps have more than {MOST_KEPT} bytes together");
+        Err(ProblemDetails::new(422, detail))
     }
+}
+
+/// Whether a plan can be kept with its operation.
+fn fits(op_occ: &VnfLcmOpOcc, work: &Work) -> bool {
+    let bytes = |text: Result<Vec<u8>, serde_json::Error>| text.map_or(usize::MAX, |text| text.len());
+    let (asked, planned) = (bytes(serde_json::to_vec(op_occ)), bytes(serde_json::to_vec(work)));
+    asked.saturating_add(planned) <= MOST_KEPT
 }
 
 fn refused(detail: impl Into<String>) -> ProblemDetails {

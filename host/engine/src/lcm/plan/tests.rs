@@ -98,6 +98,24 @@ fn an_instance_of_billions_of_members_is_refused_and_never_counted() {
 }
 
 #[test]
+fn a_plan_that_no_store_takes_is_told_from_one_that_fits() {
+    let kept = instantiated();
+    let work = planned("HEAL", json!({}), &instance(&kept, &["a"])).unwrap();
+    let op_occ = serde_json::from_value(json!({
+        "id": "op", "operationState": "STARTING", "stateEnteredTime": "2026-01-01T00:00:00.000Z",
+        "startTime": "2026-01-01T00:00:00.000Z", "vnfInstanceId": "i", "operation": "HEAL",
+        "isAutomaticInvocation": false, "isCancelPending": false, "_vimhost": {}}))
+    .unwrap();
+    assert!(fits(&op_occ, &work));
+    let content = Content {
+        template: Some("x".repeat(1 << 20)),
+        ..Content::default()
+    };
+    let steps = vec![Step::Update { content }; 10];
+    assert!(!fits(&op_occ, &Work::new(steps, work.stack.clone(), kept)));
+}
+
+#[test]
 fn a_vdu_that_is_named_twice_is_rolled_once() {
     let kept = instantiated();
     let one = instance(&kept, &["a"]);
