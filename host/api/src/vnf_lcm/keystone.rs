@@ -218,7 +218,12 @@ impl Keystone {
             .header(http::header::ACCEPT, "application/json")
             .body(Empty::new())
             .map_err(|error| error.to_string())?;
-        let answer = self.pool.request(request).await.map_err(|error| chain(&error))?;
+        let answer = match self.pool.request(request.clone()).await {
+            // A connection that was kept may have been closed by Keystone at that very moment, which says nothing about the token.
+            Err(error) if !error.is_connect() => self.pool.request(request).await,
+            first => first,
+        };
+        let answer = answer.map_err(|error| chain(&error))?;
         let (head, body) = answer.into_parts();
         match head.status {
             StatusCode::OK => {}

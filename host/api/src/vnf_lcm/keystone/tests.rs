@@ -149,6 +149,26 @@ async fn when_keystone_is_away_it_is_not_the_clients_fault() {
 }
 
 #[tokio::test]
+async fn a_connection_that_keystone_closes_is_not_the_clients_fault_either() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v3", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let body = json!({"token": {"expires_at": "2999-01-01T00:00:00Z"}}).to_string();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        // The first connection ends with the request, the second answers.
+        for answer in ["", &answer] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            assert!(stream.read(&mut asked).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(status(&gate(&url), Some("good")).await, 200);
+}
+
+#[tokio::test]
 async fn memory_of_tokens_is_bounded() {
     let keystone = Keystone::new("http://127.0.0.1:1/v3", None, Duration::from_secs(60)).unwrap();
     for n in 0..=MOST {
