@@ -515,6 +515,30 @@ mod tests {
     }
 
     #[test]
+    fn no_text_makes_more_than_a_refusal() {
+        let whole = "(eq,a/~1b/@key,'x''\u{fc}');(in,list/kind,1,\u{1f600});(gt,at,2026-05-01T10:00:00+02:00)";
+        let letters: Vec<char> = whole.chars().collect();
+        for at in 0..letters.len() {
+            for other in ['(', ')', ',', '\'', ';', '~', '@', '/', '\u{0}', '\u{fc}'] {
+                let mut text = letters.clone();
+                text[at] = other;
+                for text in [&text[..], &text[..at], &text[at..]] {
+                    let text: String = text.iter().collect();
+                    if let Ok(filter) = Filter::parse(&text) {
+                        let _whatever = filter.matches(&object());
+                    }
+                }
+            }
+        }
+        // As deep as the head of a request is long.
+        let deep = format!("(eq,{}a,x)", "a/".repeat(16_000));
+        assert_eq!(
+            Filter::parse(&deep).unwrap().matches(&json!({"a": {"a": [1]}})),
+            Ok(false)
+        );
+    }
+
+    #[test]
     fn what_an_index_answers_is_taken_out() {
         let mut filter = Filter::parse("(eq,id,a);(in,state,X,Y);(eq,id,b);(eq,metadata/id,c)").unwrap();
         assert_eq!(filter.take_equal("id", 1), Some(vec!["a".to_owned()]));

@@ -20,6 +20,9 @@ const LINKS: usize = 1_000;
 /// VNFCs of a request: an instance does not have more.
 const VNFCS: usize = 10_000;
 
+/// Seconds of a graceful termination: a week. Nothing cancels it, and until it is over its instance is locked.
+const GRACE: u32 = 7 * 24 * 3600;
+
 /// A request whose values are bounded.
 pub(super) trait Bounded {
     /// Refuses the first value out of bounds, by its field.
@@ -122,6 +125,10 @@ impl Bounded for InstantiateVnfRequest {
 impl Bounded for TerminateVnfRequest {
     fn check(&self) -> Result<(), Problem> {
         match self.graceful_termination_timeout {
+            Some(seconds) if seconds > GRACE => Err(Problem::field(
+                "gracefulTerminationTimeout",
+                format!("it is more than {GRACE} seconds"),
+            )),
             Some(seconds) => at_least_one("gracefulTerminationTimeout", seconds),
             None => Ok(()),
         }
@@ -192,6 +199,10 @@ mod tests {
         );
         refused::<TerminateVnfRequest>(
             json!({"terminationType": "GRACEFUL", "gracefulTerminationTimeout": 0}),
+            "gracefulTerminationTimeout:",
+        );
+        refused::<TerminateVnfRequest>(
+            json!({"terminationType": "GRACEFUL", "gracefulTerminationTimeout": u32::MAX}),
             "gracefulTerminationTimeout:",
         );
         refused::<ScaleVnfRequest>(

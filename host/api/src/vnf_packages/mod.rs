@@ -242,7 +242,13 @@ async fn content(State(vnf): State<Shared>, Path(id): Path<String>, headers: Hea
             }
             Ok(response)
         }
-        Wanted::Beyond => Err(Problem::new(416, format!("the archive has {length} bytes"))),
+        Wanted::Beyond => {
+            let problem = Problem::new(416, format!("the archive has {length} bytes"));
+            Err(match HeaderValue::from_str(&format!("bytes */{length}")) {
+                Ok(told) => problem.with_header(header::CONTENT_RANGE, told),
+                Err(_) => problem,
+            })
+        }
     }
 }
 
