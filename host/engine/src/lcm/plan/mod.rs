@@ -23,9 +23,9 @@ use parameters::{content, parameters};
 /// How long a graceful termination waits when nobody says (what Tacker waits).
 const GRACE_SECONDS: u32 = 10;
 
-/// Bytes of an operation with its request and its plan, which has the template up to four times. The store keeps it in one document, for which
-/// MongoDB has room for 16 MB.
-const MOST_KEPT: usize = 10 << 20;
+/// Bytes of an operation with its request and its plan. While it is undone it has its steps twice; the store keeps it in one document with its
+/// instance, which has the template once more, and MongoDB has room for 16 MB.
+const MOST_KEPT: usize = 5 << 20;
 
 /// Bytes of what clients merge over the parameters of a stack. Heat keeps all parameters of a stack in one column of its database, and what is
 /// kept of an operation has them several times.
