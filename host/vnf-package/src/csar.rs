@@ -118,12 +118,7 @@ impl Archive {
     /// When it is none, breaks a bound, or a digest in it is wrong.
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let files = unpack(bytes)?;
-        let mut digests = Digests::of(&files);
-        for (said_in, content) in &files {
-            if said_in == TOSCA_META || is_manifest(said_in) {
-                digests.check(said_in, content)?;
-            }
-        }
+        check_digests(&files)?;
         let entry = entry_of(&files)?;
         Ok(Self { files, entry })
     }
@@ -247,6 +242,17 @@ fn check_path(path: &str) -> Result<(), Error> {
             .any(|part| part.is_empty() || part == "." || part == "..");
     if bad {
         return Err(Error::Path(path.to_owned()));
+    }
+    Ok(())
+}
+
+/// Checks what all manifests say.
+fn check_digests(files: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+    let mut digests = Digests::of(files);
+    for (said_in, content) in files {
+        if said_in == TOSCA_META || is_manifest(said_in) {
+            digests.check(said_in, content)?;
+        }
     }
     Ok(())
 }
