@@ -22,7 +22,7 @@ const LARGEST_BODY: usize = 4 << 20;
 
 const VERSION: HeaderName = HeaderName::from_static("version");
 
-/// The routes of the LCM interface by their templates (names of ids left out), and their methods. Every other method is refused, `HEAD`
+/// The routes by their templates (names of ids left out), and their methods. Every other method is refused, `HEAD`
 /// included, which the framework would serve wherever it serves `GET`.
 const ROUTES: &[(&str, &[&str])] = &[
     ("/vnflcm/api_versions", &["GET"]),
@@ -45,6 +45,12 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/vnflcm/v1/subscriptions/{}", &["DELETE", "GET"]),
     ("/vnflcm/v2/subscriptions", &["GET", "POST"]),
     ("/vnflcm/v2/subscriptions/{}", &["DELETE", "GET"]),
+    ("/vnfpkgm/v1/vnf_packages", &["GET", "POST"]),
+    ("/vnfpkgm/v1/vnf_packages/{}", &["DELETE", "GET", "PATCH"]),
+    ("/vnfpkgm/v1/vnf_packages/{}/package_content", &["GET", "PUT"]),
+    ("/vnfpkgm/v1/vnf_packages/{}/package_content/upload_from_uri", &["POST"]),
+    ("/vnfpkgm/v1/vnf_packages/{}/vnfd", &["GET"]),
+    ("/vnfpkgm/v1/vnf_packages/{}/artifacts/{}", &["GET"]),
 ];
 
 /// Which interface a path belongs to.

@@ -136,7 +136,7 @@ impl Keystone {
     /// # Errors
     /// When the URL or the CA cannot be read.
     pub fn new(url: &str, ca: Option<&[u8]>, remembered: Duration) -> Result<Self, KeystoneError> {
-        let tokens = format!("{}/auth/tokens", url.trim_end_matches('/'));
+        let tokens = format!("{}/auth/tokens", versioned(url));
         let tokens = tokens.parse().map_err(|_| KeystoneError::Url(url.to_owned()))?;
         let builder = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
             .with_safe_default_protocol_versions()
@@ -250,6 +250,21 @@ impl Keystone {
             Said::WithoutRole
         };
         Ok((said, self.remembered.min(Duration::from_millis(left))))
+    }
+}
+
+/// A URL with the version of the API, which many write without. Left as it is, Keystone would answer 404 to every token, as it does to one that
+/// it does not know.
+fn versioned(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    let last = url.rsplit('/').next().and_then(|last| last.strip_prefix('v'));
+    let is_version = last.is_some_and(|number| {
+        number.starts_with('3') && number.chars().all(|letter| letter.is_ascii_digit() || letter == '.')
+    });
+    if is_version {
+        url.to_owned()
+    } else {
+        format!("{url}/v3")
     }
 }
 

@@ -189,6 +189,23 @@ async fn pages_of_the_web_are_not_served_without_credentials() {
 }
 
 #[test]
+fn a_keystone_is_found_with_and_without_the_version_of_its_api() {
+    for (url, expected) in [
+        ("https://k.example:5000/v3", "https://k.example:5000/v3/auth/tokens"),
+        ("https://k.example:5000/v3/", "https://k.example:5000/v3/auth/tokens"),
+        ("https://k.example:5000", "https://k.example:5000/v3/auth/tokens"),
+        (
+            "https://k.example/identity/",
+            "https://k.example/identity/v3/auth/tokens",
+        ),
+        ("https://v3.example", "https://v3.example/v3/auth/tokens"),
+    ] {
+        let keystone = Keystone::new(url, None, Duration::ZERO).unwrap();
+        assert_eq!(keystone.tokens.to_string(), expected);
+    }
+}
+
+#[test]
 fn a_ca_that_is_none_is_refused() {
     for pem in [&b""[..], b"not a certificate"] {
         let refused = Keystone::new("https://k.example/v3", Some(pem), Duration::ZERO).unwrap_err();
