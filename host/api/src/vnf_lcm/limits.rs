@@ -18,7 +18,7 @@ const DESCRIPTION: usize = 1024;
 const LINKS: usize = 1_000;
 
 /// VNFCs of a request: an instance does not have more.
-const VNFCS: usize = 10_000;
+const VNFCS: usize = 2_000;
 
 /// Seconds of a graceful termination: a week. Nothing cancels it, and until it is over its instance is locked.
 const GRACE: u32 = 7 * 24 * 3600;

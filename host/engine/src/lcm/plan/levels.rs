@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use vimhost_model::vnf::{Delta, DeploymentFlavour, ScaleType};
 
-/// Most members of all VDUs of an instance together. Heat makes a thousand resources of a stack at most, unless it is told otherwise; what
-/// is beyond this number is a slip in a VNFD, and a record of each member would be kept.
-pub(crate) const MAX_MEMBERS: u32 = 10_000;
+/// Most members of all VDUs of an instance together. Heat makes a thousand resources of a stack at most, unless it is told otherwise. Each is
+/// some five kilobytes of the instance, its occurrence and what subscribers are told, which the store keeps in one document, for which MongoDB
+/// has room for 16 MB.
+pub(crate) const MAX_MEMBERS: u32 = 2_000;
 
 /// Members that the steps below `level` add together. Not a step at a time: how many there are is for the VNFD to say.
 fn sum_below(delta: &Delta, level: u32) -> u32 {
