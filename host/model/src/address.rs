@@ -24,15 +24,19 @@ pub fn plain_form(address: IpAddr) -> IpAddr {
 pub fn is_never_dialled(address: IpAddr) -> bool {
     /// Metadata service of AWS over IPv6.
     const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    /// Metadata service of Alibaba Cloud; the others' is link-local.
-    const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+    /// Metadata services of Alibaba Cloud, Azure and Oracle Cloud; the others' are link-local.
+    const METADATA_V4: [Ipv4Addr; 3] = [
+        Ipv4Addr::new(100, 100, 100, 200),
+        Ipv4Addr::new(168, 63, 129, 16),
+        Ipv4Addr::new(192, 0, 0, 192),
+    ];
     match address {
         IpAddr::V4(four) => {
             four.octets()[0] == 0
                 || four.is_link_local()
                 || four.is_multicast()
                 || four.is_broadcast()
-                || four == METADATA_V4
+                || METADATA_V4.contains(&four)
         }
         IpAddr::V6(six) => {
             six.is_unspecified() || six.is_multicast() || six.is_unicast_link_local() || six == METADATA_V6

@@ -10,6 +10,13 @@ use vimhost_store::seal::KeyRing;
 
 use crate::Error;
 
+/// Names and passwords, in bytes: both go into one header, of which common servers take 8 KiB.
+const LONGEST_SECRET: usize = 2048;
+
+fn is_too_long(secret: &Secret) -> bool {
+    secret.expose().len() > LONGEST_SECRET
+}
+
 /// `SubscriptionAuthentication` as a client gives it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -120,6 +127,14 @@ impl Credentials {
             else {
                 return wrong("paramsOauth2ClientCredentials needs clientId, clientPassword and tokenEndpoint");
             };
+            if id.expose().contains(':') {
+                return wrong("a clientId with a colon cannot be sent by BASIC, which asks for its token");
+            }
+            if is_too_long(&id) || is_too_long(&password) {
+                return wrong(&format!(
+                    "clientId and clientPassword have at most {LONGEST_SECRET} bytes each"
+                ));
+            }
             return Ok(Self::Client {
                 id,
                 password,
@@ -137,6 +152,11 @@ impl Credentials {
         };
         if user.expose().contains(':') {
             return wrong("a userName with a colon cannot be sent by BASIC");
+        }
+        if is_too_long(&user) || is_too_long(&password) {
+            return wrong(&format!(
+                "userName and password have at most {LONGEST_SECRET} bytes each"
+            ));
         }
         Ok(Self::Basic { user, password })
     }
@@ -222,6 +242,15 @@ mod tests {
                 "not served",
             ),
             (json!({"authType": ["OAUTH2_CLIENT_CERT"]}), "not served"),
+            (
+                json!({"authType": ["BASIC"], "paramsBasic": {"userName": "u", "password": "x".repeat(5000)}}),
+                "at most",
+            ),
+            (
+                json!({"authType": ["OAUTH2_CLIENT_CREDENTIALS"], "paramsOauth2ClientCredentials":
+                    {"clientId": "a:b", "clientPassword": "p", "tokenEndpoint": "https://t.example/"}}),
+                "colon",
+            ),
         ] {
             let Err(Error::BadRequest(text)) = of(request.clone()) else {
                 panic!("{request}")

@@ -18,7 +18,7 @@ use crate::authentication::Credentials;
 use crate::callback::Target;
 use crate::deliver::{Courier, now};
 use crate::outbox::Outbox;
-use crate::request::{LccnSubscriptionRequest, http_url};
+use crate::request::{LccnSubscriptionRequest, bounded, http_url};
 use crate::{Error, NotifyOptions, notification, pause};
 
 /// Between two looks without being told.
@@ -82,6 +82,9 @@ impl Notifier {
         request: LccnSubscriptionRequest,
         version: ApiVersion,
     ) -> Result<Subscription, Error> {
+        if let Some(filter) = &request.filter {
+            bounded(filter)?;
+        }
         let target = Target {
             id: SubscriptionId::random(),
             url: http_url("callbackUri", &request.callback_uri)?,

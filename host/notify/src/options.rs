@@ -91,7 +91,15 @@ mod tests {
             ..NotifyOptions::default()
         };
         let allowed = |options: &NotifyOptions, address: &str| options.check_address(address.parse().unwrap()).is_ok();
-        for metadata in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "0.0.0.0"] {
+        for metadata in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "fd00:ec2::254",
+            "168.63.129.16",
+            "192.0.0.192",
+            "0.0.0.0",
+        ] {
             for options in [&open, &local, &ranges] {
                 assert!(!allowed(options, metadata), "{metadata}");
             }

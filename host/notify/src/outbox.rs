@@ -17,6 +17,9 @@ use crate::notification;
 /// Events of one batch: few enough that their deliveries are in one write of the store.
 const BATCH: usize = 64;
 
+/// Deliveries of one batch, after which no further event is added to it. Each has a body of its own, of some kilobytes.
+const DELIVERIES: usize = 2_000;
+
 /// Subscriptions read at a time.
 const PAGE: usize = 500;
 
@@ -135,10 +138,15 @@ impl Outbox {
             let deliveries = self.decide(&index, pending, now)?;
             told.extend(deliveries.iter().map(|delivery| delivery.subscription.clone()));
             decided.push((pending.number.clone(), deliveries));
+            if told.len() >= DELIVERIES {
+                // The others stay pending, and are in the next batch.
+                break;
+            }
         }
+        let handed_out = decided.len();
         self.store.hand_out(decided).await?;
         tracing::debug!(
-            events = events.len(),
+            events = handed_out,
             subscriptions = index.len(),
             matched = told.len(),
             "events handed out"

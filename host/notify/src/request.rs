@@ -10,6 +10,9 @@ use crate::authentication::AuthenticationRequest;
 /// As the interface has it.
 pub const LONGEST_CALLBACK_URI: usize = 255;
 
+/// Bytes of a filter. All filters of all subscriptions are held in memory, and one of some thousand ids fits.
+const LARGEST_FILTER: usize = 256 << 10;
+
 /// `LccnSubscriptionRequest`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,6 +28,17 @@ pub struct LccnSubscriptionRequest {
     /// How much they say.
     #[serde(default)]
     pub verbosity: Option<Verbosity>,
+}
+
+/// A filter that can be kept.
+pub(crate) fn bounded(filter: &LifecycleChangeFilter) -> Result<(), Error> {
+    let bytes = serde_json::to_vec(filter).map_or(usize::MAX, |text| text.len());
+    if bytes > LARGEST_FILTER {
+        return Err(Error::BadRequest(format!(
+            "filter has more than {LARGEST_FILTER} bytes"
+        )));
+    }
+    Ok(())
 }
 
 /// An address that can be asked by HTTP.
@@ -48,7 +62,22 @@ pub(crate) fn http_url(name: &str, text: &str) -> Result<Url, Error> {
 
 #[cfg(test)]
 mod tests {
+    use vimhost_model::vnf::InstanceFilter;
+
     use super::*;
+
+    #[test]
+    fn a_filter_names_some_thousand_ids_at_most() {
+        let of = |count: usize| LifecycleChangeFilter {
+            vnf_instance_subscription_filter: Some(InstanceFilter {
+                vnf_instance_ids: Some(vec!["x".repeat(36); count]),
+                ..InstanceFilter::default()
+            }),
+            ..LifecycleChangeFilter::default()
+        };
+        assert_eq!(bounded(&of(5_000)), Ok(()));
+        assert!(matches!(bounded(&of(10_000)), Err(Error::BadRequest(_))));
+    }
 
     #[test]
     fn only_http_without_credentials_is_called_back() {

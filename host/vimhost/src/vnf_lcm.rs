@@ -16,9 +16,12 @@ use crate::settings::Settings;
 /// Who may use the interface. Without Keystone that is whoever reaches it, so it stays on loopback then.
 ///
 /// # Errors
-/// When it listens elsewhere without Keystone, or the settings of Keystone cannot be used.
+/// When it listens elsewhere or asks for roles without Keystone, or the settings of Keystone cannot be used.
 pub fn authentication(settings: &Settings) -> anyhow::Result<Authentication> {
     let Some(url) = &settings.vnf_lcm_auth_url else {
+        if !settings.vnf_lcm_auth_roles.is_empty() {
+            bail!("tokens would not be asked for their roles: --vnf-lcm-auth-url names the Keystone that knows them");
+        }
         if !settings.vnf_lcm_listen.ip().is_loopback() {
             bail!(
                 "the VNF LCM interface would serve everybody who reaches {}: --vnf-lcm-auth-url names the Keystone that \
@@ -36,7 +39,9 @@ pub fn authentication(settings: &Settings) -> anyhow::Result<Authentication> {
         })
         .transpose()?;
     let remembered = Duration::from_secs(settings.vnf_lcm_auth_cache);
-    let keystone = Keystone::new(url.url().as_str(), ca.as_deref(), remembered)?;
+    let roles = settings.vnf_lcm_auth_roles.iter();
+    let roles = roles.map(|role| role.as_str().to_owned()).collect();
+    let keystone = Keystone::new(url.url().as_str(), ca.as_deref(), remembered)?.for_roles(roles);
     Ok(Authentication::Keystone(Arc::new(keystone)))
 }
 

@@ -3,18 +3,26 @@
 //! Two structures exist: one with `TOSCA-Metadata/TOSCA.meta`, which names the main document, and one with a single YAML document in the root.
 //! Digests stand in blocks of a manifest (`*.mf`) or of `TOSCA.meta`; each is checked.
 
+mod manifest;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read};
 
-use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
-use vimhost_model::hex;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::MAX_ARCHIVE_BYTES;
+use manifest::{Digests, blocks};
 
 /// Most entries, directories included.
 pub const MAX_ENTRIES: usize = 1_000;
+
+/// Headers of entries that may be in an archive before it is read at all: reading takes some hundred bytes for each. Those of archives
+/// within the archive count too, since where its own begin is not known then.
+const MAX_HEADERS: usize = 1 << 16;
+
+/// What a header of an entry in the directory of an archive begins with.
+const HEADER: &[u8; 4] = b"PK\x01\x02";
 
 /// Longest path, in bytes.
 const MAX_PATH_BYTES: usize = 512;
@@ -68,6 +76,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A manifest that is longer than any is.
+    #[error("{0} is longer than a manifest may be")]
+    Manifest(String),
     /// A digest is not that of the file.
     #[error("{path} does not have the {algorithm} digest that {said_in} says")]
     Digest {
@@ -107,12 +118,7 @@ impl Archive {
     /// When it is none, breaks a bound, or a digest in it is wrong.
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let files = unpack(bytes)?;
-        for (said_in, content) in &files {
-            let manifest = said_in == TOSCA_META || is_manifest(said_in);
-            if manifest {
-                check_digests(said_in, &String::from_utf8_lossy(content), &files)?;
-            }
-        }
+        check_digests(&files)?;
         let entry = entry_of(&files)?;
         Ok(Self { files, entry })
     }
@@ -157,6 +163,10 @@ fn broken(error: &ZipError) -> Error {
 fn unpack(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     if bytes.len() > MAX_ARCHIVE_BYTES {
         return Err(Error::TooLarge);
+    }
+    let headers = bytes.windows(HEADER.len()).filter(|four| *four == HEADER).count();
+    if headers > MAX_HEADERS {
+        return Err(Error::TooManyEntries(headers));
     }
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| broken(&error))?;
     if archive.len() > MAX_ENTRIES {
@@ -236,81 +246,20 @@ fn check_path(path: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The blocks of a manifest: `Key: value` lines; a block ends where an empty line or the next `Source` or `Name` is.
-fn blocks(text: &str) -> Vec<BTreeMap<String, String>> {
-    let mut blocks = Vec::new();
-    let mut block: BTreeMap<String, String> = BTreeMap::new();
-    for line in text.lines() {
-        let line = line.trim();
-        let Some((key, value)) = line.split_once(':') else {
-            blocks.push(std::mem::take(&mut block));
-            continue;
-        };
-        let key = key.trim().to_ascii_lowercase();
-        if matches!(key.as_str(), "source" | "name") {
-            blocks.push(std::mem::take(&mut block));
-        }
-        block.insert(key, value.trim().to_owned());
-    }
-    blocks.push(block);
-    blocks.retain(|block| !block.is_empty());
-    blocks
-}
-
-fn check_digests(said_in: &str, text: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
-    for block in blocks(text) {
-        let Some(path) = block.get("source").or_else(|| block.get("name")) else {
-            continue;
-        };
-        let Some(wanted) = block.get("hash") else { continue };
-        // What is elsewhere is not fetched, so nobody can mistake it for something checked.
-        if path.contains("://") {
-            continue;
-        }
-        let unchecked = |reason: &str| Error::Unchecked {
-            path: path.clone(),
-            said_in: said_in.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let algorithm = block
-            .get("algorithm")
-            .ok_or_else(|| unchecked("it names no algorithm"))?;
-        let content = files
-            .get(path.as_str())
-            .ok_or_else(|| unchecked("there is no such file in the package"))?;
-        let found =
-            digest(algorithm, content).ok_or_else(|| unchecked("its algorithm is not SHA-224, 256, 384 or 512"))?;
-        if !found.eq_ignore_ascii_case(wanted) {
-            return Err(Error::Digest {
-                path: path.clone(),
-                algorithm: algorithm.clone(),
-                said_in: said_in.to_owned(),
-            });
+/// Checks what all manifests say.
+fn check_digests(files: &BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
+    let mut digests = Digests::of(files);
+    for (said_in, content) in files {
+        if said_in == TOSCA_META || is_manifest(said_in) {
+            digests.check(said_in, content)?;
         }
     }
     Ok(())
 }
 
-/// A digest by the name of its algorithm, however that is written.
-fn digest(algorithm: &str, content: &[u8]) -> Option<String> {
-    let name: String = algorithm
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .collect::<String>()
-        .to_ascii_lowercase();
-    match name.as_str() {
-        "sha224" => Some(hex(&Sha224::digest(content))),
-        "sha256" => Some(hex(&Sha256::digest(content))),
-        "sha384" => Some(hex(&Sha384::digest(content))),
-        "sha512" => Some(hex(&Sha512::digest(content))),
-        _ => None,
-    }
-}
-
 fn entry_of(files: &BTreeMap<String, Vec<u8>>) -> Result<String, Error> {
     if let Some(meta) = files.get(TOSCA_META) {
-        let text = String::from_utf8_lossy(meta).into_owned();
-        let named = blocks(&text)
+        let named = blocks(TOSCA_META, meta)?
             .into_iter()
             .find_map(|mut block| block.remove("entry-definitions"));
         let named = named.ok_or_else(|| Error::NoEntry(format!("{TOSCA_META} has no Entry-Definitions")))?;
@@ -341,11 +290,13 @@ fn entry_of(files: &BTreeMap<String, Vec<u8>>) -> Result<String, Error> {
 mod tests {
     use std::io::Write as _;
 
+    use sha2::{Digest as _, Sha256, Sha512};
     use zip::ZipWriter;
     use zip::write::SimpleFileOptions;
 
     use super::*;
     use crate::sample::{meta, zipped};
+    use vimhost_model::hex;
 
     const ENTRY: (&str, &str) = ("vnfd.yaml", "tosca_definitions_version: x\n");
 
@@ -408,6 +359,9 @@ mod tests {
         let names: Vec<String> = (0..=MAX_ENTRIES).map(|number| format!("f{number}")).collect();
         let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
         assert_eq!(refused(&files), Error::TooManyEntries(MAX_ENTRIES + 1));
+        // Not even a directory of them is made.
+        let headers = HEADER.repeat(MAX_HEADERS + 1);
+        assert_eq!(Archive::read(&headers), Err(Error::TooManyEntries(MAX_HEADERS + 1)));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use vimhost_model::vnf::{
     PackageOnboardingState, PackageOperationalState, PackageUsageState, ProblemDetails, VnfPackage,
 };
@@ -30,6 +31,18 @@ use crate::vnfd::{self, Described};
 /// Bytes of a part of an archive in the store.
 const PART_BYTES: usize = 1 << 20;
 
+/// Archives that are received at a time: each is held in memory, up to its largest size.
+const RECEIVED_AT_ONCE: usize = 8;
+
+/// Archives that are unpacked at a time: each is held in memory twice then, and takes a processor.
+const READ_AT_ONCE: usize = 4;
+
+/// Bytes of what a client says of a package, with what it said before.
+const MAX_USER_DATA_BYTES: usize = 256 << 10;
+
+/// Characters of why an archive is refused. It repeats names that whoever made the archive chose.
+const LONGEST_REFUSAL: usize = 1000;
+
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -39,6 +52,9 @@ pub enum Error {
     /// Not in this state.
     #[error("{0}")]
     Conflict(String),
+    /// What a client says of a package is too long.
+    #[error("userDefinedData has more than {MAX_USER_DATA_BYTES} bytes")]
+    UserData,
     /// The archive is too large.
     #[error("the package has more than {MAX_ARCHIVE_BYTES} bytes")]
     TooLarge,
@@ -74,7 +90,8 @@ impl Refusal {
             Self::Taken { .. } => (409, "VNFD is there already"),
             Self::Broken => (500, "VNF package not processed"),
         };
-        ProblemDetails::titled(status, title, self.to_string())
+        let told = self.to_string().chars().take(LONGEST_REFUSAL).collect::<String>();
+        ProblemDetails::titled(status, title, told.replace(char::is_control, " "))
     }
 }
 
@@ -110,6 +127,8 @@ pub struct Packages {
     store: Arc<dyn Store>,
     /// Packages that this host is taking an upload for.
     uploads: Mutex<BTreeSet<VnfPkgId>>,
+    receiving: Semaphore,
+    reading: Semaphore,
 }
 
 /// An upload that is being taken; over when dropped.
@@ -140,6 +159,8 @@ impl Packages {
         Self {
             store,
             uploads: Mutex::default(),
+            receiving: Semaphore::new(RECEIVED_AT_ONCE),
+            reading: Semaphore::new(READ_AT_ONCE),
         }
     }
 
@@ -150,8 +171,9 @@ impl Packages {
     /// Makes a package that something is to be uploaded to.
     ///
     /// # Errors
-    /// When the store cannot be written.
+    /// [`Error::UserData`]; when the store cannot be written.
     pub async fn create(&self, user_defined_data: Map<String, Value>) -> Result<PackageView, Error> {
+        check_user_data(&user_defined_data)?;
         let mut package = VnfPackage {
             id: VnfPkgId::random(),
             onboarding_state: PackageOnboardingState::Created,
@@ -251,6 +273,8 @@ impl Packages {
         package.onboarding_state = PackageOnboardingState::Uploading;
         package.onboarding_failure = None;
         self.put(&mut package).await?;
+        // The semaphores are never closed; without a place it would be done all the same.
+        let _place = self.receiving.acquire().await.ok();
         let bytes = match receive.await {
             Ok(bytes) if bytes.len() > MAX_ARCHIVE_BYTES => {
                 self.give_up(&mut package).await;
@@ -284,9 +308,11 @@ impl Packages {
     /// Reads an archive and keeps it, or keeps why it is refused.
     async fn onboard(&self, package: &mut VnfPackage, bytes: Bytes) -> Result<(), Error> {
         let read = bytes.clone();
+        let place = self.reading.acquire().await.ok();
         let described = tokio::task::spawn_blocking(move || describe(&read))
             .await
             .unwrap_or(Err(Refusal::Broken));
+        drop(place);
         let (described, checksum) = match described {
             Ok(described) => described,
             Err(refusal) => return self.refuse(package, &refusal).await,
@@ -321,9 +347,10 @@ impl Packages {
     }
 
     async fn refuse(&self, package: &mut VnfPackage, refusal: &Refusal) -> Result<(), Error> {
-        tracing::info!(package = %package.id, error = %refusal, "a VNF package was refused");
+        let problem = refusal.problem();
+        tracing::info!(package = %package.id, error = %problem.detail, "a VNF package was refused");
         empty(package);
-        package.onboarding_failure = Some(refusal.problem());
+        package.onboarding_failure = Some(problem);
         self.put(package).await
     }
 
@@ -341,7 +368,8 @@ impl Packages {
     /// Enables or disables a package, or changes what its client said of it. Answers what was changed.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] when it is not onboarded and is to be enabled or disabled, or is in that state already.
+    /// [`Error::NotFound`]; [`Error::Conflict`] when it is not onboarded and is to be enabled or disabled, or is in that state already;
+    /// [`Error::UserData`].
     pub async fn update(&self, id: &VnfPkgId, change: PackageModification) -> Result<VnfPackage, Error> {
         let mut package = self.get(id).await?;
         if let Some(state) = change.operational_state {
@@ -362,6 +390,7 @@ impl Packages {
                 package.user_defined_data.insert(key, value);
             }
         }
+        check_user_data(&package.user_defined_data)?;
         self.put(&mut package).await?;
         Ok(package)
     }
@@ -434,6 +463,7 @@ impl Packages {
     /// # Errors
     /// As for [`Packages::content`]; [`Error::NotAcceptable`] when plain text is wanted of several documents.
     pub async fn vnfd(&self, id: &VnfPkgId, zip: bool) -> Result<VnfdContent, Error> {
+        let _place = self.reading.acquire().await.ok();
         let content = self.content(id).await?;
         let told = id.clone();
         let read = tokio::task::spawn_blocking(move || vnfd_of(&content, zip)).await;
@@ -454,6 +484,7 @@ impl Packages {
     /// # Errors
     /// As for [`Packages::content`]; [`Error::NotFound`] when there is no such file.
     pub async fn artifact(&self, id: &VnfPkgId, path: &str) -> Result<Bytes, Error> {
+        let _place = self.reading.acquire().await.ok();
         let content = self.content(id).await?;
         let wanted = path.to_owned();
         let read = tokio::task::spawn_blocking(move || {
@@ -466,6 +497,13 @@ impl Packages {
             Ok(None) => Err(Error::NotFound(format!("VNF package {id} has no file {path}"))),
             Err(_) => Err(Error::Internal(format!("VNF package {id} was not read"))),
         }
+    }
+}
+
+fn check_user_data(data: &Map<String, Value>) -> Result<(), Error> {
+    match serde_json::to_vec(data) {
+        Ok(text) if text.len() <= MAX_USER_DATA_BYTES => Ok(()),
+        Ok(_) | Err(_) => Err(Error::UserData),
     }
 }
 

@@ -77,6 +77,16 @@ fn archive(without: &str, more: &[(&str, &[u8])], link: Option<&str>) -> Vec<u8>
     zip.finish().unwrap().into_inner()
 }
 
+/// A document of a few hundred bytes that is millions of values.
+fn aliases() -> Vec<u8> {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..9 {
+        let before = format!("*a{}, ", n - 1).repeat(8);
+        text += &format!("a{n}: &a{n} [{before}x]\n");
+    }
+    text.into_bytes()
+}
+
 /// Begins an upload that announces more than it sends; answers the connection.
 async fn announce(world: &World, id: &str, length: usize, sent: &[u8]) -> TcpStream {
     let address = world.client.base.strip_prefix("http://").unwrap();
@@ -115,6 +125,16 @@ async fn archives_that_break_their_promises_are_refused_and_the_package_may_be_u
             "a wrong digest",
             archive("", &[("sample.mf", manifest.as_bytes())], None),
             "SHA-256 digest",
+        ),
+        (
+            "a manifest of empty blocks",
+            archive("", &[("sample.mf", "Name:\n".repeat(10_000).as_bytes())], None),
+            "longer than a manifest may be",
+        ),
+        (
+            "a document that aliases make large",
+            archive("", &[("BaseHOT/simple/nested/x.yaml", aliases().as_slice())], None),
+            "BaseHOT/simple/nested/x.yaml",
         ),
         (
             "no main document",

@@ -11,6 +11,9 @@ use vimhost_model::date_time::parse_rfc3339;
 /// Conditions of one filter.
 const MAX_CONDITIONS: usize = 64;
 
+/// Values of all conditions of one filter: each may be compared with each entry of a list.
+const MAX_VALUES: usize = 1_000;
+
 /// A comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operator {
@@ -79,16 +82,26 @@ pub(crate) struct Filter {
 impl Filter {
     /// Reads a filter, percent-decoded. The error says what is wrong with it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut filter = Self::default();
+        filter.add(text)?;
+        Ok(filter)
+    }
+
+    /// Reads another filter, which has to match too.
+    pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
         let mut rest = text;
-        let mut conditions = Vec::new();
         loop {
             let (condition, after) = Condition::parse(rest).map_err(|reason| format!("filter: {reason}"))?;
-            conditions.push(condition);
-            if conditions.len() > MAX_CONDITIONS {
+            self.conditions.push(condition);
+            if self.conditions.len() > MAX_CONDITIONS {
                 return Err(format!("filter: it has more than {MAX_CONDITIONS} conditions"));
             }
+            let values: usize = self.conditions.iter().map(|condition| condition.values.len()).sum();
+            if values > MAX_VALUES {
+                return Err(format!("filter: it has more than {MAX_VALUES} values"));
+            }
             if after.is_empty() {
-                return Ok(Self { conditions });
+                return Ok(());
             }
             rest = after
                 .strip_prefix(';')
@@ -494,6 +507,35 @@ mod tests {
         }
         let many = vec!["(eq,id,a)"; MAX_CONDITIONS + 1].join(";");
         assert!(Filter::parse(&many).unwrap_err().contains("64"));
+        let values = ["x"; MAX_VALUES].join(",");
+        assert!(Filter::parse(&format!("(in,id,{values})")).is_ok());
+        for text in [format!("(in,id,{values},x)"), format!("(in,id,{values});(eq,id,x)")] {
+            assert!(Filter::parse(&text).unwrap_err().contains("values"));
+        }
+    }
+
+    #[test]
+    fn no_text_makes_more_than_a_refusal() {
+        let whole = "(eq,a/~1b/@key,'x''\u{fc}');(in,list/kind,1,\u{1f600});(gt,at,2026-05-01T10:00:00+02:00)";
+        let letters: Vec<char> = whole.chars().collect();
+        for at in 0..letters.len() {
+            for other in ['(', ')', ',', '\'', ';', '~', '@', '/', '\u{0}', '\u{fc}'] {
+                let mut text = letters.clone();
+                text[at] = other;
+                for text in [&text[..], &text[..at], &text[at..]] {
+                    let text: String = text.iter().collect();
+                    if let Ok(filter) = Filter::parse(&text) {
+                        let _whatever = filter.matches(&object());
+                    }
+                }
+            }
+        }
+        // As deep as the head of a request is long.
+        let deep = format!("(eq,{}a,x)", "a/".repeat(16_000));
+        assert_eq!(
+            Filter::parse(&deep).unwrap().matches(&json!({"a": {"a": [1]}})),
+            Ok(false)
+        );
     }
 
     #[test]

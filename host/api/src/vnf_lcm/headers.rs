@@ -13,12 +13,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::body::{self, Parsed};
 use super::problem::Problem;
-use super::versions::{V1, V2};
+use super::versions::{self, V1, V2};
 use crate::RequestLimits;
+
+/// Longest body of a request of the LCM interface. It is kept with what it asks for, in one document of the store, for which MongoDB has room
+/// for 16 MB.
+const LARGEST_BODY: usize = 4 << 20;
 
 const VERSION: HeaderName = HeaderName::from_static("version");
 
-/// The routes of the LCM interface by their templates (names of ids left out), and their methods. Every other method is refused, `HEAD`
+/// The routes by their templates (names of ids left out), and their methods. Every other method is refused, `HEAD`
 /// included, which the framework would serve wherever it serves `GET`.
 const ROUTES: &[(&str, &[&str])] = &[
     ("/vnflcm/api_versions", &["GET"]),
@@ -41,6 +45,12 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/vnflcm/v1/subscriptions/{}", &["DELETE", "GET"]),
     ("/vnflcm/v2/subscriptions", &["GET", "POST"]),
     ("/vnflcm/v2/subscriptions/{}", &["DELETE", "GET"]),
+    ("/vnfpkgm/v1/vnf_packages", &["GET", "POST"]),
+    ("/vnfpkgm/v1/vnf_packages/{}", &["DELETE", "GET", "PATCH"]),
+    ("/vnfpkgm/v1/vnf_packages/{}/package_content", &["GET", "PUT"]),
+    ("/vnfpkgm/v1/vnf_packages/{}/package_content/upload_from_uri", &["POST"]),
+    ("/vnfpkgm/v1/vnf_packages/{}/vnfd", &["GET"]),
+    ("/vnfpkgm/v1/vnf_packages/{}/artifacts/{}", &["GET"]),
 ];
 
 /// Which interface a path belongs to.
@@ -55,7 +65,7 @@ enum Interface {
 
 impl Interface {
     fn of(path: &str) -> Self {
-        if path.ends_with("/api_versions") {
+        if versions::are_at(path) {
             Self::Versions
         } else if path.starts_with("/vnfpkgm/") {
             Self::Packages
@@ -99,7 +109,7 @@ async fn checked(limits: RequestLimits, request: Request) -> Result<Request, Pro
     if interface != Interface::Packages {
         let (mut parts, body) = request.into_parts();
         let bytes = if takes_body(&parts.method) {
-            crate::body::read(&parts.headers, body, limits.body).await?
+            crate::body::read(&parts.headers, body, limits.body.min(LARGEST_BODY)).await?
         } else {
             // A client may announce JSON and send none.
             Bytes::new()
@@ -301,5 +311,11 @@ mod tests {
         assert_eq!(Interface::of("/vnflcm/v2/vnf_instances/x"), Interface::V2);
         assert_eq!(Interface::of("/vnflcm/v1/subscriptions"), Interface::V1);
         assert_eq!(Interface::of("/vnfpkgm/v1/vnf_packages"), Interface::Packages);
+        assert_eq!(Interface::of("/vnflcm/v2/api_versions"), Interface::Versions);
+        // What only ends like that is what it is.
+        assert_eq!(Interface::of("/vnflcm/v2/vnf_instances/api_versions"), Interface::V2);
+        assert_eq!(Interface::of("/vnflcm/v1/subscriptions/api_versions"), Interface::V1);
+        let file = "/vnfpkgm/v1/vnf_packages/p/artifacts/api_versions";
+        assert_eq!(Interface::of(file), Interface::Packages);
     }
 }

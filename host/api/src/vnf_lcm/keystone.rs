@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use vimhost_model::date_time::parse_rfc3339;
 
 use super::problem::Problem;
+use super::versions;
 use crate::failure::{Cause, Failure};
 use crate::source;
 
@@ -74,6 +75,8 @@ pub struct Keystone {
     tokens: http::Uri,
     pool: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     remembered: Duration,
+    /// Of which a token has to have one; empty: any token will do.
+    roles: Vec<String>,
     known: Mutex<HashMap<[u8; 32], Arc<Known>>>,
 }
 
@@ -95,6 +98,8 @@ enum Said {
     Valid {
         project: Option<Arc<str>>,
     },
+    /// It is valid, and has none of the roles that are asked for.
+    WithoutRole,
     Refused,
     /// It says nothing, and why not.
     Away(Arc<str>),
@@ -110,6 +115,14 @@ struct Token {
     expires_at: String,
     #[serde(default)]
     project: Option<Project>,
+    /// A token without a project has none.
+    #[serde(default)]
+    roles: Vec<Role>,
+}
+
+#[derive(Deserialize)]
+struct Role {
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +136,7 @@ impl Keystone {
     /// # Errors
     /// When the URL or the CA cannot be read.
     pub fn new(url: &str, ca: Option<&[u8]>, remembered: Duration) -> Result<Self, KeystoneError> {
-        let tokens = format!("{}/auth/tokens", url.trim_end_matches('/'));
+        let tokens = format!("{}/auth/tokens", versioned(url));
         let tokens = tokens.parse().map_err(|_| KeystoneError::Url(url.to_owned()))?;
         let builder = rustls::ClientConfig::builder_with_provider(rustls::crypto::ring::default_provider().into())
             .with_safe_default_protocol_versions()
@@ -141,8 +154,21 @@ impl Keystone {
             tokens,
             pool: Client::builder(TokioExecutor::new()).build(connector),
             remembered,
+            roles: Vec::new(),
             known: Mutex::default(),
         })
+    }
+
+    /// Has tokens refused that have none of these roles, by their names. Without any, as with Tacker, a token is enough.
+    #[must_use]
+    pub fn for_roles(self, roles: Vec<String>) -> Self {
+        Self { roles, ..self }
+    }
+
+    /// Whether a token with these roles may use the interface. Keystone's own names do not differ by case.
+    fn admits(&self, roles: &[Role]) -> bool {
+        let is_wanted = |role: &Role| self.roles.iter().any(|wanted| wanted.eq_ignore_ascii_case(&role.name));
+        self.roles.is_empty() || roles.iter().any(is_wanted)
     }
 
     /// What is known of a token; asks when nothing is.
@@ -192,7 +218,12 @@ impl Keystone {
             .header(http::header::ACCEPT, "application/json")
             .body(Empty::new())
             .map_err(|error| error.to_string())?;
-        let answer = self.pool.request(request).await.map_err(|error| chain(&error))?;
+        let answer = match self.pool.request(request.clone()).await {
+            // A connection that was kept may have been closed by Keystone at that very moment, which says nothing about the token.
+            Err(error) if !error.is_connect() => self.pool.request(request).await,
+            first => first,
+        };
+        let answer = answer.map_err(|error| chain(&error))?;
         let (head, body) = answer.into_parts();
         match head.status {
             StatusCode::OK => {}
@@ -212,11 +243,28 @@ impl Keystone {
         if left == 0 {
             return Ok((Said::Refused, REFUSED_FOR));
         }
-        let project = answer.token.project.map(|project| project.id.into());
-        Ok((
-            Said::Valid { project },
-            self.remembered.min(Duration::from_millis(left)),
-        ))
+        let said = if self.admits(&answer.token.roles) {
+            let project = answer.token.project.map(|project| project.id.into());
+            Said::Valid { project }
+        } else {
+            Said::WithoutRole
+        };
+        Ok((said, self.remembered.min(Duration::from_millis(left))))
+    }
+}
+
+/// A URL with the version of the API, which many write without. Left as it is, Keystone would answer 404 to every token, as it does to one that
+/// it does not know.
+fn versioned(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    let last = url.rsplit('/').next().and_then(|last| last.strip_prefix('v'));
+    let is_version = last.is_some_and(|number| {
+        number.starts_with('3') && number.chars().all(|letter| letter.is_ascii_digit() || letter == '.')
+    });
+    if is_version {
+        url.to_owned()
+    } else {
+        format!("{url}/v3")
     }
 }
 
@@ -258,7 +306,7 @@ impl Gate {
             Authentication::None => return Ok(()),
         };
         // Versions are asked for before anything else, by whoever.
-        if parts.uri.path().ends_with("/api_versions") {
+        if versions::are_at(parts.uri.path()) {
             return Ok(());
         }
         let token = parts
@@ -276,6 +324,10 @@ impl Gate {
             Said::Refused => Err(Problem::new(
                 401,
                 "Keystone does not accept the token in 'X-Auth-Token'",
+            )),
+            Said::WithoutRole => Err(Problem::new(
+                403,
+                "the token in 'X-Auth-Token' has none of the roles that may use this interface",
             )),
             Said::Away(why) => {
                 let detail = "Keystone, which validates tokens, cannot be asked now";

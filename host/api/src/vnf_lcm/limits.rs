@@ -14,6 +14,15 @@ const TEXT: usize = 255;
 /// Characters of descriptions.
 const DESCRIPTION: usize = 1024;
 
+/// Networks of a request, and connection points of each: a VNFD has some dozens.
+const LINKS: usize = 1_000;
+
+/// VNFCs of a request: an instance does not have more.
+const VNFCS: usize = 2_000;
+
+/// Seconds of a graceful termination: a week. Nothing cancels it, and until it is over its instance is locked.
+const GRACE: u32 = 7 * 24 * 3600;
+
 /// A request whose values are bounded.
 pub(super) trait Bounded {
     /// Refuses the first value out of bounds, by its field.
@@ -43,7 +52,15 @@ fn at_least_one(field: &str, number: u32) -> Result<(), Problem> {
     }
 }
 
+fn at_most_entries<T>(field: &str, list: &[T], most: usize) -> Result<(), Problem> {
+    if list.len() > most {
+        return Err(Problem::field(field, format!("it has more than {most} entries")));
+    }
+    Ok(())
+}
+
 fn links(links: Option<&[ExtVirtualLinkData]>) -> Result<(), Problem> {
+    at_most_entries("extVirtualLinks", links.unwrap_or_default(), LINKS)?;
     for (n, link) in links.unwrap_or_default().iter().enumerate() {
         let field = |name: &str| format!("extVirtualLinks/{n}/{name}");
         id(&field("id"), &link.id)?;
@@ -51,6 +68,7 @@ fn links(links: Option<&[ExtVirtualLinkData]>) -> Result<(), Problem> {
         if link.ext_cps.is_empty() {
             return Err(Problem::field(field("extCps"), "it is empty"));
         }
+        at_most_entries(&field("extCps"), &link.ext_cps, LINKS)?;
         for (point, cp) in link.ext_cps.iter().enumerate() {
             id(&field(&format!("extCps/{point}/cpdId")), &cp.cpd_id)?;
         }
@@ -59,6 +77,7 @@ fn links(links: Option<&[ExtVirtualLinkData]>) -> Result<(), Problem> {
 }
 
 fn managed(links: Option<&[ExtManagedVirtualLinkData]>) -> Result<(), Problem> {
+    at_most_entries("extManagedVirtualLinks", links.unwrap_or_default(), LINKS)?;
     for (n, link) in links.unwrap_or_default().iter().enumerate() {
         let field = |name: &str| format!("extManagedVirtualLinks/{n}/{name}");
         id(&field("id"), &link.id)?;
@@ -86,6 +105,7 @@ impl Bounded for VnfInfoModificationRequest {
         let description = self.vnf_instance_description.as_ref().and_then(Option::as_deref);
         at_most("vnfInstanceDescription", description, DESCRIPTION)?;
         let vnfcs = self.vnfc_info_modifications.as_deref().unwrap_or_default();
+        at_most_entries("vnfcInfoModifications", vnfcs, VNFCS)?;
         for (n, vnfc) in vnfcs.iter().enumerate() {
             id(&format!("vnfcInfoModifications/{n}/id"), &vnfc.id)?;
         }
@@ -105,6 +125,10 @@ impl Bounded for InstantiateVnfRequest {
 impl Bounded for TerminateVnfRequest {
     fn check(&self) -> Result<(), Problem> {
         match self.graceful_termination_timeout {
+            Some(seconds) if seconds > GRACE => Err(Problem::field(
+                "gracefulTerminationTimeout",
+                format!("it is more than {GRACE} seconds"),
+            )),
             Some(seconds) => at_least_one("gracefulTerminationTimeout", seconds),
             None => Ok(()),
         }
@@ -122,6 +146,7 @@ impl Bounded for HealVnfRequest {
     fn check(&self) -> Result<(), Problem> {
         at_most("cause", self.cause.as_deref(), TEXT)?;
         let vnfcs = self.vnfc_instance_id.as_deref().unwrap_or_default();
+        at_most_entries("vnfcInstanceId", vnfcs, VNFCS)?;
         for (n, vnfc) in vnfcs.iter().enumerate() {
             id(&format!("vnfcInstanceId/{n}"), vnfc)?;
         }
@@ -176,11 +201,21 @@ mod tests {
             json!({"terminationType": "GRACEFUL", "gracefulTerminationTimeout": 0}),
             "gracefulTerminationTimeout:",
         );
+        refused::<TerminateVnfRequest>(
+            json!({"terminationType": "GRACEFUL", "gracefulTerminationTimeout": u32::MAX}),
+            "gracefulTerminationTimeout:",
+        );
         refused::<ScaleVnfRequest>(
             json!({"type": "SCALE_OUT", "aspectId": "a", "numberOfSteps": 0}),
             "numberOfSteps:",
         );
         refused::<HealVnfRequest>(json!({"cause": long(256)}), "cause:");
+        refused::<HealVnfRequest>(json!({"vnfcInstanceId": vec!["x"; VNFCS + 1]}), "vnfcInstanceId:");
+        let link = json!({"id": "l", "resourceId": "n", "extCps": [{"cpdId": "c"}]});
+        refused::<ChangeExtVnfConnectivityRequest>(
+            json!({"extVirtualLinks": vec![link; LINKS + 1]}),
+            "extVirtualLinks:",
+        );
         refused::<ChangeExtVnfConnectivityRequest>(json!({"extVirtualLinks": []}), "extVirtualLinks:");
     }
 

@@ -26,6 +26,9 @@ const OWN: &str = "_vimhost";
 /// Entries read from the store at a time.
 const BATCH: usize = 1000;
 
+/// The same where all of them is read: an instance of many VNFCs has some hundred kilobytes.
+const WHOLE_BATCH: usize = 100;
+
 /// Values that the store is asked for of an attribute that may have several: there are not more states.
 const MOST_STATES: usize = 16;
 
@@ -165,12 +168,13 @@ pub(crate) fn query(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
         .map_err(|rejection| Problem::new(400, rejection.body_text()))
 }
 
-/// The filter of a query.
+/// The filter of a query; where there are several, all of them have to match.
 pub(crate) fn filter(query: &[(String, String)]) -> Result<Filter, Problem> {
-    match query.iter().find(|(key, _)| key == "filter") {
-        Some((_, text)) => Filter::parse(text).map_err(|reason| Problem::new(400, reason)),
-        None => Ok(Filter::default()),
+    let mut filter = Filter::default();
+    for (_, text) in query.iter().filter(|(key, _)| key == "filter") {
+        filter.add(text).map_err(|reason| Problem::new(400, reason))?;
     }
+    Ok(filter)
 }
 
 /// What one request wants of a list.
@@ -287,12 +291,13 @@ pub(super) async fn list(vnf: &Vnf, kind: Kind, uri: &Uri, page_size: usize) -> 
     let mut after = paging::marker(&parameters)?;
     let (mut text, mut shown) = (vec![b'['], 0_usize);
     let (mut last, mut more) = (None, false);
+    let batch = if wanted.query.whole { WHOLE_BATCH } else { BATCH };
     'pages: loop {
         // Nothing is read that is not shown, where every entry is: one more says whether there is another page.
         let limit = match page_size {
-            0 => BATCH,
-            size if wanted.filter.is_empty() => size.saturating_sub(shown).saturating_add(1).min(BATCH),
-            _ => BATCH,
+            0 => batch,
+            size if wanted.filter.is_empty() => size.saturating_sub(shown).saturating_add(1).min(batch),
+            _ => batch,
         };
         let page = kind.page(vnf, &wanted.query, after.as_deref(), limit).await?;
         for entry in page.entries {
@@ -386,6 +391,11 @@ mod tests {
                 states,
                 whole: false
             }
+        );
+        let asked = wanted("filter=(eq,id,a)&filter=(eq,vnfdId,d)");
+        assert_eq!(
+            (asked.query.id.as_deref(), asked.query.of.as_deref()),
+            (Some("a"), Some("d"))
         );
         let asked = wanted("filter=(in,id,a,b);(eq,metadata/a,1)");
         assert!(!asked.filter.is_empty() && asked.query.id.is_none() && asked.query.whole);

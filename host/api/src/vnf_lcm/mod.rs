@@ -19,7 +19,7 @@ mod listing;
 mod op_occs;
 mod paging;
 pub(crate) mod problem;
-mod selector;
+pub(crate) mod selector;
 pub(crate) mod subscriptions;
 mod versions;
 

@@ -1,6 +1,7 @@
 //! Pages of lists (SOL013 5.4): by the last id of the page, and a `Link` to the next.
 
 use http::Uri;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use super::problem::Problem;
 use crate::path::encoded;
@@ -32,7 +33,10 @@ pub(crate) fn link(endpoint: &str, asked: &Uri, last: &str) -> String {
     });
     let own = format!("{MARKER}={}", encoded(last));
     let query: Vec<&str> = others.chain(std::iter::once(own.as_str())).collect();
-    format!("<{endpoint}{}?{}>;rel=\"next\"", asked.path(), query.join("&"))
+    // A client may have written letters into its URL that no header can hold; without the link it would take the page for all there is.
+    let query = query.join("&");
+    let query = utf8_percent_encode(&query, CONTROLS);
+    format!("<{endpoint}{}?{query}>;rel=\"next\"", asked.path())
 }
 
 #[cfg(test)]
@@ -50,8 +54,14 @@ mod tests {
                 "/vnf_instances?filter=(eq,id,a)&nextpage_opaque_marker=a&all_fields",
                 "<http://h/vnf_instances?filter=(eq,id,a)&all_fields&nextpage_opaque_marker=b>;rel=\"next\"",
             ),
+            (
+                "/vnf_instances?filter=(eq,vnfInstanceName,\u{fc})",
+                "<http://h/vnf_instances?filter=(eq,vnfInstanceName,%C3%BC)&nextpage_opaque_marker=b>;rel=\"next\"",
+            ),
         ] {
-            assert_eq!(link("http://h", &asked.parse().unwrap(), "b"), expected);
+            let link = link("http://h", &asked.parse().unwrap(), "b");
+            assert_eq!(link, expected);
+            assert!(http::HeaderValue::from_str(&link).is_ok());
         }
     }
 

@@ -45,7 +45,7 @@ impl Problem {
     }
 
     /// With a header that says something about it.
-    pub(super) fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with_header(self, name: HeaderName, value: HeaderValue) -> Self {
         Self(self.0.with_header(name, value))
     }
 

@@ -140,8 +140,14 @@ impl Selector {
     }
 }
 
+/// Paths of one selector: each is looked for in each entry of a list.
+pub(crate) const MAX_PATHS: usize = 256;
+
 /// The paths of a list of them.
 fn paths(parameter: &str, text: &str, attributes: &Attributes) -> Result<Vec<Path>, String> {
+    if text.split(',').count() > MAX_PATHS {
+        return Err(format!("'{parameter}' names more than {MAX_PATHS} attributes"));
+    }
     text.split(',')
         .map(|path| {
             let names = names(path).map_err(|reason| format!("'{parameter}': {reason}"))?;
@@ -268,6 +274,7 @@ mod tests {
             "exclude_fields=nothing/id",
             "fields=",
             "fields=name,,id",
+            &format!("fields={}", ["name"; MAX_PATHS + 1].join(",")),
         ] {
             assert!(selector(query).is_err(), "{query}");
         }

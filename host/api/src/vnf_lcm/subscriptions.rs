@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
-use http::{HeaderValue, StatusCode, Uri, header};
+use http::{StatusCode, Uri, header};
 use serde_json::Value;
 use vimhost_model::SubscriptionId;
 use vimhost_model::vnf::ApiVersion;
@@ -15,6 +15,7 @@ use vimhost_notify::{Error, LccnSubscriptionRequest};
 use super::body::read_json;
 use super::problem::Problem;
 use super::{Shared, answer, listing, paging};
+use crate::failure::{Cause, Failure};
 
 /// Subscriptions read at a time.
 const BATCH: usize = 500;
@@ -36,14 +37,22 @@ pub(crate) fn routes_v1() -> Router<Shared> {
 }
 
 fn problem(error: Error) -> Problem {
-    let status = match &error {
-        Error::BadRequest(_) => 400,
-        Error::NotFound(_) => 404,
-        Error::Unprocessable(_) => 422,
-        Error::Unavailable(_) => 503,
-        Error::Internal(_) => 500,
+    let text = error.to_string();
+    // What is wrong on this side is for the log.
+    let cause = |error: String| Cause {
+        error,
+        chain: String::new(),
     };
-    Problem::new(status, error.to_string())
+    match error {
+        Error::BadRequest(_) => Problem::new(400, text),
+        Error::NotFound(_) => Problem::new(404, text),
+        Error::Unprocessable(_) => Problem::new(422, text),
+        Error::Unavailable(_) => Problem::from(Failure {
+            cause: Some(Box::new(cause(text))),
+            ..Failure::unavailable("the store is not available; try again")
+        }),
+        Error::Internal(_) => Problem::from(Failure::internal(cause(text))),
+    }
 }
 
 /// What is no id names no subscription.
@@ -63,8 +72,11 @@ async fn list(vnf: &Shared, uri: &Uri, version: ApiVersion) -> Result<Response, 
     let query = listing::query(uri)?;
     let (filter, mut after) = (listing::filter(&query)?, paging::marker(&query)?);
     let page_size = vnf.options.page_sizes.subscriptions;
-    let mut shown: Vec<(String, Value)> = Vec::new();
-    let mut more = false;
+    let most = vnf.options.max_content_length;
+    let mut shown: Vec<Value> = Vec::new();
+    let (mut last, mut more) = (None, false);
+    // The brackets; each entry has a comma behind it but the last one.
+    let mut bytes = 1_usize;
     'pages: loop {
         let page = vnf
             .notifier
@@ -77,34 +89,30 @@ async fn list(vnf: &Shared, uri: &Uri, version: ApiVersion) -> Result<Response, 
             if !filter.matches(&view).map_err(|reason| Problem::new(400, reason))? {
                 continue;
             }
-            if page_size > 0 && shown.len() >= page_size {
+            let with_it = bytes.saturating_add(view.to_string().len()).saturating_add(1);
+            let too_big = with_it > most;
+            if too_big && (page_size == 0 || shown.is_empty()) {
+                let detail = format!("the list has more than {most} bytes; a filter makes it shorter");
+                return Err(Problem::titled(400, "Response too big", detail));
+            }
+            if page_size > 0 && (too_big || shown.len() >= page_size) {
                 more = true;
                 break 'pages;
             }
-            shown.push((subscription.id.to_string(), view));
+            bytes = with_it;
+            last = Some(subscription.id.to_string());
+            shown.push(view);
         }
         after = page.next;
         if after.is_none() {
             break;
         }
     }
-    let last = shown.last().map(|(id, _)| id.clone());
-    let views: Vec<Value> = shown.into_iter().map(|(_, view)| view).collect();
-    let size = serde_json::to_vec(&views).map_or(usize::MAX, |text| text.len());
-    if size >= vnf.options.max_content_length {
-        return Err(Problem::titled(
-            400,
-            "Response too big",
-            "the list is longer than an answer may be; ask with a filter",
-        ));
-    }
-    let mut answer = answer::json(StatusCode::OK, &views);
-    if let Some(last) = last.filter(|_| more) {
-        let link = paging::link(&vnf.options.endpoint, uri, &last);
-        let link = HeaderValue::from_str(&link).map_err(|error| Problem::new(500, error.to_string()))?;
-        answer.headers_mut().insert(header::LINK, link);
-    }
-    Ok(answer)
+    let response = answer::json(StatusCode::OK, &shown);
+    Ok(match last.filter(|_| more) {
+        Some(last) => answer::with_header(response, header::LINK, &paging::link(&vnf.options.endpoint, uri, &last)),
+        None => response,
+    })
 }
 
 async fn create(vnf: &Shared, request: Request, version: ApiVersion) -> Result<Response, Problem> {
@@ -156,4 +164,28 @@ async fn show_v1(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Re
 
 async fn delete_v1(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     delete(&vnf, id, ApiVersion::V1).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_on_this_side_is_not_told_to_clients() {
+        for (error, status) in [
+            (Error::Internal("canary".to_owned()), 500),
+            (Error::Unavailable("canary".to_owned()), 503),
+        ] {
+            let refused = problem(error);
+            assert_eq!(refused.status(), status);
+            assert!(!refused.detail().contains("canary"), "{}", refused.detail());
+        }
+        for (error, status) in [
+            (Error::BadRequest("why".to_owned()), 400),
+            (Error::Unprocessable("why".to_owned()), 422),
+        ] {
+            let refused = problem(error);
+            assert_eq!((refused.status(), refused.detail()), (status, "why"));
+        }
+    }
 }

@@ -83,6 +83,13 @@ async fn the_body_is_looked_at_before_accept_and_accept_before_the_version() {
 }
 
 #[tokio::test]
+async fn a_body_that_no_operation_needs_is_too_large() {
+    let text = format!("\"{}\"", "x".repeat(4 << 20));
+    let answer = ask(Method::POST, "/vnflcm/v2/vnf_instances", &[JSON, VERSION], &text).await;
+    assert_eq!(answer.status, 413, "{}", answer.text);
+}
+
+#[tokio::test]
 async fn every_answer_says_its_version_and_every_refusal_is_a_problem() {
     for (method, path, headers, status) in [
         (Method::GET, "/vnflcm/api_versions", &[][..], 200),

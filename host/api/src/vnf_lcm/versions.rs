@@ -14,11 +14,20 @@ pub(super) const V2: &str = "2.0.0";
 /// The version of the subscriptions below `/vnflcm/v1`.
 pub(super) const V1: &str = "1.3.0";
 
+const ALL: &str = "/vnflcm/api_versions";
+const OF_V1: &str = "/vnflcm/v1/api_versions";
+const OF_V2: &str = "/vnflcm/v2/api_versions";
+
+/// Whether a path is one of these, which anybody may ask, whoever he is. Others may end like them: a file of a package has any name.
+pub(super) fn are_at(path: &str) -> bool {
+    [ALL, OF_V1, OF_V2].contains(&path)
+}
+
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/vnflcm/api_versions", get(|| async { all() }))
-        .route("/vnflcm/v1/api_versions", get(|| async { of("/vnflcm/v1", &[V1]) }))
-        .route("/vnflcm/v2/api_versions", get(|| async { of("/vnflcm/v2", &[V2]) }))
+        .route(ALL, get(|| async { all() }))
+        .route(OF_V1, get(|| async { of("/vnflcm/v1", &[V1]) }))
+        .route(OF_V2, get(|| async { of("/vnflcm/v2", &[V2]) }))
 }
 
 fn all() -> Response {

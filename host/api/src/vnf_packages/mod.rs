@@ -30,8 +30,8 @@ use crate::vnf_lcm::problem::Problem;
 use range::Wanted;
 use selector::Selector;
 
-/// Packages read from the store at a time for a list.
-const PAGE: usize = 50;
+/// Packages read from the store at a time for a list. Each comes with its VNFD and templates.
+const PAGE: usize = 10;
 
 const ZIP: &str = "application/zip";
 
@@ -58,6 +58,7 @@ impl From<Error> for Problem {
             Error::NotFound(detail) => Self::new(404, detail),
             Error::Conflict(detail) => Self::new(409, detail),
             Error::NotAcceptable(detail) => Self::new(406, detail),
+            error @ Error::UserData => Self::new(400, error.to_string()),
             error @ Error::TooLarge => Self::new(413, error.to_string()),
             Error::Store(vimhost_store::Error::Unavailable { .. }) => {
                 Self::from(Failure::unavailable("the store is not available; try again"))
@@ -191,10 +192,13 @@ async fn upload(State(vnf): State<Shared>, Path(id): Path<String>, request: Requ
             "the body of an upload is a zip archive: Content-Type: application/zip",
         ));
     }
+    // A client that sends a byte now and then would keep its package, and one of the few places for uploads, for as long as it likes.
     let receive = async {
-        body::read(&parts.headers, content, MAX_ARCHIVE_BYTES)
-            .await
-            .map_err(Problem::from)
+        let read = body::read(&parts.headers, content, MAX_ARCHIVE_BYTES);
+        match tokio::time::timeout(vnf.options.limits.time, read).await {
+            Ok(read) => read.map_err(Problem::from),
+            Err(_) => Err(Problem::new(408, "the archive did not come in time")),
+        }
     };
     vnf.packages.upload(&id, receive).await?;
     Ok(answer::empty(StatusCode::ACCEPTED))
@@ -238,7 +242,13 @@ async fn content(State(vnf): State<Shared>, Path(id): Path<String>, headers: Hea
             }
             Ok(response)
         }
-        Wanted::Beyond => Err(Problem::new(416, format!("the archive has {length} bytes"))),
+        Wanted::Beyond => {
+            let problem = Problem::new(416, format!("the archive has {length} bytes"));
+            Err(match HeaderValue::from_str(&format!("bytes */{length}")) {
+                Ok(told) => problem.with_header(header::CONTENT_RANGE, told),
+                Err(_) => problem,
+            })
+        }
     }
 }
 
@@ -314,6 +324,7 @@ mod tests {
             (Error::Conflict(String::new()), 409),
             (Error::NotAcceptable(String::new()), 406),
             (Error::TooLarge, 413),
+            (Error::UserData, 400),
             (Error::Internal(String::new()), 500),
             (Error::Store(vimhost_store::Error::unavailable("x")), 503),
         ] {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::vnf_lcm::selector::MAX_PATHS;
+
 /// Shown in a list only when they are asked for.
 const EXCLUDED: &[&str] = &[
     "softwareImages",
@@ -96,6 +98,9 @@ fn retained(mut info: Map<String, Value>, keep: impl Fn(&str) -> bool) -> Map<St
 
 /// Attribute paths of a list; the first name of each must be an attribute.
 fn paths(list: &str) -> Result<Vec<String>, String> {
+    if list.split(',').count() > MAX_PATHS {
+        return Err(format!("more than {MAX_PATHS} attributes are named"));
+    }
     let paths = list.split(',').map(str::trim).filter(|path| !path.is_empty());
     paths
         .map(|path| {

@@ -1,16 +1,21 @@
 //! What is refused before anything begins, and with which word. Pure.
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use vimhost_model::TargetId;
 use vimhost_model::vnf::{
     ChangeCurrentVnfPkgRequest, HealVnfRequest, InstantiationState, ScaleInfo, ScaleVnfRequest, TerminateVnfRequest,
-    VnfInfoModificationRequest, VnfInstance, VnfcInfo,
+    VimConnectionInfo, VnfInfoModificationRequest, VnfInstance, VnfcInfo,
 };
 
 use super::plan::levels::level_after;
+use super::plan::template::merge;
 use super::work::Kept;
 use crate::Error;
 use crate::accounts::internal;
+
+/// VDUs that a change of the package rolls out. Each is an update of its own, kept with all parameters of the stack.
+const MAX_ROLLED: usize = 64;
 
 /// Nothing is done to the instance.
 pub(super) fn free(instance: &VnfInstance) -> Result<(), Error> {
@@ -95,10 +100,28 @@ pub(super) fn modify(instance: &VnfInstance, request: &VnfInfoModificationReques
             "the VNF instance is NOT_INSTANTIATED and has no connections to change",
         ));
     }
+    for (key, patch) in request.vim_connection_info.iter().flatten() {
+        connection(instance, key, patch)?;
+    }
     for change in request.vnfc_info_modifications.iter().flatten() {
         known_vnfc(instance, "vnfcInfoModifications", &change.id)?;
     }
     Ok(())
+}
+
+/// A patch of a connection makes a connection of it; null removes it. What would be none is refused here, since afterwards nobody is asked.
+fn connection(instance: &VnfInstance, key: &str, patch: &Value) -> Result<(), Error> {
+    if patch.is_null() {
+        return Ok(());
+    }
+    let wrong = |error: serde_json::Error| {
+        let reason = format!("the connection '{key}' would be none: {error}");
+        Error::shape("vimConnectionInfo", reason)
+    };
+    let known = instance.vim_connection_info.get(key).map(serde_json::to_value);
+    let mut changed = known.transpose().map_err(wrong)?.unwrap_or_default();
+    merge(&mut changed, patch);
+    VimConnectionInfo::deserialize(changed).map(drop).map_err(wrong)
 }
 
 pub(super) fn terminate(request: &TerminateVnfRequest) -> Result<(), Error> {
@@ -157,10 +180,16 @@ pub(super) fn change_vnfpkg(request: &ChangeCurrentVnfPkgRequest) -> Result<(), 
     }
     let listed = params.get("vdu_params").and_then(Value::as_array);
     let named = |vdu: &Value| vdu.get("vdu_id").is_some_and(Value::is_string);
-    if !listed.is_some_and(|listed| listed.iter().all(named)) {
+    let Some(listed) = listed.filter(|listed| listed.iter().all(named)) else {
         return Err(Error::shape(
             "additionalParams:vdu_params",
             "is not a list of objects that each have a vdu_id",
+        ));
+    };
+    if listed.len() > MAX_ROLLED {
+        return Err(Error::shape(
+            "additionalParams:vdu_params",
+            format!("names more than {MAX_ROLLED} VDUs"),
         ));
     }
     Ok(())
@@ -177,5 +206,51 @@ pub(super) fn strip_vdu_passwords(params: Option<&mut Map<String, Value>>) {
                 object.remove("password");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn instance() -> VnfInstance {
+        serde_json::from_value(json!({
+            "id": "i", "vnfdId": "d", "vnfProvider": "p", "vnfProductName": "n", "vnfSoftwareVersion": "1",
+            "vnfdVersion": "1", "instantiationState": "INSTANTIATED",
+            "vimConnectionInfo": {"vim1": {"vimId": "v", "vimType": "T", "accessInfo": {"username": "u"}}},
+            "_vimhost": {"package": "pkg"}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_patch_that_leaves_no_connection_is_refused_and_does_not_remove_it() {
+        for (patch, good) in [
+            (json!({"vim1": null}), true),
+            (json!({"vim1": {"accessInfo": {"username": "w"}}}), true),
+            (json!({"vim1": {"accessInfo": null, "vimId": null}}), true),
+            (json!({"vim2": {"vimType": "T"}}), true),
+            (json!({"vim1": {"vimType": 5}}), false),
+            (json!({"vim1": {"vimType": null}}), false),
+            (json!({"vim1": "text"}), false),
+            (json!({"vim2": {"vimId": "v"}}), false),
+        ] {
+            let request: VnfInfoModificationRequest =
+                serde_json::from_value(json!({"vimConnectionInfo": patch})).unwrap();
+            let refused = modify(&instance(), &request);
+            assert_eq!(refused.is_ok(), good, "{patch} {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_package_names_a_few_vdus() {
+        let of = |count: usize| {
+            let named = vec![json!({"vdu_id": "VDU1"}); count];
+            let params = json!({"upgrade_type": "RollingUpdate", "vdu_params": named});
+            let request = json!({"vnfdId": "d", "additionalParams": params});
+            change_vnfpkg(&serde_json::from_value(request).unwrap())
+        };
+        assert!(of(MAX_ROLLED).is_ok());
+        assert!(matches!(of(MAX_ROLLED + 1), Err(Error::Shape { .. })));
     }
 }

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 use vimhost_connector::StackResource;
 use vimhost_model::vnf::{
-    InstantiateVnfRequest, InstantiatedVnfInfo, InstantiationState, LcmOperation, OperationState, ProblemDetails,
-    VimConnectionInfo, VnfInfoModificationRequest, VnfInstance, VnfLcmOpOcc, VnfOperationalState, VnfPackage, Vnfd,
+    ChangeCurrentVnfPkgRequest, InstantiateVnfRequest, InstantiatedVnfInfo, InstantiationState, LcmOperation,
+    OperationState, ProblemDetails, VimConnectionInfo, VnfInfoModificationRequest, VnfInstance, VnfLcmOpOcc,
+    VnfOperationalState, VnfPackage, Vnfd,
 };
 use vimhost_model::{TargetId, Timestamp, VnfdId};
 use vimhost_store::InstanceWrite;
@@ -124,8 +125,15 @@ pub(crate) fn ended(run: Run<'_>) -> Result<(VnfLcmOpOcc, InstanceWrite), Finish
                 if op_occ.operation == LcmOperation::ChangeVnfpkg
                     && let Some(vnfd) = &run.package.vnfd
                 {
+                    let request: ChangeCurrentVnfPkgRequest =
+                        serde_json::from_value(op_occ.operation_params.clone().unwrap_or_default())?;
                     op_occ.modifications_triggered_by_vnf_pkg_change = Some(changed_package(vnfd));
                     take_package(&mut after, run.package, vnfd);
+                    merge_into(&mut after.extensions, request.extensions.as_ref());
+                    merge_into(
+                        &mut after.vnf_configurable_properties,
+                        request.vnf_configurable_properties.as_ref(),
+                    );
                 }
                 after.instantiated_vnf_info = info(&run, &kept, resources)?.or(after.instantiated_vnf_info);
                 after.own.stack = serde_json::to_value(&kept)?;
@@ -211,6 +219,15 @@ fn merge_into(object: &mut Option<Map<String, Value>>, patch: Option<&Map<String
     }
 }
 
+/// Merges a patch that may be null: then nothing is left.
+fn patch(object: &mut Option<Map<String, Value>>, patch: Option<&Option<Map<String, Value>>>) {
+    match patch {
+        None => {}
+        Some(None) => *object = None,
+        Some(patch) => merge_into(object, patch.as_ref()),
+    }
+}
+
 fn changed_package(vnfd: &Vnfd) -> Map<String, Value> {
     [
         ("vnfdId", vnfd.id.as_str()),
@@ -256,9 +273,9 @@ pub(crate) fn modified(op_occ: &mut VnfLcmOpOcc, instance: &VnfInstance, package
     if let Some(description) = request.vnf_instance_description {
         after.vnf_instance_description = description;
     }
-    merge_into(&mut after.metadata, request.metadata.as_ref());
-    merge_into(&mut after.extensions, request.extensions.as_ref());
-    merge_into(
+    patch(&mut after.metadata, request.metadata.as_ref());
+    patch(&mut after.extensions, request.extensions.as_ref());
+    patch(
         &mut after.vnf_configurable_properties,
         request.vnf_configurable_properties.as_ref(),
     );
@@ -299,4 +316,46 @@ pub(crate) fn modified(op_occ: &mut VnfLcmOpOcc, instance: &VnfInstance, package
     }
     op_occ.changed_info = Some(changed);
     after
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn instance() -> VnfInstance {
+        serde_json::from_value(json!({
+            "id": "i", "vnfdId": "d", "vnfProvider": "p", "vnfProductName": "n", "vnfSoftwareVersion": "1",
+            "vnfdVersion": "1", "vnfInstanceName": "one", "instantiationState": "INSTANTIATED",
+            "metadata": {"a": 1, "b": 2}, "extensions": {"c": 3},
+            "instantiatedVnfInfo": {"flavourId": "f", "vnfState": "STARTED"},
+            "_vimhost": {"package": "pkg"}}))
+        .unwrap()
+    }
+
+    fn op_occ(operation: &str, params: Value) -> VnfLcmOpOcc {
+        serde_json::from_value(json!({
+            "id": "op", "operationState": "PROCESSING", "stateEnteredTime": "2026-01-01T00:00:00.000Z",
+            "startTime": "2026-01-01T00:00:00.000Z", "vnfInstanceId": "i", "operation": operation,
+            "isAutomaticInvocation": false, "isCancelPending": false, "operationParams": params, "_vimhost": {}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_attribute_that_is_null_is_removed_and_one_that_is_absent_stays() {
+        // As it was accepted: read and written again.
+        let given = json!({"vnfInstanceName": null, "metadata": null, "extensions": {"c": null, "d": 4}});
+        let request: VnfInfoModificationRequest = serde_json::from_value(given.clone()).unwrap();
+        let mut op_occ = op_occ("MODIFY_INFO", serde_json::to_value(&request).unwrap());
+        let after = modified(&mut op_occ, &instance(), None);
+        assert_eq!((after.vnf_instance_name, after.metadata), (None, None));
+        assert_eq!(after.extensions.map(Value::Object), Some(json!({"d": 4})));
+        assert_eq!(op_occ.changed_info.map(Value::Object), Some(given));
+
+        let mut op_occ = self::op_occ("MODIFY_INFO", json!({"metadata": {"a": null}}));
+        let after = modified(&mut op_occ, &instance(), None);
+        assert_eq!(after.vnf_instance_name.as_deref(), Some("one"));
+        assert_eq!(after.metadata.map(Value::Object), Some(json!({"b": 2})));
+        assert_eq!(after.extensions.map(Value::Object), Some(json!({"c": 3})));
+    }
 }

@@ -269,15 +269,15 @@ pub struct VnfInfoModificationRequest {
     /// Another VNFD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vnfd_id: Option<VnfdId>,
-    /// Merge patch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vnf_configurable_properties: Option<Map<String, Value>>,
-    /// Merge patch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Map<String, Value>>,
-    /// Merge patch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub extensions: Option<Map<String, Value>>,
+    /// Merge patch; `Some(None)`: removed.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub vnf_configurable_properties: Option<Option<Map<String, Value>>>,
+    /// Merge patch; `Some(None)`: removed.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub metadata: Option<Option<Map<String, Value>>>,
+    /// Merge patch; `Some(None)`: removed.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub extensions: Option<Option<Map<String, Value>>>,
     /// Merge patch by key; secrets included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vim_connection_info: Option<Map<String, Value>>,
@@ -286,6 +286,8 @@ pub struct VnfInfoModificationRequest {
     pub vnfc_info_modifications: Option<Vec<VnfcInfoModification>>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
+fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
 }

@@ -173,6 +173,7 @@ fn vnf_lcm(settings: &Settings) -> Vec<Finding> {
     let mut found = vec![];
     if let Err(error) = crate::vnf_lcm::authentication(settings) {
         let key = match (&settings.vnf_lcm_auth_url, &settings.vnf_lcm_auth_ca) {
+            (None, _) if !settings.vnf_lcm_auth_roles.is_empty() => "vnf-lcm-auth-roles",
             (None, _) | (Some(_), None) => "vnf-lcm-auth-url",
             (Some(_), Some(_)) => "vnf-lcm-auth-ca",
         };
@@ -323,6 +324,7 @@ mod tests {
             [("vnf-lcm-auth-url", true)]
         );
         assert_eq!(with(&["--vnf-lcm-auth-ca", "/none"]), [("vnf-lcm-auth-ca", false)]);
+        assert_eq!(with(&["--vnf-lcm-auth-role", "admin"]), [("vnf-lcm-auth-roles", true)]);
         let keystone = [
             "--vnf-lcm-listen",
             "0.0.0.0:9890",

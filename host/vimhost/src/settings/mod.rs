@@ -211,6 +211,9 @@ settings! {
     vnf_lcm_auth_url: optional HttpUrl, "vnf-lcm-auth-url", "vnf-lcm-auth-url", "VIMHOST_VNF_LCM_AUTH_URL", "URL", "";
     /// Authorities that Keystone's certificate is trusted by, as PEM, instead of the public ones.
     vnf_lcm_auth_ca: optional PathBuf, "vnf-lcm-auth-ca", "vnf-lcm-auth-ca", "VIMHOST_VNF_LCM_AUTH_CA", "FILE", "";
+    /// Roles of which a token has to have one, by their names in Keystone. Repeatable; every token of that Keystone, of whatever project, may
+    /// use the VNF LCM interface when none is given.
+    vnf_lcm_auth_roles: list Name, "vnf-lcm-auth-roles", "vnf-lcm-auth-role", "VIMHOST_VNF_LCM_AUTH_ROLES", "ROLE", "";
     /// How long a valid token is not asked about again, in seconds; 0 asks each time.
     vnf_lcm_auth_cache: value u64, "vnf-lcm-auth-cache", "vnf-lcm-auth-cache", "VIMHOST_VNF_LCM_AUTH_CACHE", "SECONDS", "300";
     /// VNF instances of a page of a list; 0: lists have no pages.

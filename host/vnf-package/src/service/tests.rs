@@ -64,12 +64,36 @@ async fn what_is_refused_is_told_and_may_be_uploaded_again() {
     let refused = uploaded(&packages, &id, bad).await.unwrap();
     assert!(refused.onboarding_failure.unwrap().detail.contains("df_simple.yaml"));
     assert_eq!(packages.show(&id).await.unwrap().package.vnfd, None);
+    // Whatever an archive has for names, what is told of it is short and one line.
+    let bad = package(&[(format!("a\n{}", "x".repeat(20_000)).as_str(), "")]);
+    let refused = uploaded(&packages, &id, bad).await.unwrap();
+    let told = refused.onboarding_failure.unwrap().detail;
+    assert_eq!(told.chars().count(), LONGEST_REFUSAL);
+    assert!(!told.contains('\n'));
 
     let done = uploaded(&packages, &id, package(&[])).await.unwrap();
     assert_eq!(
         (done.onboarding_failure, done.onboarding_state),
         (None, PackageOnboardingState::Onboarded)
     );
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_a_package_does_not_grow_without_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, packages) = open(&dir);
+    let of = |key: &str| Map::from_iter([(key.to_owned(), json!("x".repeat(150 << 10)))]);
+    let id = packages.create(of("a")).await.unwrap().package.id;
+    let change = |data: Map<String, Value>| PackageModification {
+        operational_state: None,
+        user_defined_data: Some(data),
+    };
+    let refused = packages.update(&id, change(of("b"))).await;
+    assert!(matches!(refused, Err(Error::UserData)), "{refused:?}");
+    packages.update(&id, change(of("a"))).await.unwrap();
+    let much = Map::from_iter([("a".to_owned(), json!("x".repeat(300 << 10)))]);
+    let refused = packages.create(much).await;
+    assert!(matches!(refused, Err(Error::UserData)), "{refused:?}");
 }
 
 #[tokio::test]

@@ -4,13 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Error;
 use super::place::Place;
+use super::{Error, nodes};
 use crate::csar::Archive;
-use crate::yaml;
+use crate::yaml::{self, Left};
 
 /// Most documents of one VNFD. Real ones have three to ten.
 const MAX_DOCUMENTS: usize = 64;
+
+/// Most bytes of all documents together, as JSON. The standard's own definitions have some hundred thousand, a VNFD has a few ten thousand.
+const MAX_BYTES: usize = 8 << 20;
+
+/// Most node templates of all documents together. A VDU with its ports and storages is some five, and for each the types it is derived
+/// from are looked for in all documents.
+const MAX_NODES: usize = 2_000;
 
 /// How long a chain of imports may be.
 const MAX_IMPORT_DEPTH: usize = 8;
@@ -20,6 +27,12 @@ const MAX_TYPE_DEPTH: usize = 32;
 
 /// The type every VNF is derived from.
 const VNF: &str = "tosca.nodes.nfv.VNF";
+
+/// What is left of what all documents may be together.
+struct Bounds {
+    bytes: Left,
+    nodes: usize,
+}
 
 /// Documents by path.
 #[derive(Debug, Default)]
@@ -35,11 +48,15 @@ impl Documents {
             by_path: BTreeMap::new(),
             entry: archive.entry().to_owned(),
         };
-        documents.add(archive, archive.entry(), 0)?;
+        let mut left = Bounds {
+            bytes: Left::of(MAX_BYTES),
+            nodes: MAX_NODES,
+        };
+        documents.add(archive, archive.entry(), 0, &mut left)?;
         Ok(documents)
     }
 
-    fn add(&mut self, archive: &Archive, path: &str, depth: usize) -> Result<(), Error> {
+    fn add(&mut self, archive: &Archive, path: &str, depth: usize, left: &mut Bounds) -> Result<(), Error> {
         if self.by_path.contains_key(path) {
             return Ok(());
         }
@@ -59,10 +76,18 @@ impl Documents {
             .file(path)
             .ok_or_else(|| refuse("there is no such file in the package".to_owned()))?;
         let document = yaml::read(bytes).map_err(refuse)?;
+        left.bytes.take(&document).map_err(refuse)?;
         if !document.is_object() {
             return Err(refuse("it is no map".to_owned()));
         }
-        let imports = imports(&Place::document(path, &document))?;
+        let (imports, nodes) = {
+            let place = Place::document(path, &document);
+            (imports(&place)?, nodes::of(&place)?.len())
+        };
+        left.nodes = left
+            .nodes
+            .checked_sub(nodes)
+            .ok_or_else(|| refuse(format!("the VNFD has more than {MAX_NODES} node templates")))?;
         self.by_path.insert(path.to_owned(), document);
         for import in imports {
             if is_elsewhere(&import) {
@@ -75,7 +100,7 @@ impl Documents {
             if archive.file(&target).is_none() {
                 return Err(refuse(format!("it imports {import}, which is not in the package")));
             }
-            self.add(archive, &target, depth.saturating_add(1))?;
+            self.add(archive, &target, depth.saturating_add(1), left)?;
         }
         Ok(())
     }

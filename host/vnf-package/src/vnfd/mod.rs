@@ -21,8 +21,15 @@ use vimhost_model::VnfdId;
 use vimhost_model::vnf::{PackageFile, SoftwareImage, Vnfd};
 
 use crate::csar::Archive;
+use crate::yaml::Left;
 use documents::Documents;
 use place::Place;
+
+/// Characters of what an instance shows of its VNFD, and of the id of a flavour.
+const MAX_TEXT: usize = 255;
+
+/// Largest VNFD as it is kept, in one document of the store with room for 16 MB, and read with each operation.
+const MAX_VNFD_BYTES: usize = 12 << 20;
 
 /// Why a VNFD is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,10 +78,14 @@ pub fn describe(archive: &Archive) -> Result<Described, Error> {
     let documents = Documents::read(archive)?;
     let vnf = Vnf::of(&documents)?;
     let mut flavours = BTreeMap::new();
+    let mut left = Left::of(package_files::MAX_TEMPLATES_BYTES);
     for template in flavour_templates(&documents)? {
         let id = flavour_id(&documents, &vnf, &template)?;
+        if id.chars().count() > MAX_TEXT {
+            return Err(template.refuse(format!("the flavour_id has more than {MAX_TEXT} characters")));
+        }
         let mut flavour = flavour::read(&documents, &template)?;
-        flavour.base_hot = package_files::base_hot(archive, &id)?;
+        flavour.base_hot = package_files::base_hot(archive, &id, &mut left)?;
         if flavours.insert(id.clone(), flavour).is_some() {
             return Err(template.refuse(format!("flavour {id} is described twice")));
         }
@@ -104,6 +115,12 @@ pub fn describe(archive: &Archive) -> Result<Described, Error> {
         metadata: vnf.defaults(&documents, &["modifiable_attributes", "metadata"])?,
         user_data_scripts: package_files::user_data_scripts(archive),
     };
+    let bytes = serde_json::to_vec(&vnfd).map_or(usize::MAX, |text| text.len());
+    if bytes > MAX_VNFD_BYTES {
+        return Err(Error::Whole(format!(
+            "has, with its templates, more than {MAX_VNFD_BYTES} bytes"
+        )));
+    }
     Ok(Described {
         vnfd,
         documents: paths,
@@ -193,11 +210,17 @@ impl Vnf {
     /// A property of text, by a node template or by the type's default.
     fn need(&self, documents: &Documents, property: &str) -> Result<String, Error> {
         let said = self.said.iter().find_map(|said| text_of(said.get(property)?));
-        said.or_else(|| self.default(documents, property)).ok_or_else(|| {
+        let text = said.or_else(|| self.default(documents, property)).ok_or_else(|| {
             Error::Whole(format!(
                 "says no {property}, neither in a node template nor as a default of its type"
             ))
-        })
+        })?;
+        if text.chars().count() > MAX_TEXT {
+            return Err(Error::Whole(format!(
+                "has a {property} of more than {MAX_TEXT} characters"
+            )));
+        }
+        Ok(text)
     }
 
     /// A property that is a list of texts.

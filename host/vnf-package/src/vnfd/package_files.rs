@@ -8,13 +8,17 @@ use vimhost_model::vnf::{DeploymentFlavour, HeatTemplate, PackageFile, SoftwareI
 
 use super::Error;
 use crate::csar::{Archive, is_metadata};
-use crate::yaml;
+use crate::yaml::{self, Left};
 
 /// Most bytes of the templates of one flavour. They are kept with the VNFD in one document of the store, where 16 MB fit.
 const MAX_TEMPLATE_BYTES: usize = 2 << 20;
 
+/// Most bytes of the templates of all flavours, as JSON: with what aliases repeat.
+pub(super) const MAX_TEMPLATES_BYTES: usize = 8 << 20;
+
 /// The template of a flavour: the one YAML file in `BaseHOT/<flavour>/`, and those in its `nested/`.
-pub(super) fn base_hot(archive: &Archive, flavour: &str) -> Result<Option<HeatTemplate>, Error> {
+/// `left` is what the templates may be beside those of the flavours before.
+pub(super) fn base_hot(archive: &Archive, flavour: &str, left: &mut Left) -> Result<Option<HeatTemplate>, Error> {
     let directory = format!("BaseHOT/{flavour}/");
     let mut found: Option<HeatTemplate> = None;
     let mut files = BTreeMap::new();
@@ -41,7 +45,9 @@ pub(super) fn base_hot(archive: &Archive, flavour: &str) -> Result<Option<HeatTe
             )));
         }
         // Read once here, so that what is no YAML is refused now and not when a stack is to be made of it.
-        if !yaml::read(content).map_err(refuse)?.is_object() {
+        let template = yaml::read(content).map_err(refuse)?;
+        left.take(&template).map_err(refuse)?;
+        if !template.is_object() {
             return Err(refuse("it is no map".to_owned()));
         }
         let text = String::from_utf8_lossy(content).into_owned();

@@ -1,6 +1,6 @@
 //! Policies of a flavour: scaling aspects, what their steps add, and levels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vimhost_model::vnf::{Delta, DeploymentFlavour, ScalingAspect};
 
@@ -9,6 +9,9 @@ use super::place::Place;
 
 /// Prefix of the standard's policy types.
 const STANDARD: &str = "tosca.policies.nfv.";
+
+/// Most steps of an aspect that have deltas of their own, and most levels of a policy. They are kept for each VDU that they are of.
+const MAX_STEPS: usize = 1_000;
 
 /// The policies of one type.
 fn of_type<'a>(policies: &[Place<'a>], name: &str) -> Result<Vec<Place<'a>>, Error> {
@@ -22,16 +25,24 @@ fn of_type<'a>(policies: &[Place<'a>], name: &str) -> Result<Vec<Place<'a>>, Err
 }
 
 /// VDUs a policy is for.
-fn targets(policy: &Place<'_>, flavour: &DeploymentFlavour) -> Result<Vec<String>, Error> {
-    let mut vdus = Vec::new();
+fn targets(policy: &Place<'_>, flavour: &DeploymentFlavour) -> Result<BTreeSet<String>, Error> {
+    let mut vdus = BTreeSet::new();
     for target in policy.need("targets")?.items() {
         let vdu = target.text()?;
         if !flavour.vdus.contains_key(&vdu) {
             return Err(target.refuse(format!("{vdu} is no VDU of the template")));
         }
-        vdus.push(vdu);
+        vdus.insert(vdu);
     }
     Ok(vdus)
+}
+
+/// Refuses what is longer than the levels or steps of a VNFD are.
+fn bounded(place: &Place<'_>, length: usize) -> Result<(), Error> {
+    if length > MAX_STEPS {
+        return Err(place.refuse(format!("it has more than {MAX_STEPS} entries")));
+    }
+    Ok(())
 }
 
 /// Names of an aspect's steps.
@@ -76,6 +87,7 @@ fn scaling_aspects(flavour: &mut DeploymentFlavour, steps: &mut Steps, policy: &
             Some(names) => names.items().iter().map(Place::text).collect::<Result<Vec<_>, _>>()?,
             None => Vec::new(),
         };
+        bounded(&aspect, names.len())?;
         let max_scale_level = match aspect.get("max_scale_level") {
             Some(level) => level.count()?,
             None if names.is_empty() => return Err(aspect.refuse("neither max_scale_level nor step_deltas are there")),
@@ -106,7 +118,9 @@ fn scaling_deltas(flavour: &mut DeploymentFlavour, steps: &Steps, policy: &Place
     let names = steps.get(&aspect).map(Vec::as_slice).unwrap_or_default();
     let mut counts = Vec::new();
     if names.is_empty() {
-        for (_, delta) in deltas.entries()? {
+        let entries = deltas.entries()?;
+        bounded(&deltas, entries.len())?;
+        for (_, delta) in entries {
             counts.push(delta.need("number_of_instances")?.count()?);
         }
     }
@@ -125,7 +139,10 @@ fn scaling_deltas(flavour: &mut DeploymentFlavour, steps: &Steps, policy: &Place
 
 fn instantiation_levels(flavour: &mut DeploymentFlavour, policy: &Place<'_>) -> Result<(), Error> {
     let properties = policy.need("properties")?;
-    for (id, level) in properties.need("levels")?.entries()? {
+    let levels = properties.need("levels")?;
+    let entries = levels.entries()?;
+    bounded(&levels, entries.len())?;
+    for (id, level) in entries {
         let mut scale_levels = BTreeMap::new();
         if let Some(info) = level.get("scale_info") {
             for (aspect, place) in info.entries()? {
@@ -157,7 +174,10 @@ fn instantiation_levels(flavour: &mut DeploymentFlavour, policy: &Place<'_>) -> 
 
 fn vdu_instantiation_levels(flavour: &mut DeploymentFlavour, policy: &Place<'_>) -> Result<(), Error> {
     let vdus = targets(policy, flavour)?;
-    for (id, level) in policy.need("properties")?.need("levels")?.entries()? {
+    let levels = policy.need("properties")?.need("levels")?;
+    let entries = levels.entries()?;
+    bounded(&levels, entries.len())?;
+    for (id, level) in entries {
         let count = level.need("number_of_instances")?.count()?;
         let known = flavour.instantiation_levels.entry(id.to_owned()).or_default();
         for vdu in &vdus {

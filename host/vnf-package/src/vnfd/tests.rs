@@ -198,3 +198,29 @@ fn documents_that_import_each_other_are_read_once() {
     let top = TOP.replace("  - types.yaml\n", "  - types.yaml\n  - top.yaml\n");
     assert!(described(&[("Definitions/top.yaml", top.as_str())]).is_ok());
 }
+
+#[test]
+fn a_vnfd_that_says_more_than_any_does_is_refused() {
+    let nodes: String = (0..2_100).map(|n| format!("    n{n}: {{ type: x }}\n")).collect();
+    let text = DF_SIMPLE.replace("  node_templates:\n", &format!("  node_templates:\n{nodes}"));
+    let refused = described(&[("Definitions/df_simple.yaml", text.as_str())]).unwrap_err();
+    assert!(refused.to_string().contains("node templates"), "{refused}");
+
+    let steps = format!("step_deltas: [ {} ]", "delta_1, ".repeat(1_100));
+    let refused = edited("step_deltas: [ delta_1 ]", &steps);
+    assert!(refused.to_string().contains("entries"), "{refused}");
+
+    let long = "x".repeat(300);
+    let text = TOP.replace("provider: Company", &format!("provider: {long}"));
+    let refused = described(&[("Definitions/top.yaml", text.as_str())]).unwrap_err();
+    assert!(refused.to_string().contains("provider"), "{refused}");
+
+    // Files of templates that aliases make large, each of them within what one may be.
+    let large = format!("a: &a {}\nb: [{}]\n", "x".repeat(20_000), "*a, ".repeat(90));
+    let files: Vec<(String, &str)> = (0..10)
+        .map(|n| (format!("BaseHOT/simple/nested/n{n}.yaml"), large.as_str()))
+        .collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+    let refused = described(&files).unwrap_err();
+    assert!(refused.to_string().contains("more than is read"), "{refused}");
+}

@@ -19,7 +19,12 @@ async fn keystone(expires: &'static str) -> (String, Arc<AtomicUsize>) {
         tokio::time::sleep(Duration::from_millis(50)).await;
         match headers["x-subject-token"].as_bytes() {
             b"good" => {
-                let token = json!({"token": {"expires_at": expires, "project": {"id": "p1"}, "user": {"id": "u"}}});
+                let token = json!({"token": {"expires_at": expires, "project": {"id": "p1"}, "user": {"id": "u"},
+                    "roles": [{"id": "r1", "name": "reader"}, {"id": "r2", "name": "NFV-Operator"}]}});
+                (StatusCode::OK, token.to_string())
+            }
+            b"unscoped" => {
+                let token = json!({"token": {"expires_at": expires, "user": {"id": "u"}}});
                 (StatusCode::OK, token.to_string())
             }
             b"broken" => (StatusCode::OK, "{}".to_owned()),
@@ -82,7 +87,49 @@ async fn without_a_good_token_nobody_is_served_but_for_versions() {
     assert_eq!(status(&gate, Some("bad")).await, 401);
     assert_eq!(status(&gate, Some("bad")).await, 401);
     assert_eq!(asked.load(Ordering::SeqCst), 1);
-    assert!(gate.admit(&parts("/vnflcm/api_versions", None)).await.is_ok());
+    for path in [
+        "/vnflcm/api_versions",
+        "/vnflcm/v1/api_versions",
+        "/vnflcm/v2/api_versions",
+    ] {
+        assert!(gate.admit(&parts(path, None)).await.is_ok(), "{path}");
+    }
+    // A file of a package may have any name.
+    for path in [
+        "/vnfpkgm/v1/vnf_packages/p/artifacts/api_versions",
+        "/vnfpkgm/v1/vnf_packages/p/artifacts/Files/api_versions",
+        "/vnflcm/v2/vnf_instances/api_versions",
+        "/vnflcm/api_versions/",
+    ] {
+        let refused = gate.admit(&parts(path, None)).await.unwrap_err();
+        assert_eq!(refused.status(), 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn where_roles_are_asked_for_a_token_has_to_have_one_of_them() {
+    let (url, asked) = keystone("2999-01-01T00:00:00Z").await;
+    let gate = |roles: &[&str]| {
+        let keystone = Keystone::new(&url, None, Duration::from_secs(60)).unwrap();
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        Gate::new(Authentication::Keystone(Arc::new(keystone.for_roles(roles))))
+    };
+    for (roles, good, unscoped) in [
+        (&[][..], 200, 200),
+        (&["admin", "nfv-operator"][..], 200, 403),
+        (&["admin"][..], 403, 403),
+    ] {
+        let gate = gate(roles);
+        assert_eq!(status(&gate, Some("good")).await, good, "{roles:?}");
+        assert_eq!(status(&gate, Some("unscoped")).await, unscoped, "{roles:?}");
+        assert_eq!(status(&gate, Some("bad")).await, 401, "{roles:?}");
+    }
+    // That it has none is remembered too.
+    let before = asked.load(Ordering::SeqCst);
+    let gate = gate(&["admin"]);
+    assert_eq!(status(&gate, Some("good")).await, 403);
+    assert_eq!(status(&gate, Some("good")).await, 403);
+    assert_eq!(asked.load(Ordering::SeqCst), before + 1);
 }
 
 #[tokio::test]
@@ -99,6 +146,26 @@ async fn when_keystone_is_away_it_is_not_the_clients_fault() {
     let address = closed.local_addr().unwrap();
     drop(closed);
     assert_eq!(status(&gate(&format!("http://{address}/v3")), Some("good")).await, 503);
+}
+
+#[tokio::test]
+async fn a_connection_that_keystone_closes_is_not_the_clients_fault_either() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v3", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let body = json!({"token": {"expires_at": "2999-01-01T00:00:00Z"}}).to_string();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        // The first connection ends with the request, the second answers.
+        for answer in ["", &answer] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            assert!(stream.read(&mut asked).await.unwrap() > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(status(&gate(&url), Some("good")).await, 200);
 }
 
 #[tokio::test]
@@ -119,6 +186,23 @@ async fn pages_of_the_web_are_not_served_without_credentials() {
         .headers
         .insert("origin", HeaderValue::from_static("http://evil.example"));
     assert_eq!(gate.admit(&asked).await.unwrap_err().status(), 403);
+}
+
+#[test]
+fn a_keystone_is_found_with_and_without_the_version_of_its_api() {
+    for (url, expected) in [
+        ("https://k.example:5000/v3", "https://k.example:5000/v3/auth/tokens"),
+        ("https://k.example:5000/v3/", "https://k.example:5000/v3/auth/tokens"),
+        ("https://k.example:5000", "https://k.example:5000/v3/auth/tokens"),
+        (
+            "https://k.example/identity/",
+            "https://k.example/identity/v3/auth/tokens",
+        ),
+        ("https://v3.example", "https://v3.example/v3/auth/tokens"),
+    ] {
+        let keystone = Keystone::new(url, None, Duration::ZERO).unwrap();
+        assert_eq!(keystone.tokens.to_string(), expected);
+    }
 }
 
 #[test]

@@ -4,11 +4,23 @@ use std::collections::BTreeMap;
 
 use vimhost_model::vnf::{Delta, DeploymentFlavour, ScaleType};
 
-/// Members that the step from `level` to the next one adds.
-fn step(delta: &Delta, level: u32) -> u32 {
-    let index = usize::try_from(level).unwrap_or(usize::MAX);
-    let at = delta.steps.get(index).or_else(|| delta.steps.last());
-    at.copied().unwrap_or_default()
+/// Most members of all VDUs of an instance together. Heat makes a thousand resources of a stack at most, unless it is told otherwise. Each is
+/// some five kilobytes of the instance, its occurrence and what subscribers are told, which the store keeps in one document, for which MongoDB
+/// has room for 16 MB.
+pub(crate) const MAX_MEMBERS: u32 = 2_000;
+
+/// Members that the steps below `level` add together. Not a step at a time: how many there are is for the VNFD to say.
+fn sum_below(delta: &Delta, level: u32) -> u32 {
+    let said = u32::try_from(delta.steps.len()).unwrap_or(u32::MAX);
+    let listed = delta.steps.iter().take(usize::try_from(level).unwrap_or(usize::MAX));
+    let further = level.saturating_sub(said);
+    let last = delta.steps.last().copied().unwrap_or_default();
+    listed.fold(last.saturating_mul(further), |sum, step| sum.saturating_add(*step))
+}
+
+/// Whether so many members are more than an instance may have.
+pub(crate) fn are_too_many(counts: impl IntoIterator<Item = u32>) -> bool {
+    counts.into_iter().fold(0_u32, u32::saturating_add) > MAX_MEMBERS
 }
 
 /// Members by VDU that the steps between two levels of an aspect are.
@@ -16,7 +28,7 @@ pub(crate) fn between(flavour: &DeploymentFlavour, aspect: &str, low: u32, high:
     let Some(aspect) = flavour.aspects.get(aspect) else {
         return BTreeMap::new();
     };
-    let sum = |delta: &Delta| (low..high).fold(0_u32, |sum, level| sum.saturating_add(step(delta, level)));
+    let sum = |delta: &Delta| sum_below(delta, high).saturating_sub(sum_below(delta, low));
     let deltas = aspect.deltas.iter();
     deltas.map(|(vdu, delta)| (vdu.clone(), sum(delta))).collect()
 }
@@ -93,6 +105,16 @@ mod tests {
         assert_eq!(between(&flavour, "a", 0, 4)["VDU1"], 10);
         assert_eq!(between(&flavour, "a", 1, 3)["VDU1"], 6);
         assert!(between(&flavour, "b", 0, 1).is_empty());
+        assert_eq!(between(&flavour, "a", 2, 2)["VDU1"], 0);
+    }
+
+    #[test]
+    fn a_vnfd_with_billions_of_steps_costs_no_more_than_another() {
+        let flavour = flavour(vec![1, 3]);
+        assert_eq!(between(&flavour, "a", 0, u32::MAX)["VDU1"], u32::MAX);
+        assert!(are_too_many(between(&flavour, "a", 0, u32::MAX).into_values()));
+        assert!(are_too_many([u32::MAX, 1]));
+        assert!(are_too_many([MAX_MEMBERS, 1]) && !are_too_many([MAX_MEMBERS - 1, 1]));
     }
 
     #[test]

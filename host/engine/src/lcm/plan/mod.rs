@@ -7,7 +7,7 @@ pub(crate) mod levels;
 pub(crate) mod parameters;
 pub(crate) mod template;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -22,6 +22,14 @@ use parameters::{content, parameters};
 
 /// How long a graceful termination waits when nobody says (what Tacker waits).
 const GRACE_SECONDS: u32 = 10;
+
+/// Bytes of an operation with its request and its plan. While it is undone it has its steps twice; the store keeps it in one document with its
+/// instance, which has the template once more, and MongoDB has room for 16 MB.
+const MOST_KEPT: usize = 5 << 20;
+
+/// Bytes of what clients merge over the parameters of a stack. Heat keeps all parameters of a stack in one column of its database, and what is
+/// kept of an operation has them several times.
+const MAX_OF_CLIENT_BYTES: usize = 512 << 10;
 
 /// What a plan is made of.
 #[derive(Clone, Copy)]
@@ -41,7 +49,7 @@ pub(crate) struct Given<'a> {
 /// # Errors
 /// What the client is told: the operation is then ROLLED_BACK before it began.
 pub(crate) fn plan(given: Given<'_>) -> Result<Work, ProblemDetails> {
-    match given.op_occ.operation {
+    let work = match given.op_occ.operation {
         LcmOperation::Instantiate => instantiate(given),
         LcmOperation::Terminate => terminate(given),
         LcmOperation::Scale => scale(given),
@@ -52,11 +60,32 @@ pub(crate) fn plan(given: Given<'_>) -> Result<Work, ProblemDetails> {
             let kept = given.kept()?;
             Ok(Work::new(Vec::new(), given.stack(&kept), kept))
         }
+    }?;
+    // Refused now: what no store takes would be written again and again, and its instance never be free.
+    if fits(given.op_occ, &work) {
+        Ok(work)
+    } else {
+        let detail = format!("the template and the parameters of all steps have more than {MOST_KEPT} bytes together");
+        Err(ProblemDetails::new(422, detail))
     }
+}
+
+/// Whether a plan can be kept with its operation.
+fn fits(op_occ: &VnfLcmOpOcc, work: &Work) -> bool {
+    let bytes = |text: Result<Vec<u8>, serde_json::Error>| text.map_or(usize::MAX, |text| text.len());
+    let (asked, planned) = (bytes(serde_json::to_vec(op_occ)), bytes(serde_json::to_vec(work)));
+    asked.saturating_add(planned) <= MOST_KEPT
 }
 
 fn refused(detail: impl Into<String>) -> ProblemDetails {
     ProblemDetails::new(400, detail)
+}
+
+fn too_many_members() -> ProblemDetails {
+    refused(format!(
+        "the VNF instance would have more than {} VNFCs",
+        levels::MAX_MEMBERS
+    ))
 }
 
 fn broken(what: &str, error: impl std::fmt::Display) -> ProblemDetails {
@@ -104,8 +133,13 @@ fn instantiate(given: Given<'_>) -> Result<Work, ProblemDetails> {
         ))
     })?;
     let counts = levels::initial_counts(flavour, level, &levels);
+    if levels::are_too_many(counts.values().copied()) {
+        return Err(too_many_members());
+    }
     let hot = base_hot(flavour, &request.flavour_id)?;
     let params = request.additional_params.as_ref();
+    let nfv_of_client = of_client(params);
+    bounded_of_client(&nfv_of_client)?;
     let mut after = Kept {
         id: None,
         token: stack_token(given.installation, &given.op_occ.id, 0),
@@ -118,7 +152,7 @@ fn instantiate(given: Given<'_>) -> Result<Work, ProblemDetails> {
             .map(|(vdu, count)| (vdu, (0..count).collect()))
             .collect(),
         nfv: Map::new(),
-        nfv_of_client: of_client(params),
+        nfv_of_client,
         levels,
         ext_links: request.ext_virtual_links.unwrap_or_default(),
         ext_managed: request.ext_managed_virtual_links.unwrap_or_default(),
@@ -180,10 +214,21 @@ fn of_client(params: Option<&Map<String, Value>>) -> Value {
 }
 
 /// Merges what a client gives now over what it gave before.
-fn merge_of_client(kept: &mut Kept, params: Option<&Map<String, Value>>) {
+fn merge_of_client(kept: &mut Kept, params: Option<&Map<String, Value>>) -> Result<(), ProblemDetails> {
     if let Some(nfv) = params.and_then(|params| params.get("nfv")) {
         template::merge(&mut kept.nfv_of_client, nfv);
     }
+    bounded_of_client(&kept.nfv_of_client)
+}
+
+/// What clients give is kept with the instance and grows with what each of them adds.
+fn bounded_of_client(nfv: &Value) -> Result<(), ProblemDetails> {
+    if nfv.to_string().len() > MAX_OF_CLIENT_BYTES {
+        return Err(refused(format!(
+            "additionalParams/nfv, with what was given before, has more than {MAX_OF_CLIENT_BYTES} bytes"
+        )));
+    }
+    Ok(())
 }
 
 fn terminate(given: Given<'_>) -> Result<Work, ProblemDetails> {
@@ -265,9 +310,16 @@ fn scale(given: Given<'_>) -> Result<Work, ProblemDetails> {
         ))
     })?;
     let moved = levels::between(flavour, &request.aspect_id, level.min(reached), level.max(reached));
+    if request.scale_type == ScaleType::ScaleOut {
+        let there = before.members.values().map(Vec::len);
+        let there = there.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        if levels::are_too_many(there.chain(moved.values().copied())) {
+            return Err(too_many_members());
+        }
+    }
     let mut after = before.clone();
     after.levels.insert(request.aspect_id.clone(), reached);
-    merge_of_client(&mut after, request.additional_params.as_ref());
+    merge_of_client(&mut after, request.additional_params.as_ref())?;
     let mut steps = Vec::new();
     for (vdu, count) in &moved {
         let members = after.members.entry(vdu.clone()).or_default();
@@ -320,7 +372,7 @@ fn heal(given: Given<'_>) -> Result<Work, ProblemDetails> {
         .and_then(Value::as_bool)
         .unwrap_or(false);
     let mut after = kept.clone();
-    merge_of_client(&mut after, params);
+    merge_of_client(&mut after, params)?;
     let flavour = given.flavour(&kept.flavour)?;
     let made = content(&mut after, flavour).map_err(refused)?;
     let reason = request.cause.as_deref().unwrap_or("heal");
@@ -398,7 +450,7 @@ fn change_ext_conn(given: Given<'_>) -> Result<Work, ProblemDetails> {
     let flavour = given.flavour(&before.flavour)?;
     let mut after = before.clone();
     move_links(&mut after.ext_links, request.ext_virtual_links);
-    merge_of_client(&mut after, request.additional_params.as_ref());
+    merge_of_client(&mut after, request.additional_params.as_ref())?;
     let made = content(&mut after, flavour).map_err(refused)?;
     let content = sent(&after, made);
     let mut work = Work::new(
@@ -424,7 +476,7 @@ fn change_vnfpkg(given: Given<'_>) -> Result<Work, ProblemDetails> {
     if let Some(managed) = request.ext_managed_virtual_links {
         after.ext_managed = managed;
     }
-    merge_of_client(&mut after, params);
+    merge_of_client(&mut after, params)?;
     if params.is_some_and(|params| params.contains_key("lcm-operation-user-data")) {
         after.script = script(given.vnfd, params)?;
     }
@@ -473,7 +525,9 @@ fn rolled_vdus(params: Option<&Map<String, Value>>) -> Vec<String> {
         .into_iter()
         .flatten()
         .filter_map(|vdu| vdu.get("vdu_id")?.as_str());
-    named.map(str::to_owned).collect()
+    // Each has one turn: one that is named again has had it.
+    let mut seen = BTreeSet::new();
+    named.filter(|vdu| seen.insert(*vdu)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 use vimhost_model::vnf::DeploymentFlavour;
 
+/// Most bytes of a template with a resource for each member. Heat takes half a megabyte unless it is told otherwise, and what is kept of an
+/// operation has the template several times.
+const MAX_TEMPLATE_BYTES: usize = 2 << 20;
+
 /// A template as data.
 ///
 /// # Errors
@@ -62,7 +66,7 @@ pub(crate) fn base_name(name: &str, is_known: impl Fn(&str) -> bool) -> Option<&
 /// beside it. JSON, which is YAML too.
 ///
 /// # Errors
-/// When it is no template.
+/// When it is no template, or would be too large.
 pub(crate) fn with_members(
     text: &str,
     flavour: &DeploymentFlavour,
@@ -73,6 +77,7 @@ pub(crate) fn with_members(
         .get_mut("resources")
         .and_then(Value::as_object_mut)
         .ok_or("the template has no resources")?;
+    let mut left = MAX_TEMPLATE_BYTES;
     for (vdu, described) in &flavour.vdus {
         if !resources.contains_key(vdu) {
             continue;
@@ -85,7 +90,16 @@ pub(crate) fn with_members(
             .iter()
             .filter_map(|name| Some((*name, resources.remove(*name)?)))
             .collect();
-        for number in members.get(vdu).into_iter().flatten() {
+        let numbers = members.get(vdu).map(Vec::as_slice).unwrap_or_default();
+        // Before they are made: a large definition and many members are no more than a few kilobytes of a package.
+        let bytes: usize = taken.iter().map(|(_, definition)| definition.to_string().len()).sum();
+        left = bytes
+            .checked_mul(numbers.len())
+            .and_then(|all| left.checked_sub(all))
+            .ok_or_else(|| {
+                format!("the template with a resource for each VNFC has more than {MAX_TEMPLATE_BYTES} bytes")
+            })?;
+        for number in numbers {
             for (name, definition) in &taken {
                 let mut definition = definition.clone();
                 renumber(&mut definition, &names, *number);
@@ -194,6 +208,20 @@ mod tests {
             &json!({"a": {"b": null, "e": {"f": null, "g": 1}}, "d": [1]}),
         );
         assert_eq!(value, json!({"a": {"c": 2, "e": {"g": 1}}, "d": [1]}));
+    }
+
+    #[test]
+    fn a_template_that_members_make_too_large_is_refused() {
+        let flavour: DeploymentFlavour = serde_json::from_value(json!({
+            "vdus": {"VDU1": {"name": "VDU1", "profile": {"min": 1, "max": 3}, "initial": 1}}}))
+        .unwrap();
+        let text = format!("resources:\n  VDU1:\n    type: {}\n", "x".repeat(1000));
+        let of = |count: u32| {
+            let members: BTreeMap<String, Vec<u32>> = [("VDU1".to_owned(), (0..count).collect::<Vec<u32>>())].into();
+            with_members(&text, &flavour, &members)
+        };
+        assert!(of(1000).is_ok());
+        assert!(of(3000).unwrap_err().contains("bytes"));
     }
 
     #[test]

@@ -31,6 +31,10 @@ fn instance(kept: &Kept, servers: &[&str]) -> VnfInstance {
 }
 
 fn planned(operation: &str, params: Value, instance: &VnfInstance) -> Result<Work, ProblemDetails> {
+    planned_of(&vnfd(), operation, params, instance)
+}
+
+fn planned_of(vnfd: &Vnfd, operation: &str, params: Value, instance: &VnfInstance) -> Result<Work, ProblemDetails> {
     let op_occ = serde_json::from_value(json!({
         "id": "op", "operationState": "STARTING", "stateEnteredTime": "2026-01-01T00:00:00.000Z",
         "startTime": "2026-01-01T00:00:00.000Z", "vnfInstanceId": "i", "operation": operation,
@@ -39,7 +43,7 @@ fn planned(operation: &str, params: Value, instance: &VnfInstance) -> Result<Wor
     plan(Given {
         op_occ: &op_occ,
         instance,
-        vnfd: &vnfd(),
+        vnfd,
         installation: "qwert",
     })
 }
@@ -74,6 +78,51 @@ fn an_unknown_flavour_level_or_script_is_told_as_400() {
     ] {
         assert_eq!(planned("INSTANTIATE", params, &fresh).unwrap_err().status, 400);
     }
+}
+
+#[test]
+fn an_instance_of_billions_of_members_is_refused_and_never_counted() {
+    let mut vnfd = vnfd();
+    let flavour = vnfd.flavours.get_mut("simple").unwrap();
+    flavour.vdus.get_mut("VDU1").unwrap().initial = u32::MAX;
+    let fresh = instance(&Kept::default(), &[]);
+    let refused = planned_of(&vnfd, "INSTANTIATE", json!({"flavourId": "simple"}), &fresh).unwrap_err();
+    assert_eq!(refused.status, 400);
+    assert!(refused.detail.contains("VNFCs"), "{}", refused.detail);
+
+    let flavour = vnfd.flavours.get_mut("simple").unwrap();
+    flavour.aspects.get_mut("a").unwrap().max_scale_level = u32::MAX;
+    let one = instance(&instantiated(), &["a"]);
+    let scale = json!({"type": "SCALE_OUT", "aspectId": "a", "numberOfSteps": u32::MAX});
+    assert_eq!(planned_of(&vnfd, "SCALE", scale, &one).unwrap_err().status, 400);
+}
+
+#[test]
+fn a_plan_that_no_store_takes_is_told_from_one_that_fits() {
+    let kept = instantiated();
+    let work = planned("HEAL", json!({}), &instance(&kept, &["a"])).unwrap();
+    let op_occ = serde_json::from_value(json!({
+        "id": "op", "operationState": "STARTING", "stateEnteredTime": "2026-01-01T00:00:00.000Z",
+        "startTime": "2026-01-01T00:00:00.000Z", "vnfInstanceId": "i", "operation": "HEAL",
+        "isAutomaticInvocation": false, "isCancelPending": false, "_vimhost": {}}))
+    .unwrap();
+    assert!(fits(&op_occ, &work));
+    let content = Content {
+        template: Some("x".repeat(1 << 20)),
+        ..Content::default()
+    };
+    let steps = vec![Step::Update { content }; 10];
+    assert!(!fits(&op_occ, &Work::new(steps, work.stack.clone(), kept)));
+}
+
+#[test]
+fn a_vdu_that_is_named_twice_is_rolled_once() {
+    let kept = instantiated();
+    let one = instance(&kept, &["a"]);
+    let named = vec![json!({"vdu_id": "VDU1"}); 10];
+    let params = json!({"vnfdId": "vnfd", "additionalParams": {"upgrade_type": "RollingUpdate", "vdu_params": named}});
+    let work = planned("CHANGE_VNFPKG", params, &one).unwrap();
+    assert_eq!(work.steps.len(), 2, "{:?}", work.steps);
 }
 
 #[test]
