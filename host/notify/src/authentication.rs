@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use vimhost_model::{Secret, SubscriptionId};
 use vimhost_store::SealedText;
 use vimhost_store::seal::KeyRing;
@@ -11,7 +12,7 @@ use vimhost_store::seal::KeyRing;
 use crate::Error;
 
 /// `SubscriptionAuthentication` as a client gives it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthenticationRequest {
     /// Ways the callback takes.
@@ -25,7 +26,7 @@ pub struct AuthenticationRequest {
 }
 
 /// A way to authenticate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuthType {
     /// User and password.
@@ -41,7 +42,7 @@ pub enum AuthType {
 }
 
 /// Of BASIC.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParamsBasic {
     /// User.
@@ -53,7 +54,7 @@ pub struct ParamsBasic {
 }
 
 /// Of `OAUTH2_CLIENT_CREDENTIALS`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParamsOauth2ClientCredentials {
     /// Client.
