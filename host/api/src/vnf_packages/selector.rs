@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::vnf_lcm::selector::Attributes;
+
 /// Shown in a list only when they are asked for.
 const EXCLUDED: &[&str] = &[
     "softwareImages",
@@ -23,6 +25,13 @@ const OTHERS: &[&str] = &[
     "vnfdVersion",
     "vnfmInfo",
 ];
+
+/// All of them.
+pub(crate) const ATTRIBUTES: Attributes = Attributes {
+    mandatory: MANDATORY,
+    optional: OTHERS,
+    excluded: EXCLUDED,
+};
 
 /// What of each package is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
