@@ -1,6 +1,7 @@
 //! Pages of lists (SOL013 5.4): by the last id of the page, and a `Link` to the next.
 
 use http::Uri;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use super::problem::Problem;
 use crate::path::encoded;
@@ -23,7 +24,7 @@ pub(crate) fn marker(query: &[(String, String)]) -> Result<Option<String>, Probl
 }
 
 /// The value of `Link` for the page after `last`: the URL that was asked for with another marker. One link only, with `rel` in quotes: the
-/// client's pattern is greedy.
+/// client's pattern is greedy. A client may send letters that no header can hold; they are encoded here.
 pub(crate) fn link(endpoint: &str, asked: &Uri, last: &str) -> String {
     let query = asked.query().unwrap_or_default();
     let others = query.split('&').filter(|pair| {
@@ -32,11 +33,14 @@ pub(crate) fn link(endpoint: &str, asked: &Uri, last: &str) -> String {
     });
     let own = format!("{MARKER}={}", encoded(last));
     let query: Vec<&str> = others.chain(std::iter::once(own.as_str())).collect();
-    format!("<{endpoint}{}?{}>;rel=\"next\"", asked.path(), query.join("&"))
+    let next = format!("{}?{}", asked.path(), query.join("&"));
+    format!("<{endpoint}{}>;rel=\"next\"", utf8_percent_encode(&next, CONTROLS))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -50,8 +54,14 @@ mod tests {
                 "/vnf_instances?filter=(eq,id,a)&nextpage_opaque_marker=a&all_fields",
                 "<http://h/vnf_instances?filter=(eq,id,a)&all_fields&nextpage_opaque_marker=b>;rel=\"next\"",
             ),
+            (
+                "/vnf_instances?filter=(eq,vnfInstanceName,ü%20b)",
+                "<http://h/vnf_instances?filter=(eq,vnfInstanceName,%C3%BC%20b)&nextpage_opaque_marker=b>;rel=\"next\"",
+            ),
         ] {
-            assert_eq!(link("http://h", &asked.parse().unwrap(), "b"), expected);
+            let link = link("http://h", &asked.parse().unwrap(), "b");
+            assert_eq!(link, expected);
+            assert!(HeaderValue::from_str(&link).is_ok(), "{link}");
         }
     }
 

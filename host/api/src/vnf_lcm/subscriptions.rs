@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::any;
-use http::{HeaderValue, StatusCode, Uri, header};
+use http::{StatusCode, Uri, header};
 use serde_json::Value;
 use vimhost_model::SubscriptionId;
 use vimhost_model::vnf::ApiVersion;
@@ -15,6 +15,7 @@ use vimhost_notify::{Error, LccnSubscriptionRequest};
 use super::body::read_json;
 use super::problem::Problem;
 use super::{Shared, answer, listing, paging};
+use crate::failure::{Cause, Failure};
 
 /// Subscriptions read at a time.
 const BATCH: usize = 500;
@@ -27,14 +28,18 @@ pub(super) fn rest_of_v1() -> Router<Shared> {
 }
 
 fn problem(error: Error) -> Problem {
-    let status = match &error {
-        Error::BadRequest(_) => 400,
-        Error::NotFound(_) => 404,
-        Error::Unprocessable(_) => 422,
-        Error::Unavailable(_) => 503,
-        Error::Internal(_) => 500,
-    };
-    Problem::new(status, error.to_string())
+    let text = error.to_string();
+    match error {
+        Error::BadRequest(_) => Problem::new(400, text),
+        Error::NotFound(_) => Problem::new(404, text),
+        Error::Unprocessable(_) => Problem::new(422, text),
+        Error::Unavailable(_) => Problem::new(503, text),
+        // What went wrong inside is for the log.
+        Error::Internal(_) => Problem::from(Failure::internal(Cause {
+            error: text,
+            chain: String::new(),
+        })),
+    }
 }
 
 /// What is no id names no subscription.
@@ -89,13 +94,11 @@ async fn list(vnf: &Shared, uri: &Uri, version: ApiVersion) -> Result<Response, 
             "the list is longer than an answer may be; ask with a filter",
         ));
     }
-    let mut answer = answer::json(StatusCode::OK, &views);
-    if let Some(last) = last.filter(|_| more) {
-        let link = paging::link(&vnf.options.endpoint, uri, &last);
-        let link = HeaderValue::from_str(&link).map_err(|error| Problem::new(500, error.to_string()))?;
-        answer.headers_mut().insert(header::LINK, link);
-    }
-    Ok(answer)
+    let listed = answer::json(StatusCode::OK, &views);
+    Ok(match last.filter(|_| more) {
+        Some(last) => answer::with_header(listed, header::LINK, &paging::link(&vnf.options.endpoint, uri, &last)),
+        None => listed,
+    })
 }
 
 async fn create(vnf: &Shared, request: Request, version: ApiVersion) -> Result<Response, Problem> {
@@ -179,4 +182,24 @@ pub(super) async fn show_v1(State(vnf): State<Shared>, Path(id): Path<String>) -
     responses((status = NO_CONTENT, description = "It is gone, with what was to be sent to it")))]
 pub(super) async fn delete_v1(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     delete(&vnf, id, ApiVersion::V1).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_the_host_tells_the_client_nothing_of_it() {
+        for (error, status) in [
+            (Error::BadRequest("canary".to_owned()), 400),
+            (Error::NotFound("canary".to_owned()), 404),
+            (Error::Unprocessable("canary".to_owned()), 422),
+            (Error::Unavailable("canary".to_owned()), 503),
+            (Error::Internal("canary".to_owned()), 500),
+        ] {
+            let problem = problem(error);
+            assert_eq!(problem.status(), status);
+            assert_eq!(problem.detail().contains("canary"), status != 500);
+        }
+    }
 }
