@@ -130,7 +130,7 @@ mod tests {
     fn the_methods_that_requests_are_refused_by_are_those_of_the_table() {
         let known: BTreeSet<(String, &str)> = headers::ROUTES
             .iter()
-            .flat_map(|(path, methods)| methods.iter().map(|method| ((*path).to_owned(), *method)))
+            .flat_map(|(path, methods)| methods.iter().map(move |method| ((*path).to_owned(), *method)))
             .collect();
         let served: BTreeSet<(String, &str)> = endpoints()
             .into_iter()
