@@ -35,6 +35,9 @@ const PHASES: &str = "examples,coverage,fuzzing";
 /// Who asks the admin interface: an administrator of the configuration, since tokens that are made on the way would shut loopback out.
 const TOKEN: &str = "schemathesis";
 
+/// Password of the mock VIM.
+const PASSWORD: &str = "schemathesis-mock-vim";
+
 /// What schemathesis is taught of the VNF LCM interface: zip archives, and ids of things that are there.
 const HOOKS: &str = include_str!("schemathesis_hooks.py");
 
@@ -125,27 +128,34 @@ fn against_host(
     arguments: &Arguments,
     interface: Interface,
 ) -> Result<()> {
-    let host = Host::start(workspace, work)?;
-    let url = match interface {
-        Interface::Admin => &host.admin,
-        Interface::VnfLcm => &host.vnf_lcm,
+    let host = host(workspace, work)?;
+    let url = host.url(interface.name())?;
+    let vim = match interface {
+        Interface::Admin => None,
+        Interface::VnfLcm => Some(mock_vim(workspace, work)?),
     };
     eprintln!("schemathesis {VERSION} with seed {} against {url}", arguments.seed);
     let mut command = Command::new(program);
     command.arg("run");
-    match interface {
-        Interface::Admin => {
+    match &vim {
+        None => {
             command
                 .arg(format!("{url}/v1/openapi.json"))
                 .args(["--header", &format!("Authorization: Bearer {TOKEN}")]);
         }
-        Interface::VnfLcm => {
+        Some(vim) => {
             let hooks = work.join("hooks.py");
             std::fs::write(&hooks, HOOKS).with_context(|| format!("cannot write {}", hooks.display()))?;
+            let description = workspace.root.join("docs/vnf-lcm-openapi.json");
             command
-                .arg(workspace.root.join("docs/vnf-lcm-openapi.json"))
+                .arg(&description)
                 .env("SCHEMATHESIS_HOOKS", hooks)
+                .env("VIMHOST_DESCRIPTION", description)
                 .env("VIMHOST_VNF_LCM", url)
+                .env("VIMHOST_ADMIN", host.url("admin")?)
+                .env("VIMHOST_ADMIN_TOKEN", TOKEN)
+                .env("VIMHOST_MOCK_VIM", vim.url("mock-vim")?)
+                .env("VIMHOST_MOCK_PASSWORD", PASSWORD)
                 .env("VIMHOST_SAMPLE_PACKAGE", sample_package(workspace, work)?);
         }
     }
@@ -197,65 +207,85 @@ fn sample_package(workspace: &Workspace, work: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// A host as a child process.
-struct Host {
-    child: std::cell::RefCell<Child>,
-    admin: String,
-    vnf_lcm: String,
+/// The built program.
+fn vimhost(workspace: &Workspace) -> Command {
+    Command::new(workspace.target_directory.join("debug/vimhost"))
 }
 
-impl Host {
-    fn start(workspace: &Workspace, work: &Path) -> Result<Self> {
-        let binary = workspace.target_directory.join("debug/vimhost");
-        let plugins = workspace.target_directory.join("plugins");
-        ensure!(
-            plugins.join("mock.wasm").is_file(),
-            "{} has no mock.wasm: run `cargo xtask plugins`",
-            plugins.display()
-        );
-        // A directory of its own, since requests may load and replace plugins.
-        let own = work.join("plugins");
-        std::fs::create_dir_all(&own)?;
-        std::fs::copy(plugins.join("mock.wasm"), own.join("mock.wasm"))?;
-        let log = std::fs::File::create(work.join("host.log"))?;
-        let digest: String = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut child = Command::new(&binary)
-            .arg("serve")
-            .arg("--data-dir")
-            .arg(work.join("data"))
-            .arg("--plugin-dir")
-            .arg(own)
-            .args(["--admin-listen", "127.0.0.1:0", "--ng-ro-listen", "127.0.0.1:0"])
-            .args(["--vnf-lcm-listen", "127.0.0.1:0"])
-            // Callbacks are made up: no subscriber is asked whether it is there, and whoever is told of something is on this machine.
-            .arg("--vnf-lcm-test-notification=false")
-            .args(["--vnf-lcm-callback-address", "127.0.0.0/8"])
-            .arg("--admin-token")
-            .arg(format!("admin:{digest}"))
+/// Starts a host with the mock connector.
+fn host(workspace: &Workspace, work: &Path) -> Result<Running> {
+    let plugins = workspace.target_directory.join("plugins");
+    ensure!(
+        plugins.join("mock.wasm").is_file(),
+        "{} has no mock.wasm: run `cargo xtask plugins`",
+        plugins.display()
+    );
+    // A directory of its own, since requests may load and replace plugins.
+    let own = work.join("plugins");
+    std::fs::create_dir_all(&own)?;
+    std::fs::copy(plugins.join("mock.wasm"), own.join("mock.wasm"))?;
+    let digest: String = Sha256::digest(TOKEN).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut command = vimhost(workspace);
+    command
+        .arg("serve")
+        .arg("--data-dir")
+        .arg(work.join("data"))
+        .arg("--plugin-dir")
+        .arg(own)
+        .args(["--admin-listen", "127.0.0.1:0", "--ng-ro-listen", "127.0.0.1:0"])
+        .args(["--vnf-lcm-listen", "127.0.0.1:0"])
+        // Callbacks are made up: no subscriber is asked whether it is there, and whoever is told of something is on this machine.
+        .arg("--vnf-lcm-test-notification=false")
+        .args(["--vnf-lcm-callback-address", "127.0.0.0/8"])
+        .arg("--admin-token")
+        .arg(format!("admin:{digest}"));
+    Running::start("the host", &mut command, &work.join("host.log"))
+}
+
+/// Starts a VIM for instances to be on.
+fn mock_vim(workspace: &Workspace, work: &Path) -> Result<Running> {
+    let mut command = vimhost(workspace);
+    command.args(["mock-vim", "--listen", "127.0.0.1:0", "--password", PASSWORD]);
+    Running::start("the mock VIM", &mut command, &work.join("mock-vim.log"))
+}
+
+/// A child process that has said where it listens.
+struct Running {
+    child: std::cell::RefCell<Child>,
+    /// What it said: names with URLs.
+    told: Vec<(String, String)>,
+}
+
+impl Running {
+    fn start(what: &str, command: &mut Command, log: &Path) -> Result<Self> {
+        let log = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .with_context(|| format!("{} cannot be run", binary.display()))?;
-        let out = child.stdout.take().context("the host has no output")?;
-        let mut host = Self {
+            .with_context(|| format!("{what} cannot be run"))?;
+        let out = child.stdout.take().with_context(|| format!("{what} has no output"))?;
+        let mut running = Self {
             child: child.into(),
-            admin: String::new(),
-            vnf_lcm: String::new(),
+            told: Vec::new(),
         };
         for line in BufReader::new(out).lines() {
             let line = line?;
-            if let Some(url) = line.strip_prefix("admin ") {
-                url.clone_into(&mut host.admin);
-            }
-            if let Some(url) = line.strip_prefix("vnf-lcm ") {
-                url.clone_into(&mut host.vnf_lcm);
-            }
             if line == "ready" {
-                return Ok(host);
+                return Ok(running);
+            }
+            if let Some((name, url)) = line.split_once(' ') {
+                running.told.push((name.to_owned(), url.to_owned()));
             }
         }
-        bail!("the host did not become ready")
+        bail!("{what} did not become ready")
+    }
+
+    fn url(&self, name: &str) -> Result<&str> {
+        let told = self.told.iter().find(|(known, _)| known == name);
+        told.map(|(_, url)| url.as_str())
+            .with_context(|| format!("nobody said where {name} listens"))
     }
 
     fn is_alive(&self) -> bool {
@@ -263,7 +293,7 @@ impl Host {
     }
 }
 
-impl Drop for Host {
+impl Drop for Running {
     fn drop(&mut self) {
         let child = self.child.get_mut();
         // Already gone is what was wanted.
