@@ -40,7 +40,7 @@ enum Command {
     Lab(lab::Arguments),
     /// Fetches the MongoDB server that tests run, and says where it is.
     Mongod,
-    /// Asks a host thousands of requests made from the description of its admin interface.
+    /// Asks a host thousands of requests made from the descriptions of its admin and VNF LCM interfaces.
     Schemathesis(schemathesis::Arguments),
     /// Fetches OpenStack's client with Tacker's commands, and says where it is.
     TackerClient,

@@ -76,12 +76,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         cargo_part(&["test", "--workspace", "--no-fail-fast"], &[])
     })?;
     // After the tests, which have built the host.
-    part("admin interface by its description", &mut || {
-        Ok(match schemathesis::against_built(&schemathesis::Arguments::default()) {
-            Ok(()) => End::Passed,
-            Err(error) => End::Failed(format!("{error:#}")),
-        })
-    })?;
+    for (name, interface) in [
+        ("admin interface by its description", schemathesis::Interface::Admin),
+        ("VNF LCM interface by its description", schemathesis::Interface::VnfLcm),
+    ] {
+        part(name, &mut || {
+            let outcome = schemathesis::against_built(&schemathesis::Arguments::default(), interface);
+            Ok(match outcome {
+                Ok(()) => End::Passed,
+                Err(error) => End::Failed(format!("{error:#}")),
+            })
+        })?;
+    }
     // Not before: a lab takes a core and three gigabytes from tests that measure time. It comes up beside the lints.
     let mut openstack = openstack.bring_up();
     if !arguments.only_tests {

@@ -20,6 +20,7 @@ mod body;
 mod exchange;
 mod failure;
 mod mask;
+mod method;
 pub mod ng_ro;
 mod path;
 mod serve;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 use vimhost_model::{Secret, SubscriptionId};
 use vimhost_store::SealedText;
 use vimhost_store::seal::KeyRing;
@@ -18,7 +19,7 @@ fn is_too_long(secret: &Secret) -> bool {
 }
 
 /// `SubscriptionAuthentication` as a client gives it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthenticationRequest {
     /// Ways the callback takes.
@@ -32,7 +33,7 @@ pub struct AuthenticationRequest {
 }
 
 /// A way to authenticate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuthType {
     /// User and password.
@@ -48,7 +49,7 @@ pub enum AuthType {
 }
 
 /// Of BASIC.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParamsBasic {
     /// User.
@@ -60,7 +61,7 @@ pub struct ParamsBasic {
 }
 
 /// Of `OAUTH2_CLIENT_CREDENTIALS`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParamsOauth2ClientCredentials {
     /// Client.

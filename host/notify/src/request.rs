@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use url::Url;
+use utoipa::ToSchema;
 use vimhost_model::vnf::{LifecycleChangeFilter, Verbosity};
 
 use crate::Error;
@@ -14,10 +15,11 @@ pub const LONGEST_CALLBACK_URI: usize = 255;
 const LARGEST_FILTER: usize = 256 << 10;
 
 /// `LccnSubscriptionRequest`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LccnSubscriptionRequest {
-    /// Where notifications go.
+    /// Where notifications go: by http or https, without credentials.
+    #[schema(max_length = 255, pattern = "^https?://[A-Za-z0-9.:\\[\\]-]+(/[!-~]*)?$")]
     pub callback_uri: String,
     /// Which ones; none: all.
     #[serde(default)]

@@ -13,6 +13,7 @@ use utoipa::openapi::{HttpMethod, InfoBuilder, LicenseBuilder, OpenApi, Ref, Ref
 use super::Admin;
 use super::output::Answer;
 use super::table::{self, Effect, Endpoint};
+use crate::method;
 
 const ABOUT: &str = "Accounts of VIMs, WIMs and SDN controllers, network services and their actions, records, plugins, tokens and the audit log of a vimhost.\n\n\
 Bodies are JSON, or YAML on the way in. Refusals are problem details (RFC 9457). Listings are paged by cursors. What has a revision \
@@ -129,7 +130,7 @@ pub fn endpoint_list() -> String {
          | method | path | operation | least role | in the audit log |\n| --- | --- | --- | --- | --- |\n",
     );
     for endpoint in table::endpoints() {
-        let method = table::name(&endpoint.method);
+        let method = method::name(&endpoint.method);
         let audited = match endpoint.effect {
             Effect::Reads => "",
             Effect::Changes => "yes",

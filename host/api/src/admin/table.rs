@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::{MethodRouter, on};
 use utoipa::openapi::HttpMethod;
 use utoipa::{OpenApi, Path as _};
 use vimhost_model::Role;
@@ -16,6 +16,7 @@ use super::accounts::{sdns, vims, wims};
 use super::auth::Principal;
 use super::{Admin, actions, audit, events, keys, leases, openapi, plugins, records, services, tokens};
 use crate::failure::Failure;
+use crate::method::filter;
 
 /// Whether an endpoint changes anything; if so, its requests are in the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,33 +114,6 @@ endpoints! {
     Admin Changes keys::rotate;
     Admin Changes keys::remove;
     Viewer Reads openapi::show;
-}
-
-fn filter(method: &HttpMethod) -> MethodFilter {
-    match method {
-        HttpMethod::Get => MethodFilter::GET,
-        HttpMethod::Post => MethodFilter::POST,
-        HttpMethod::Put => MethodFilter::PUT,
-        HttpMethod::Delete => MethodFilter::DELETE,
-        HttpMethod::Options => MethodFilter::OPTIONS,
-        HttpMethod::Head => MethodFilter::HEAD,
-        HttpMethod::Patch => MethodFilter::PATCH,
-        HttpMethod::Trace => MethodFilter::TRACE,
-    }
-}
-
-/// The method's name.
-pub(super) fn name(method: &HttpMethod) -> &'static str {
-    match method {
-        HttpMethod::Get => "GET",
-        HttpMethod::Post => "POST",
-        HttpMethod::Put => "PUT",
-        HttpMethod::Delete => "DELETE",
-        HttpMethod::Options => "OPTIONS",
-        HttpMethod::Head => "HEAD",
-        HttpMethod::Patch => "PATCH",
-        HttpMethod::Trace => "TRACE",
-    }
 }
 
 /// Every endpoint.

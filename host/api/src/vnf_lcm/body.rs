@@ -20,8 +20,8 @@ use crate::body;
 #[derive(Clone)]
 pub(super) struct Parsed(pub Arc<Value>);
 
-/// The body as a typed thing. 415 when it is not announced as JSON, 413 when it is too long, 400 when it is no JSON or breaks the schema:
-/// then the detail names the field.
+/// The body as a typed thing. 415 when it is not announced as JSON, 413 when it is too long, 400 when it is no JSON object or breaks the
+/// schema: then the detail names the field.
 pub(crate) async fn read_json<T: DeserializeOwned>(
     mut request: Request,
     limits: impl Borrow<RequestLimits>,
@@ -37,6 +37,10 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
                 .ok_or_else(|| Problem::new(400, "the request has no body; it wants a JSON object"))?
         }
     };
+    if !value.is_object() {
+        // A list would be read too, its elements taken for the attributes in the order of their declaration.
+        return Err(Problem::field("", "the body is no JSON object"));
+    }
     typed(value)
 }
 
@@ -147,6 +151,19 @@ mod tests {
             "{}",
             problem.detail()
         );
+    }
+
+    #[tokio::test]
+    async fn a_body_is_an_object() {
+        for body in ["[]", "null", "1", "\"a\"", "true"] {
+            let asked = request(Method::POST, Some("application/json"), body);
+            let problem = read_json::<Asked>(asked, RequestLimits::default()).await.unwrap_err();
+            assert_eq!(
+                (problem.status(), problem.detail()),
+                (400, "the body is no JSON object"),
+                "{body}"
+            );
+        }
     }
 
     #[test]

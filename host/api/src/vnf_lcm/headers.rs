@@ -24,7 +24,7 @@ const VERSION: HeaderName = HeaderName::from_static("version");
 
 /// The routes by their templates (names of ids left out), and their methods. Every other method is refused, `HEAD`
 /// included, which the framework would serve wherever it serves `GET`.
-const ROUTES: &[(&str, &[&str])] = &[
+pub(super) const ROUTES: &[(&str, &[&str])] = &[
     ("/vnflcm/api_versions", &["GET"]),
     ("/vnflcm/v1/api_versions", &["GET"]),
     ("/vnflcm/v2/api_versions", &["GET"]),
@@ -139,7 +139,7 @@ fn takes_body(method: &Method) -> bool {
 }
 
 /// A template without the names of its ids.
-fn template(path: &str) -> String {
+pub(super) fn template(path: &str) -> String {
     let parts: Vec<&str> = path
         .split('/')
         .map(|part| if part.starts_with('{') { "{}" } else { part })

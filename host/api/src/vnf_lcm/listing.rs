@@ -21,7 +21,7 @@ use super::selector::{Attributes, Selector};
 use crate::failure::{Cause, Failure};
 
 /// Where what is vimhost's own stands in a stored thing; nobody else sees it.
-const OWN: &str = "_vimhost";
+pub(super) const OWN: &str = "_vimhost";
 
 /// Entries read from the store at a time.
 const BATCH: usize = 1000;
@@ -40,7 +40,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn attributes(self) -> Attributes {
+    pub(super) fn attributes(self) -> Attributes {
         match self {
             Self::Instances => Attributes {
                 mandatory: &[

@@ -5,6 +5,7 @@
 //!   `Version`, in Tacker's order. Who asks is decided before that, by `keystone`.
 //! * Lists are sent as they are stored: an entry comes from the store as text, its `_links` are written behind it, and nothing is parsed
 //!   unless a filter or a selector asks for it (`listing`).
+//! * Each endpoint stands once, in `table`: routes and the description (`openapi`) follow from it.
 //! * Handlers check the schema and call the engine, which knows all rules of states.
 
 pub(crate) mod answer;
@@ -17,10 +18,13 @@ mod limits;
 mod links;
 mod listing;
 mod op_occs;
+mod openapi;
 mod paging;
 pub(crate) mod problem;
 pub(crate) mod selector;
+mod shapes;
 pub(crate) mod subscriptions;
+mod table;
 mod versions;
 
 use std::sync::Arc;
@@ -35,6 +39,7 @@ use crate::RequestLimits;
 use crate::exchange::{self, Exchange};
 
 pub use keystone::{Authentication, Keystone, KeystoneError};
+pub use openapi::description;
 
 /// Entries of a page of each list; 0: lists have no pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,13 +99,7 @@ pub fn router(engine: Arc<Engine>, packages: Arc<Packages>, notifier: Arc<Notifi
         notifier,
         options,
     });
-    let routes = versions::routes()
-        .merge(instances::routes())
-        .merge(op_occs::routes())
-        .merge(subscriptions::routes_v2())
-        .merge(subscriptions::routes_v1())
-        .merge(crate::vnf_packages::routes())
-        .with_state(vnf);
+    let routes = table::routes().merge(subscriptions::rest_of_v1()).with_state(vnf);
     wrapped(routes, limits, gate)
 }
 

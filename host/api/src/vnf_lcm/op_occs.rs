@@ -1,9 +1,7 @@
 //! `/vnf_lcm_op_occs`: what was asked for, how it goes, and what is to become of what failed.
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::{get, post};
 use http::{StatusCode, Uri};
 use serde_json::{Map, Value};
 use vimhost_engine::Error;
@@ -14,35 +12,46 @@ use super::listing::{self, Kind};
 use super::problem::Problem;
 use super::{Shared, Vnf, answer, links};
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/vnflcm/v2/vnf_lcm_op_occs", get(list))
-        .route("/vnflcm/v2/vnf_lcm_op_occs/{id}", get(show))
-        .route("/vnflcm/v2/vnf_lcm_op_occs/{id}/retry", post(retry))
-        .route("/vnflcm/v2/vnf_lcm_op_occs/{id}/rollback", post(rollback))
-        .route("/vnflcm/v2/vnf_lcm_op_occs/{id}/fail", post(fail))
-}
-
-async fn list(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+/// List occurrences
+#[utoipa::path(get, path = "/vnflcm/v2/vnf_lcm_op_occs", operation_id = "listOpOccs", tag = "operation occurrences",
+    responses((status = OK, description = "Those the filter admits, as the selector says", body = ref("#/components/schemas/VnfLcmOpOccList"),
+            headers(("Link" = String, description = "The next page, where lists have pages")))))]
+pub(super) async fn list(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     listing::list(&vnf, Kind::OpOccs, &uri, vnf.options.page_sizes.op_occs).await
 }
 
-async fn show(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Show an occurrence
+#[utoipa::path(get, path = "/vnflcm/v2/vnf_lcm_op_occs/{id}", operation_id = "showOpOcc", tag = "operation occurrences",
+    params(("id" = VnfLcmOpOccId, Path, description = "Id of the occurrence")),
+    responses((status = OK, description = "All of it", body = VnfLcmOpOcc)))]
+pub(super) async fn show(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     let op_occ = vnf.engine.lcm().op_occ(&named(&id)?).await?;
     Ok(answer::json(StatusCode::OK, &view(&vnf, &op_occ)?))
 }
 
-async fn retry(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Try an operation again that failed, from the step that failed
+#[utoipa::path(post, path = "/vnflcm/v2/vnf_lcm_op_occs/{id}/retry", operation_id = "retry", tag = "operation occurrences",
+    params(("id" = VnfLcmOpOccId, Path, description = "Id of the occurrence")),
+    responses((status = ACCEPTED, description = "It goes on")))]
+pub(super) async fn retry(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     vnf.engine.lcm().retry(&named(&id)?).await?;
     Ok(answer::empty(StatusCode::ACCEPTED))
 }
 
-async fn rollback(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Undo an operation that failed
+#[utoipa::path(post, path = "/vnflcm/v2/vnf_lcm_op_occs/{id}/rollback", operation_id = "rollback", tag = "operation occurrences",
+    params(("id" = VnfLcmOpOccId, Path, description = "Id of the occurrence")),
+    responses((status = ACCEPTED, description = "It is being undone")))]
+pub(super) async fn rollback(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     vnf.engine.lcm().rollback(&named(&id)?).await?;
     Ok(answer::empty(StatusCode::ACCEPTED))
 }
 
-async fn fail(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Give an operation up that failed
+#[utoipa::path(post, path = "/vnflcm/v2/vnf_lcm_op_occs/{id}/fail", operation_id = "fail", tag = "operation occurrences",
+    params(("id" = VnfLcmOpOccId, Path, description = "Id of the occurrence")),
+    responses((status = OK, description = "It is FAILED, and its instance free", body = VnfLcmOpOcc)))]
+pub(super) async fn fail(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     let op_occ = vnf.engine.lcm().fail(&named(&id)?).await?;
     Ok(answer::json(StatusCode::OK, &view(&vnf, &op_occ)?))
 }

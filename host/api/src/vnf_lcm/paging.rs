@@ -24,7 +24,7 @@ pub(crate) fn marker(query: &[(String, String)]) -> Result<Option<String>, Probl
 }
 
 /// The value of `Link` for the page after `last`: the URL that was asked for with another marker. One link only, with `rel` in quotes: the
-/// client's pattern is greedy.
+/// client's pattern is greedy. A client may send letters that no header can hold; they are encoded here.
 pub(crate) fn link(endpoint: &str, asked: &Uri, last: &str) -> String {
     let query = asked.query().unwrap_or_default();
     let others = query.split('&').filter(|pair| {
@@ -41,6 +41,8 @@ pub(crate) fn link(endpoint: &str, asked: &Uri, last: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@ use super::filter::names;
 
 /// The attributes of a kind of thing at the top level.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attributes {
+pub(crate) struct Attributes {
     /// Always shown.
     pub mandatory: &'static [&'static str],
     /// Shown unless somebody asks for less.

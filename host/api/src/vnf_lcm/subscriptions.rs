@@ -5,7 +5,7 @@
 use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::any;
 use http::{StatusCode, Uri, header};
 use serde_json::Value;
 use vimhost_model::SubscriptionId;
@@ -20,18 +20,9 @@ use crate::failure::{Cause, Failure};
 /// Subscriptions read at a time.
 const BATCH: usize = 500;
 
-/// Version 2.
-pub(crate) fn routes_v2() -> Router<Shared> {
+/// What else is asked for of version 1.
+pub(super) fn rest_of_v1() -> Router<Shared> {
     Router::new()
-        .route("/vnflcm/v2/subscriptions", get(list_v2).post(create_v2))
-        .route("/vnflcm/v2/subscriptions/{id}", get(show_v2).delete(delete_v2))
-}
-
-/// Version 1.
-pub(crate) fn routes_v1() -> Router<Shared> {
-    Router::new()
-        .route("/vnflcm/v1/subscriptions", get(list_v1).post(create_v1))
-        .route("/vnflcm/v1/subscriptions/{id}", get(show_v1).delete(delete_v1))
         .route("/vnflcm/v1", any(not_served))
         .route("/vnflcm/v1/{*rest}", any(not_served))
 }
@@ -134,35 +125,67 @@ async fn delete(vnf: &Shared, id: String, version: ApiVersion) -> Result<Respons
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
-async fn list_v2(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+/// List subscriptions
+#[utoipa::path(get, path = "/vnflcm/v2/subscriptions", operation_id = "listSubscriptions", tag = "subscriptions",
+    responses((status = OK, description = "Those the filter admits", body = ref("#/components/schemas/LccnSubscriptionList"),
+            headers(("Link" = String, description = "The next page, where lists have pages")))))]
+pub(super) async fn list_v2(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     list(&vnf, &uri, ApiVersion::V2).await
 }
 
-async fn create_v2(State(vnf): State<Shared>, request: Request) -> Result<Response, Problem> {
+/// Subscribe to notifications
+#[utoipa::path(post, path = "/vnflcm/v2/subscriptions", operation_id = "createSubscription", tag = "subscriptions",
+    request_body = LccnSubscriptionRequest,
+    responses((status = CREATED, description = "It is there", body = ref("#/components/schemas/LccnSubscription"), headers(("Location" = String, description = "The subscription")))))]
+pub(super) async fn create_v2(State(vnf): State<Shared>, request: Request) -> Result<Response, Problem> {
     create(&vnf, request, ApiVersion::V2).await
 }
 
-async fn show_v2(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Show a subscription
+#[utoipa::path(get, path = "/vnflcm/v2/subscriptions/{id}", operation_id = "showSubscription", tag = "subscriptions",
+    params(("id" = SubscriptionId, Path, description = "Id of the subscription")),
+    responses((status = OK, description = "The subscription, without credentials", body = ref("#/components/schemas/LccnSubscription"))))]
+pub(super) async fn show_v2(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     show(&vnf, id, ApiVersion::V2).await
 }
 
-async fn delete_v2(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Delete a subscription
+#[utoipa::path(delete, path = "/vnflcm/v2/subscriptions/{id}", operation_id = "deleteSubscription", tag = "subscriptions",
+    params(("id" = SubscriptionId, Path, description = "Id of the subscription")),
+    responses((status = NO_CONTENT, description = "It is gone, with what was to be sent to it")))]
+pub(super) async fn delete_v2(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     delete(&vnf, id, ApiVersion::V2).await
 }
 
-async fn list_v1(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+/// List subscriptions of version 1
+#[utoipa::path(get, path = "/vnflcm/v1/subscriptions", operation_id = "listSubscriptionsV1", tag = "subscriptions of version 1",
+    responses((status = OK, description = "Those the filter admits", body = ref("#/components/schemas/LccnSubscriptionList"),
+            headers(("Link" = String, description = "The next page, where lists have pages")))))]
+pub(super) async fn list_v1(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     list(&vnf, &uri, ApiVersion::V1).await
 }
 
-async fn create_v1(State(vnf): State<Shared>, request: Request) -> Result<Response, Problem> {
+/// Subscribe to notifications of version 1
+#[utoipa::path(post, path = "/vnflcm/v1/subscriptions", operation_id = "createSubscriptionV1", tag = "subscriptions of version 1",
+    request_body = LccnSubscriptionRequest,
+    responses((status = CREATED, description = "It is there", body = ref("#/components/schemas/LccnSubscription"), headers(("Location" = String, description = "The subscription")))))]
+pub(super) async fn create_v1(State(vnf): State<Shared>, request: Request) -> Result<Response, Problem> {
     create(&vnf, request, ApiVersion::V1).await
 }
 
-async fn show_v1(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Show a subscription of version 1
+#[utoipa::path(get, path = "/vnflcm/v1/subscriptions/{id}", operation_id = "showSubscriptionV1", tag = "subscriptions of version 1",
+    params(("id" = SubscriptionId, Path, description = "Id of the subscription")),
+    responses((status = OK, description = "The subscription, without credentials", body = ref("#/components/schemas/LccnSubscription"))))]
+pub(super) async fn show_v1(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     show(&vnf, id, ApiVersion::V1).await
 }
 
-async fn delete_v1(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Delete a subscription of version 1
+#[utoipa::path(delete, path = "/vnflcm/v1/subscriptions/{id}", operation_id = "deleteSubscriptionV1", tag = "subscriptions of version 1",
+    params(("id" = SubscriptionId, Path, description = "Id of the subscription")),
+    responses((status = NO_CONTENT, description = "It is gone, with what was to be sent to it")))]
+pub(super) async fn delete_v1(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     delete(&vnf, id, ApiVersion::V1).await
 }
 

@@ -1,12 +1,10 @@
 //! Which versions there are: asked without a version.
 
-use axum::Router;
 use axum::response::Response;
-use axum::routing::get;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Shared, answer};
+use super::answer;
 
 /// The version of the interface.
 pub(super) const V2: &str = "2.0.0";
@@ -23,15 +21,25 @@ pub(super) fn are_at(path: &str) -> bool {
     [ALL, OF_V1, OF_V2].contains(&path)
 }
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route(ALL, get(|| async { all() }))
-        .route(OF_V1, get(|| async { of("/vnflcm/v1", &[V1]) }))
-        .route(OF_V2, get(|| async { of("/vnflcm/v2", &[V2]) }))
+/// Show all versions of the interface
+#[utoipa::path(get, path = "/vnflcm/api_versions", operation_id = "showVersions", tag = "versions",
+    responses((status = OK, description = "The versions", body = ref("#/components/schemas/ApiVersionInformation"))))]
+pub(super) async fn all() -> Response {
+    of("/vnflcm", &[V1, V2])
 }
 
-fn all() -> Response {
-    of("/vnflcm", &[V1, V2])
+/// Show the versions below `/vnflcm/v1`
+#[utoipa::path(get, path = "/vnflcm/v1/api_versions", operation_id = "showVersionsV1", tag = "versions",
+    responses((status = OK, description = "The versions", body = ref("#/components/schemas/ApiVersionInformation"))))]
+pub(super) async fn of_v1() -> Response {
+    of("/vnflcm/v1", &[V1])
+}
+
+/// Show the versions below `/vnflcm/v2`
+#[utoipa::path(get, path = "/vnflcm/v2/api_versions", operation_id = "showVersionsV2", tag = "versions",
+    responses((status = OK, description = "The versions", body = ref("#/components/schemas/ApiVersionInformation"))))]
+pub(super) async fn of_v2() -> Response {
+    of("/vnflcm/v2", &[V2])
 }
 
 fn of(prefix: &str, versions: &[&str]) -> Response {

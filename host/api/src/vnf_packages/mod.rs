@@ -7,11 +7,9 @@ mod range;
 mod selector;
 mod view;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::Deserialize;
@@ -28,29 +26,13 @@ use crate::vnf_lcm::body::read_json;
 use crate::vnf_lcm::filter::Filter;
 use crate::vnf_lcm::problem::Problem;
 use range::Wanted;
+pub(crate) use selector::ATTRIBUTES;
 use selector::Selector;
 
 /// Packages read from the store at a time for a list. Each comes with its VNFD and templates.
 const PAGE: usize = 10;
 
 const ZIP: &str = "application/zip";
-
-/// The routes.
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/vnfpkgm/v1/vnf_packages", post(create).get(list))
-        .route("/vnfpkgm/v1/vnf_packages/{id}", get(show).patch(update).delete(delete))
-        .route(
-            "/vnfpkgm/v1/vnf_packages/{id}/package_content",
-            get(content).put(upload),
-        )
-        .route(
-            "/vnfpkgm/v1/vnf_packages/{id}/package_content/upload_from_uri",
-            post(upload_from_uri),
-        )
-        .route("/vnfpkgm/v1/vnf_packages/{id}/vnfd", get(vnfd))
-        .route("/vnfpkgm/v1/vnf_packages/{id}/artifacts/{*path}", get(artifact))
-}
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
@@ -79,22 +61,32 @@ fn id_of(text: &str) -> Result<VnfPkgId, Problem> {
         .map_err(|_| Problem::new(404, format!("there is no VNF package {text:?}")))
 }
 
-/// Body of a creation.
-#[derive(Debug, Deserialize)]
+/// What a client says of a package that it creates.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CreateVnfPkgInfoRequest)]
 struct CreateRequest {
+    /// Whatever the client wants to keep with it.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     user_defined_data: Option<Map<String, Value>>,
 }
 
-async fn create(State(vnf): State<Shared>, request: Request) -> Result<Response, Problem> {
+/// Create a package that something is to be uploaded to
+#[utoipa::path(post, path = "/vnfpkgm/v1/vnf_packages", operation_id = "createPackage", tag = "VNF packages",
+    request_body = CreateRequest,
+    responses((status = CREATED, description = "It is there", body = ref("#/components/schemas/VnfPkgInfo"), headers(("Location" = String, description = "The package")))))]
+pub(crate) async fn create(State(vnf): State<Shared>, request: Request) -> Result<Response, Problem> {
     let asked: CreateRequest = read_json(request, vnf.options.limits).await?;
     let view = vnf.packages.create(asked.user_defined_data.unwrap_or_default()).await?;
     let location = format!("{}{}", vnf.options.endpoint, view::path_of(&view.package));
     Ok(answer::created(location, &view::info(&view)))
 }
 
-async fn list(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
+/// List packages
+#[utoipa::path(get, path = "/vnfpkgm/v1/vnf_packages", operation_id = "listPackages", tag = "VNF packages",
+    responses((status = OK, description = "Those the filter admits, as the selector says", body = ref("#/components/schemas/VnfPkgInfoList"))))]
+pub(crate) async fn list(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let Query(query) =
         Query::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|error| Problem::new(400, error.to_string()))?;
     let selector = Selector::of(&query).map_err(|reason| Problem::new(400, reason))?;
@@ -139,22 +131,39 @@ async fn list(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> 
     Ok(answer::json(StatusCode::OK, &shown))
 }
 
-async fn show(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Show a package
+#[utoipa::path(get, path = "/vnfpkgm/v1/vnf_packages/{id}", operation_id = "showPackage", tag = "VNF packages",
+    params(("id" = VnfPkgId, Path, description = "Id of the package")),
+    responses((status = OK, description = "All of it", body = ref("#/components/schemas/VnfPkgInfo"))))]
+pub(crate) async fn show(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     let view = vnf.packages.show(&id_of(&id)?).await?;
     Ok(answer::json(StatusCode::OK, &view::info(&view)))
 }
 
-/// Body of a change.
-#[derive(Debug, Deserialize)]
+/// What is to change of a package: at least one of the two.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = VnfPkgInfoModifications)]
 struct UpdateRequest {
+    /// Whether instances may be made of it.
     #[serde(default)]
     operational_state: Option<PackageOperationalState>,
+    /// Added to what is kept with it; null removes.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     user_defined_data: Option<Map<String, Value>>,
 }
 
-async fn update(State(vnf): State<Shared>, Path(id): Path<String>, request: Request) -> Result<Response, Problem> {
+/// Enable or disable a package, or change what its client said of it
+#[utoipa::path(patch, path = "/vnfpkgm/v1/vnf_packages/{id}", operation_id = "updatePackage", tag = "VNF packages",
+    params(("id" = VnfPkgId, Path, description = "Id of the package")),
+    request_body(content((UpdateRequest = "application/merge-patch+json"), (UpdateRequest = "application/json"))),
+    responses((status = OK, description = "What was changed", body = UpdateRequest)))]
+pub(crate) async fn update(
+    State(vnf): State<Shared>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
     let id = id_of(&id)?;
     let asked: UpdateRequest = read_json(request, vnf.options.limits).await?;
     if asked.operational_state.is_none() && asked.user_defined_data.is_none() {
@@ -178,12 +187,25 @@ async fn update(State(vnf): State<Shared>, Path(id): Path<String>, request: Requ
     Ok(answer::json(StatusCode::OK, &changed))
 }
 
-async fn delete(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Delete a package that is disabled and not in use
+#[utoipa::path(delete, path = "/vnfpkgm/v1/vnf_packages/{id}", operation_id = "deletePackage", tag = "VNF packages",
+    params(("id" = VnfPkgId, Path, description = "Id of the package")),
+    responses((status = NO_CONTENT, description = "It is gone")))]
+pub(crate) async fn delete(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     vnf.packages.delete(&id_of(&id)?).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
-async fn upload(State(vnf): State<Shared>, Path(id): Path<String>, request: Request) -> Result<Response, Problem> {
+/// Upload the archive of a package
+#[utoipa::path(put, path = "/vnfpkgm/v1/vnf_packages/{id}/package_content", operation_id = "uploadPackage", tag = "VNF packages",
+    params(("id" = VnfPkgId, Path, description = "Id of the package")),
+    request_body(content = ref("#/components/schemas/Archive"), content_type = "application/zip"),
+    responses((status = ACCEPTED, description = "It was read; what was wrong with it stands in `onboardingFailureDetails`")))]
+pub(crate) async fn upload(
+    State(vnf): State<Shared>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
     let id = id_of(&id)?;
     let (parts, content) = request.into_parts();
     if !is_zip(&parts.headers) {
@@ -213,7 +235,11 @@ fn is_zip(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case(ZIP) || kind.eq_ignore_ascii_case("application/x-zip-compressed")
 }
 
-async fn upload_from_uri(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
+/// Refuse to fetch an archive: it is uploaded
+#[utoipa::path(post, path = "/vnfpkgm/v1/vnf_packages/{id}/package_content/upload_from_uri", operation_id = "uploadPackageFromUri", tag = "VNF packages",
+    params(("id" = VnfPkgId, Path, description = "Id of the package")),
+    responses((status = BAD_REQUEST, description = "Nothing is fetched from where a client says", body = ref("#/components/schemas/ProblemDetails"), content_type = "application/problem+json")))]
+pub(crate) async fn upload_from_uri(State(vnf): State<Shared>, Path(id): Path<String>) -> Result<Response, Problem> {
     vnf.packages.show(&id_of(&id)?).await?;
     Err(Problem::titled(
         400,
@@ -228,7 +254,18 @@ fn bytes_answer(status: StatusCode, kind: &'static str, content: Bytes) -> Respo
     (status, kind, Body::from(content)).into_response()
 }
 
-async fn content(State(vnf): State<Shared>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+/// Fetch the archive of a package
+#[utoipa::path(get, path = "/vnfpkgm/v1/vnf_packages/{id}/package_content", operation_id = "showPackageContent", tag = "VNF packages",
+    params(("id" = VnfPkgId, Path, description = "Id of the package"),
+        ("Range" = Option<String>, Header, description = "A part of it: `bytes=0-99`", pattern = "^bytes=[0-9]*-[0-9]*$")),
+    responses((status = OK, description = "All of it", body = ref("#/components/schemas/Archive"), content_type = "application/zip"),
+        (status = PARTIAL_CONTENT, description = "The part", body = ref("#/components/schemas/Archive"), content_type = "application/zip",
+            headers(("Content-Range" = String, description = "Which part of how much")))))]
+pub(crate) async fn content(
+    State(vnf): State<Shared>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let content = vnf.packages.content(&id_of(&id)?).await?;
     let asked = headers.get(header::RANGE).and_then(|text| text.to_str().ok());
     let length = content.len();
@@ -272,7 +309,16 @@ fn forms(headers: &HeaderMap) -> (bool, bool) {
     (zip, plain)
 }
 
-async fn vnfd(State(vnf): State<Shared>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+/// Fetch the VNFD of a package
+#[utoipa::path(get, path = "/vnfpkgm/v1/vnf_packages/{id}/vnfd", operation_id = "showVnfd", tag = "VNF packages",
+    params(("id" = VnfPkgId, Path, description = "Id of the package")),
+    responses((status = OK, description = "Plain when it is one document and `Accept` admits it, or else an archive",
+            content((String = "text/plain"), (ref("#/components/schemas/Archive") = "application/zip")))))]
+pub(crate) async fn vnfd(
+    State(vnf): State<Shared>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let id = id_of(&id)?;
     let (zip, plain) = forms(&headers);
     if !zip && !plain {
@@ -289,7 +335,15 @@ async fn vnfd(State(vnf): State<Shared>, Path(id): Path<String>, headers: Header
     })
 }
 
-async fn artifact(State(vnf): State<Shared>, Path((id, path)): Path<(String, String)>) -> Result<Response, Problem> {
+/// Fetch a file of a package
+#[utoipa::path(get, path = "/vnfpkgm/v1/vnf_packages/{id}/artifacts/{path}", operation_id = "showArtifact", tag = "VNF packages",
+    params(("id" = VnfPkgId, Path, description = "Id of the package"),
+        ("path" = String, Path, description = "Its path in the archive", min_length = 1)),
+    responses((status = OK, description = "The file", body = ref("#/components/schemas/Artifact"), content_type = "application/octet-stream")))]
+pub(crate) async fn artifact(
+    State(vnf): State<Shared>,
+    Path((id, path)): Path<(String, String)>,
+) -> Result<Response, Problem> {
     let file = vnf.packages.artifact(&id_of(&id)?, &path).await?;
     Ok(bytes_answer(StatusCode::OK, "application/octet-stream", file))
 }

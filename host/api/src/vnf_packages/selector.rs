@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::vnf_lcm::selector::MAX_PATHS;
+use crate::vnf_lcm::selector::{Attributes, MAX_PATHS};
 
 /// Shown in a list only when they are asked for.
 const EXCLUDED: &[&str] = &[
@@ -25,6 +25,13 @@ const OTHERS: &[&str] = &[
     "vnfdVersion",
     "vnfmInfo",
 ];
+
+/// All of them.
+pub(crate) const ATTRIBUTES: Attributes = Attributes {
+    mandatory: MANDATORY,
+    optional: OTHERS,
+    excluded: EXCLUDED,
+};
 
 /// What of each package is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

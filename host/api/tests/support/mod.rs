@@ -1,4 +1,4 @@
-//! A host in the test's process: the real store and engine, both interfaces on their own listeners, and a VIM that says yes.
+//! A host in the test's process: the real store and engine, all interfaces on their own listeners, and a VIM that says yes.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -12,10 +12,13 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use vimhost_api::{ServeOptions, admin, ng_ro, serve};
+use vimhost_api::{ServeOptions, admin, ng_ro, serve, vnf_lcm};
 use vimhost_engine::{Engine, EngineConfig, SystemClock};
+use vimhost_notify::{Notifier, NotifyOptions};
+use vimhost_store::Store;
 use vimhost_store::seal::{KeyRing, SealKey};
 use vimhost_store_sqlite::SqliteStore;
+use vimhost_vnf_package::Packages;
 
 pub use stub::StubVim;
 
@@ -30,6 +33,7 @@ pub struct Host {
     pub engine: Arc<Engine>,
     pub admin: String,
     pub ro: String,
+    pub vnf_lcm: String,
     pub client: Client,
     pub shutdown: CancellationToken,
     pub served: Vec<tokio::task::JoinHandle<()>>,
@@ -56,23 +60,29 @@ impl Host {
             leases: None,
             lcm: vimhost_engine::LcmConfig::default(),
         };
+        let store: Arc<dyn Store> = Arc::new(store);
         let keys = Arc::new(KeyRing::new(SealKey::from_bytes([7; 32])));
         let clock = Arc::new(SystemClock);
-        let engine = Engine::start(config, Arc::new(store), vim.clone(), vim.clone(), keys, clock)
+        let engine = Engine::start(config, store.clone(), vim.clone(), vim.clone(), keys.clone(), clock)
             .await
             .unwrap();
+        let notifier = Notifier::start(store.clone(), keys, NotifyOptions::default()).await;
+        let packages = Arc::new(Packages::new(store));
+        let vnf_lcm = vnf_lcm::router(engine.clone(), packages, notifier, vnf_lcm::Options::default());
         let shutdown = CancellationToken::new();
         admin_options.shutdown = shutdown.clone();
         let (admin, admin_served) = listen(admin::router(engine.clone(), admin_options), &shutdown).await;
         let (ro, ro_served) = listen(ng_ro::router(engine.clone(), ro_options), &shutdown).await;
+        let (vnf_lcm, vnf_lcm_served) = listen(vnf_lcm, &shutdown).await;
         Self {
             vim,
             engine,
             admin: format!("http://{admin}"),
             ro: format!("http://{ro}"),
+            vnf_lcm: format!("http://{vnf_lcm}"),
             client: Client::new(),
             shutdown,
-            served: vec![admin_served, ro_served],
+            served: vec![admin_served, ro_served, vnf_lcm_served],
             _directory: directory,
         }
     }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// An element in a VIM (SOL003 4.4.1.7).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceHandle {
     /// Key in `vimConnectionInfo`.
@@ -21,7 +22,7 @@ pub struct ResourceHandle {
 }
 
 /// Whether the VNF runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VnfOperationalState {
     /// It does.
@@ -31,7 +32,7 @@ pub enum VnfOperationalState {
 }
 
 /// The level of one scaling aspect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleInfo {
     /// The aspect.
@@ -44,18 +45,19 @@ pub struct ScaleInfo {
 }
 
 /// Addresses of a connection point, `layerProtocol` IP_OVER_ETHERNET; the protocol's own object is passed on as it came.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtCpProtocolInfo {
     /// `IP_OVER_ETHERNET`
     pub layer_protocol: String,
     /// Addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub ip_over_ethernet: Option<Map<String, Value>>,
 }
 
 /// A connection point of a VNFC.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfcCpInfo {
     /// `<cpd>-<server id>`
@@ -73,11 +75,12 @@ pub struct VnfcCpInfo {
     pub vnf_link_port_id: Option<String>,
     /// Metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
 }
 
 /// A VM.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfcResourceInfo {
     /// The server's id.
@@ -103,11 +106,12 @@ pub struct VnfcResourceInfo {
     pub vnfc_cp_info: Option<Vec<VnfcCpInfo>>,
     /// `creation_time`, `stack_id` (name/id of the nested stack), `parent_stack_id`, `parent_resource_name` or `vdu_idx`, `flavor`, `image-*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
 }
 
 /// A VNFC as SOL002 has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfcInfo {
     /// `<VDU>-<server id>`
@@ -121,11 +125,12 @@ pub struct VnfcInfo {
     pub vnfc_state: VnfOperationalState,
     /// Configurable properties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub vnfc_configurable_properties: Option<Map<String, Value>>,
 }
 
 /// A port of an internal virtual link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfLinkPortInfo {
     /// Id.
@@ -141,7 +146,7 @@ pub struct VnfLinkPortInfo {
 }
 
 /// An internal virtual link.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfVirtualLinkResourceInfo {
     /// The network's id.
@@ -164,11 +169,12 @@ pub struct VnfVirtualLinkResourceInfo {
     pub vnf_link_ports: Option<Vec<VnfLinkPortInfo>>,
     /// Metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
 }
 
 /// A volume.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualStorageResourceInfo {
     /// The volume's id.
@@ -188,11 +194,12 @@ pub struct VirtualStorageResourceInfo {
     pub reservation_id: Option<String>,
     /// Metadata, as for a VM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
 }
 
 /// A port towards an external network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtLinkPortInfo {
     /// Id.
@@ -205,7 +212,7 @@ pub struct ExtLinkPortInfo {
 }
 
 /// An external network the VNF is joined to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtVirtualLinkInfo {
     /// Id the client gave.
@@ -220,7 +227,7 @@ pub struct ExtVirtualLinkInfo {
 }
 
 /// An internal network the client provides.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtManagedVirtualLinkInfo {
     /// Id the client gave.
@@ -241,7 +248,7 @@ pub struct ExtManagedVirtualLinkInfo {
 }
 
 /// An external connection point.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfExtCpInfo {
     /// `cp-<port id>`
@@ -260,6 +267,7 @@ pub struct VnfExtCpInfo {
     pub ext_link_port_id: Option<String>,
     /// Metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
     /// VNFC connection point behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -270,7 +278,7 @@ pub struct VnfExtCpInfo {
 }
 
 /// What an instance consists of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InstantiatedVnfInfo {
     /// Flavour.
@@ -309,5 +317,6 @@ pub struct InstantiatedVnfInfo {
     pub vnfc_info: Option<Vec<VnfcInfo>>,
     /// `stack_id`, `nfv`, `tenant` as Tacker shows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{Revision, TargetId, VnfInstanceId, VnfLcmOpOccId, VnfPkgId, VnfdId};
 
 use super::InstantiatedVnfInfo;
 
 /// Whether there is anything in a VIM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum InstantiationState {
     /// Nothing.
@@ -31,7 +32,7 @@ impl InstantiationState {
 }
 
 /// How to reach a VIM (SOL003 4.4.1.6), as kept and shown: without secrets. Those are sealed in the account that `target` of the instance names.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VimConnectionInfo {
     /// A registered account.
@@ -41,17 +42,20 @@ pub struct VimConnectionInfo {
     pub vim_type: String,
     /// Endpoint and TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub interface_info: Option<Map<String, Value>>,
     /// User, project, region; never a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub access_info: Option<Map<String, Value>>,
     /// Anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub extra: Option<Map<String, Value>>,
 }
 
 /// A VNF instance. The serialised form has SOL003's names; what is vimhost's own stands under `_vimhost`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfInstance {
     /// Id.
@@ -74,6 +78,7 @@ pub struct VnfInstance {
     pub vnfd_version: String,
     /// Configurable properties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub vnf_configurable_properties: Option<Map<String, Value>>,
     /// Connections by key; empty: absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -85,12 +90,15 @@ pub struct VnfInstance {
     pub instantiated_vnf_info: Option<InstantiatedVnfInfo>,
     /// Metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
     /// Extensions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub extensions: Option<Map<String, Value>>,
     /// What only vimhost knows.
     #[serde(rename = "_vimhost")]
+    #[schema(value_type = Object)]
     pub own: InstanceOwn,
 }
 

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{Revision, TargetId, Timestamp, VnfInstanceId, VnfLcmOpOccId, date_time};
 
 use super::{ExtVirtualLinkInfo, ProblemDetails, ResourceHandle};
 
 /// What a client asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LcmOperation {
     /// Make the stack.
@@ -58,7 +59,7 @@ impl LcmOperation {
 ///    error │   ▼
 ///        ROLLING_BACK ──ok──► ROLLED_BACK (end)
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OperationState {
     /// Accepted.
@@ -135,7 +136,7 @@ impl OperationState {
 }
 
 /// What became of an element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ChangeType {
     /// New.
@@ -153,7 +154,7 @@ pub enum ChangeType {
 }
 
 /// A VNFC an operation changed (SOL003 5.5.3.13).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AffectedVnfc {
     /// Id in `vnfcResourceInfo`.
@@ -175,6 +176,7 @@ pub struct AffectedVnfc {
     pub zone_id: Option<String>,
     /// Metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
     /// Connection points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -188,7 +190,7 @@ pub struct AffectedVnfc {
 }
 
 /// A virtual link an operation changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AffectedVirtualLink {
     /// Id.
@@ -208,7 +210,7 @@ pub struct AffectedVirtualLink {
 }
 
 /// An external port an operation changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AffectedExtLinkPort {
     /// Id.
@@ -222,7 +224,7 @@ pub struct AffectedExtLinkPort {
 }
 
 /// A volume an operation changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AffectedVirtualStorage {
     /// Id.
@@ -239,7 +241,7 @@ pub struct AffectedVirtualStorage {
 }
 
 /// What an operation changed: the difference of `instantiatedVnfInfo` before and after, when it completed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceChanges {
     /// VMs.
@@ -257,7 +259,7 @@ pub struct ResourceChanges {
 }
 
 /// An operation occurrence. The serialised form has SOL003's names; what is vimhost's own stands under `_vimhost`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfLcmOpOcc {
     /// Id.
@@ -266,9 +268,11 @@ pub struct VnfLcmOpOcc {
     pub operation_state: OperationState,
     /// Since when.
     #[serde(with = "date_time")]
+    #[schema(value_type = String, format = DateTime)]
     pub state_entered_time: Timestamp,
     /// When it was accepted.
     #[serde(with = "date_time")]
+    #[schema(value_type = String, format = DateTime)]
     pub start_time: Timestamp,
     /// The instance.
     pub vnf_instance_id: VnfInstanceId,
@@ -281,6 +285,7 @@ pub struct VnfLcmOpOcc {
     pub is_automatic_invocation: bool,
     /// The request as accepted, secrets left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub operation_params: Option<Value>,
     /// Always false: `cancel` is not served.
     pub is_cancel_pending: bool,
@@ -292,15 +297,18 @@ pub struct VnfLcmOpOcc {
     pub resource_changes: Option<ResourceChanges>,
     /// What a MODIFY_INFO changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub changed_info: Option<Map<String, Value>>,
     /// External networks after the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_ext_connectivity: Option<Vec<ExtVirtualLinkInfo>>,
     /// What another package changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub modifications_triggered_by_vnf_pkg_change: Option<Map<String, Value>>,
     /// What only vimhost knows.
     #[serde(rename = "_vimhost")]
+    #[schema(value_type = Object)]
     pub own: OpOccOwn,
 }
 

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{Revision, Timestamp, VnfPkgId};
 
 use super::{ProblemDetails, SoftwareImage, Vnfd};
 
 /// How far a package came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PackageOnboardingState {
     /// Nothing uploaded.
@@ -24,7 +25,7 @@ pub enum PackageOnboardingState {
 }
 
 /// Whether instances may be made of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PackageOperationalState {
     /// Yes.
@@ -34,7 +35,7 @@ pub enum PackageOperationalState {
 }
 
 /// Whether instances were made of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PackageUsageState {
     /// Yes.

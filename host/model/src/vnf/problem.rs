@@ -1,9 +1,10 @@
 //! Problem details as SOL013 6.3 has them (RFC 9457, `status` and `detail` always there).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What went wrong, for people and programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProblemDetails {
     /// URI of the kind of problem.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]

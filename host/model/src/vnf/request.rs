@@ -4,30 +4,34 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::VnfdId;
 
 use super::{ExtCpProtocolInfo, ResourceHandle, VimConnectionInfo};
 
 /// `POST /vnf_instances`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateVnfRequest {
     /// VNFD.
     pub vnfd_id: VnfdId,
     /// At most 255 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 255)]
     pub vnf_instance_name: Option<String>,
     /// At most 1024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1024)]
     pub vnf_instance_description: Option<String>,
     /// Merged over the VNFD's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
 }
 
 /// Configuration of an external connection point.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfExtCpConfig {
     /// Parent port of a trunk.
@@ -42,21 +46,24 @@ pub struct VnfExtCpConfig {
 }
 
 /// External connection points of one CPD.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfExtCpData {
     /// CPD.
+    #[schema(min_length = 1, max_length = 255)]
     pub cpd_id: String,
     /// Configurations by id; null in a change removes one.
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, VnfExtCpConfig>)]
     pub cp_config: BTreeMap<String, Option<VnfExtCpConfig>>,
 }
 
 /// An external network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtVirtualLinkData {
     /// Id the client gives.
+    #[schema(min_length = 1, max_length = 255)]
     pub id: String,
     /// Key of the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,8 +72,10 @@ pub struct ExtVirtualLinkData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_provider_id: Option<String>,
     /// The network's id in the VIM.
+    #[schema(min_length = 1, max_length = 255)]
     pub resource_id: String,
     /// Connection points on it.
+    #[schema(min_items = 1)]
     pub ext_cps: Vec<VnfExtCpData>,
     /// Ports that exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +83,7 @@ pub struct ExtVirtualLinkData {
 }
 
 /// A port that exists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtLinkPortData {
     /// Id the client gives.
@@ -84,12 +93,14 @@ pub struct ExtLinkPortData {
 }
 
 /// An internal network that the client provides.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtManagedVirtualLinkData {
     /// Id the client gives.
+    #[schema(min_length = 1, max_length = 255)]
     pub id: String,
     /// VLD of the VNFD.
+    #[schema(min_length = 1, max_length = 255)]
     pub vnf_virtual_link_desc_id: String,
     /// Key of the connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +109,7 @@ pub struct ExtManagedVirtualLinkData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_provider_id: Option<String>,
     /// The network's id in the VIM.
+    #[schema(min_length = 1, max_length = 255)]
     pub resource_id: String,
     /// Link over several sites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,13 +117,15 @@ pub struct ExtManagedVirtualLinkData {
 }
 
 /// `POST …/instantiate`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InstantiateVnfRequest {
     /// Flavour of the VNFD.
+    #[schema(min_length = 1, max_length = 255)]
     pub flavour_id: String,
     /// Level to begin at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 255)]
     pub instantiation_level_id: Option<String>,
     /// External networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,17 +141,20 @@ pub struct InstantiateVnfRequest {
     pub localization_language: Option<String>,
     /// `nfv`, `lcm-operation-user-data`, `lcm-operation-user-data-class`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
     /// Extensions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub extensions: Option<Map<String, Value>>,
     /// Configurable properties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub vnf_configurable_properties: Option<Map<String, Value>>,
 }
 
 /// How a VNF ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TerminationType {
     /// At once.
@@ -147,21 +164,23 @@ pub enum TerminationType {
 }
 
 /// `POST …/terminate`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TerminateVnfRequest {
     /// How.
     pub termination_type: TerminationType,
     /// Seconds, at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub graceful_termination_timeout: Option<u32>,
     /// More.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
 }
 
 /// Direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ScaleType {
     /// More.
@@ -175,53 +194,61 @@ fn one() -> u32 {
 }
 
 /// `POST …/scale`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ScaleVnfRequest {
     /// Direction.
     #[serde(rename = "type")]
     pub scale_type: ScaleType,
     /// Aspect of the VNFD.
+    #[schema(min_length = 1, max_length = 255)]
     pub aspect_id: String,
     /// At least 1.
     #[serde(default = "one")]
+    #[schema(minimum = 1)]
     pub number_of_steps: u32,
     /// More.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
 }
 
 /// `POST …/heal`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HealVnfRequest {
     /// Why; at most 255 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 255)]
     pub cause: Option<String>,
     /// `vnfcInfo.id` of what is to be healed (SOL002).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub vnfc_instance_id: Option<Vec<String>>,
     /// `all`: storages too; without `vnfcInstanceId` the whole stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
 }
 
 /// `POST …/change_ext_conn`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeExtVnfConnectivityRequest {
     /// External networks that change.
+    #[schema(min_items = 1)]
     pub ext_virtual_links: Vec<ExtVirtualLinkData>,
     /// Connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vim_connection_info: Option<BTreeMap<String, VimConnectionInfo>>,
     /// More.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
 }
 
 /// `POST …/change_vnfpkg`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeCurrentVnfPkgRequest {
     /// VNFD of the package to go to.
@@ -237,49 +264,60 @@ pub struct ChangeCurrentVnfPkgRequest {
     pub vim_connection_info: Option<BTreeMap<String, VimConnectionInfo>>,
     /// `upgrade_type` "RollingUpdate" and `vdu_params` are mandatory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
     /// Extensions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub extensions: Option<Map<String, Value>>,
     /// Configurable properties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub vnf_configurable_properties: Option<Map<String, Value>>,
 }
 
 /// Configurable properties of one VNFC.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfcInfoModification {
     /// `vnfcInfo.id`
+    #[schema(min_length = 1, max_length = 255)]
     pub id: String,
     /// Merged over what is there.
+    #[schema(value_type = Object)]
     pub vnfc_configurable_properties: Map<String, Value>,
 }
 
 /// `PATCH /vnf_instances/{id}` (RFC 7396): an attribute that is null is removed. As JSON objects, since null and absent differ.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VnfInfoModificationRequest {
     /// Name; `Some(None)`: removed.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 255)]
     pub vnf_instance_name: Option<Option<String>>,
     /// Description; `Some(None)`: removed.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 1024)]
     pub vnf_instance_description: Option<Option<String>>,
     /// Another VNFD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vnfd_id: Option<VnfdId>,
     /// Merge patch; `Some(None)`: removed.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
     pub vnf_configurable_properties: Option<Option<Map<String, Value>>>,
     /// Merge patch; `Some(None)`: removed.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Option<Map<String, Value>>>,
     /// Merge patch; `Some(None)`: removed.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
     pub extensions: Option<Option<Map<String, Value>>>,
     /// Merge patch by key; secrets included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub vim_connection_info: Option<Map<String, Value>>,
     /// Configurable properties of VNFCs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{Revision, SubscriptionId, Timestamp};
 
 use super::{LcmOperation, OperationState};
 
 /// Kinds of notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum NotificationType {
     /// An operation entered a state.
     VnfLcmOperationOccurrenceNotification,
@@ -19,7 +20,7 @@ pub enum NotificationType {
 }
 
 /// Operations a subscriber may name: all of the standard's, so that a filter which names one that is not served is no mistake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OperationType {
     /// `INSTANTIATE`
@@ -63,7 +64,7 @@ impl From<LcmOperation> for OperationType {
 }
 
 /// Versions of a product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProductVersions {
     /// `vnfSoftwareVersion`
@@ -74,7 +75,7 @@ pub struct ProductVersions {
 }
 
 /// A product.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Product {
     /// `vnfProductName`
@@ -85,7 +86,7 @@ pub struct Product {
 }
 
 /// Products of a provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProviderProducts {
     /// `vnfProvider`
@@ -96,7 +97,7 @@ pub struct ProviderProducts {
 }
 
 /// Which instances.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceFilter {
     /// VNFDs, one of.
@@ -114,7 +115,7 @@ pub struct InstanceFilter {
 }
 
 /// What a subscriber wants to hear of: all that is present must match; in an array any element.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LifecycleChangeFilter {
     /// Instances.
@@ -132,7 +133,7 @@ pub struct LifecycleChangeFilter {
 }
 
 /// How much a notification says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Verbosity {
     /// With what was changed.
