@@ -4,7 +4,7 @@
 //! configuration are Python's. This file says where a lab is and what becomes of it.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};

@@ -41,7 +41,6 @@ pub(crate) fn link(endpoint: &str, asked: &Uri, last: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
 
     use super::*;
 
