@@ -236,8 +236,6 @@ async fn requests_to_heat_are_as_few_as_they_can_be_and_none_is_redirected() {
 
 /// What many instantiations at once have asked.
 struct AtOnce {
-    /// How many.
-    each: u64,
     counts: Counts,
     /// Looks until Heat was asked for the last stack, and how long that took.
     looks_before: u64,
@@ -318,7 +316,6 @@ async fn at_once(many: usize, seconds: u32) -> AtOnce {
         assert_eq!(over["operationState"], "COMPLETED", "{over:#}");
     }
     AtOnce {
-        each,
         counts,
         looks_before,
         before,
