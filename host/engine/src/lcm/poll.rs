@@ -23,7 +23,7 @@ const FIRST: Duration = Duration::from_millis(100);
 const SOON: Duration = Duration::from_millis(400);
 const SECONDS: Duration = Duration::from_secs(10);
 /// Afterwards a pause is this part of what was waited, and no longer than that.
-const PART: u32 = 6;
+const PART: u32 = 4;
 const LONGEST: Duration = Duration::from_secs(5);
 /// Distance of looks for each stack beside the first, up to [`LONGEST_DISTANCE`]: where many wait, one look more or less a second is
 /// nothing to each of them, and much to the VIM.

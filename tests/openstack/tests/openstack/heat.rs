@@ -117,8 +117,7 @@ impl World {
     pub(crate) async fn new(cloud: &'static Cloud, package: &SamplePackage, proxies: Option<&Proxies>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut setup = Setup::new(dir.path());
-        // Everything, because of what comes right after a call a narrower filter lets less through than it says.
-        setup.log = "debug".to_owned();
+        setup.log = "info,vimhost_engine=debug".to_owned();
         let host = Host::start(&setup).unwrap();
         let account = match proxies {
             Some(proxies) => cloud.account_through(ACCOUNT, proxies),

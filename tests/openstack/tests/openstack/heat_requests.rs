@@ -122,9 +122,9 @@ pub(crate) async fn done(
         all <= most,
         "{operation}: {all} requests to Heat, {most} at most with {looks} looks: {counts:#?}"
     );
-    // Some at once after each request, then five in two seconds for ten seconds, and after that one in 1.7 s or more.
+    // Some at once after each request, then five in two seconds for ten seconds, and after that one in 2.5 s or more.
     let (often, rarely) = (elapsed.as_secs_f64().min(10.0), (elapsed.as_secs_f64() - 10.0).max(0.0));
-    let most = beside.times as f64 * (4.0 + often / 0.4) + rarely / 1.7;
+    let most = beside.times as f64 * (4.0 + often / 0.4) + rarely / 2.5;
     assert!(
         looks as f64 <= most,
         "{operation}: {looks} looks in {elapsed:?}, {most:.1} at most"
