@@ -21,6 +21,9 @@ pub(crate) struct Arguments {
     /// Only the tests, without format, lints, docs and dependency check.
     #[arg(long)]
     only_tests: bool,
+    /// Only the tests against a real OpenStack, in the lab or at the one that VIMHOST_TEST_CLOUDS_YAML names.
+    #[arg(long, conflicts_with_all = ["only_tests", "lab"])]
+    only_lab: bool,
     /// Also the tests against a real OpenStack, in the lab: some forty minutes on two cores. Installs the lab's packages beside the
     /// build, which needs root and Debian 12. An OpenStack that is named in VIMHOST_TEST_CLOUDS_YAML needs no lab.
     #[arg(long, value_name = "WHEN", default_value = "changed", default_missing_value = "always", num_args = 0..=1)]
@@ -58,9 +61,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ends.push((name, end, begun.elapsed()));
         Ok(())
     };
-    let openstack = OpenStack::begin(arguments.lab)?;
+    let openstack = OpenStack::begin(if arguments.only_lab {
+        When::Always
+    } else {
+        arguments.lab
+    })?;
     // Without connectors no test is worth running, so this one ends the run.
     part("connectors", &mut || plugins::build(&[]).map(|_| End::Passed))?;
+    if arguments.only_lab {
+        let mut openstack = openstack.bring_up();
+        part("OpenStack", &mut || openstack.tests())?;
+        return summary(&ends);
+    }
     // First, because it fails fastest; the tests' own build follows, whose artifacts nothing else replaces.
     if !arguments.only_tests {
         part("format", &mut || cargo_part(&["fmt", "--all", "--check"], &[]))?;
@@ -106,9 +118,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         part("dependencies", &mut dependencies)?;
     }
     part("OpenStack", &mut || openstack.tests())?;
+    summary(&ends)
+}
+
+/// The last thing that is printed.
+fn summary(ends: &[(&str, End, Duration)]) -> Result<()> {
     let mut failed = Vec::new();
     println!();
-    for (name, end, elapsed) in &ends {
+    for (name, end, elapsed) in ends {
         let elapsed = elapsed.as_secs();
         match end {
             End::Passed => println!("passed   {name} ({elapsed} s)"),
