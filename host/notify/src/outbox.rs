@@ -17,7 +17,7 @@ use crate::notification;
 /// Events of one batch: few enough that their deliveries are in one write of the store.
 const BATCH: usize = 64;
 
-/// Deliveries of one batch, after which no further event is added to it. Each has a body of its own, of some kilobytes.
+/// Deliveries of one batch, after which no further event is added to it: a row each, of some hundred bytes, written while others wait.
 const DELIVERIES: usize = 2_000;
 
 /// Subscriptions read at a time.
@@ -45,11 +45,11 @@ pub(crate) struct Outbox {
 struct Bodies<'a> {
     event: &'a LcmEvent,
     endpoint: &'a str,
-    made: Vec<((ApiVersion, Verbosity), Value)>,
+    made: Vec<((ApiVersion, Verbosity), Arc<Value>)>,
 }
 
 impl Bodies<'_> {
-    fn get(&mut self, version: ApiVersion, verbosity: Verbosity) -> Result<Value, Error> {
+    fn get(&mut self, version: ApiVersion, verbosity: Verbosity) -> Result<Arc<Value>, Error> {
         // Version 1 says all there is.
         let verbosity = match version {
             ApiVersion::V1 => Verbosity::Full,
@@ -57,11 +57,12 @@ impl Bodies<'_> {
         };
         let key = (version, verbosity);
         if let Some((_, body)) = self.made.iter().find(|(made, _)| *made == key) {
-            return Ok(body.clone());
+            return Ok(Arc::clone(body));
         }
         let body = notification::body(self.event, version, verbosity, self.endpoint)
             .map_err(|error| Error::corrupt("an event", error))?;
-        self.made.push((key, body.clone()));
+        let body = Arc::new(body);
+        self.made.push((key, Arc::clone(&body)));
         Ok(body)
     }
 }
@@ -154,5 +155,28 @@ impl Outbox {
         told.sort_unstable();
         told.dedup();
         Ok(Some(told))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::tests::creation;
+
+    #[test]
+    fn subscribers_of_an_event_share_a_body_per_version_and_verbosity() {
+        let event = creation();
+        let mut bodies = Bodies {
+            event: &event,
+            endpoint: "http://here",
+            made: Vec::new(),
+        };
+        let mut get = |version, verbosity| bodies.get(version, verbosity).unwrap();
+        let one = get(ApiVersion::V2, Verbosity::Full);
+        assert!(Arc::ptr_eq(&one, &get(ApiVersion::V2, Verbosity::Full)));
+        assert!(!Arc::ptr_eq(&one, &get(ApiVersion::V2, Verbosity::Short)));
+        let old = get(ApiVersion::V1, Verbosity::Full);
+        assert!(Arc::ptr_eq(&old, &get(ApiVersion::V1, Verbosity::Short)));
+        assert_eq!(bodies.made.len(), 3);
     }
 }

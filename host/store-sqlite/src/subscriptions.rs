@@ -2,6 +2,8 @@
 //!
 //! Numbers of events are SQLite's; outside they are texts of one length, so that they sort alike.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 use vimhost_model::vnf::Subscription;
@@ -54,13 +56,13 @@ impl Decided {
             bodies: Vec::new(),
             deliveries: Vec::with_capacity(deliveries.len()),
         };
-        let mut bodies: Vec<serde_json::Value> = Vec::new();
+        let mut bodies: Vec<Arc<serde_json::Value>> = Vec::new();
         for delivery in deliveries {
             // An event has a body per version and verbosity: a handful, each made text once.
             let body = match bodies.iter().position(|body| *body == delivery.body) {
                 Some(known) => known,
                 None => {
-                    decided.bodies.push(encode("a notification", &delivery.body)?);
+                    decided.bodies.push(encode("a notification", &*delivery.body)?);
                     bodies.push(delivery.body);
                     bodies.len() - 1
                 }
@@ -135,7 +137,7 @@ fn deliveries(connection: &Connection, subscription: &SubscriptionId, limit: i64
             Ok(Delivery {
                 subscription: subscription.clone(),
                 number: number_text(number),
-                body: decode("a notification", &body)?,
+                body: Arc::new(decode("a notification", &body)?),
                 attempt,
                 due_at: Timestamp(due_at),
             })

@@ -1,5 +1,7 @@
 //! Subscriptions, and the outbox of what is to be told to subscribers.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use vimhost_model::vnf::{LcmEvent, Subscription};
@@ -23,8 +25,8 @@ pub struct Delivery {
     pub subscription: SubscriptionId,
     /// Number of the event: deliveries of one subscription are sent in this order.
     pub number: String,
-    /// The notification, without what is known only when it is sent.
-    pub body: serde_json::Value,
+    /// The notification, without what is known only when it is sent: one for all whom an event is told the same.
+    pub body: Arc<serde_json::Value>,
     /// Failed tries.
     #[serde(default)]
     pub attempt: u32,

@@ -1,5 +1,7 @@
 //! Subscriptions, and what is to be sent to them.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use vimhost_model::vnf::{
     ApiVersion, EventKind, LcmEvent, LifecycleChangeFilter, NotificationType, Subscription, Verbosity,
@@ -54,7 +56,7 @@ fn delivery(subscriber: &str, event: &PendingEvent) -> Delivery {
     Delivery {
         subscription: id(subscriber),
         number: event.number.clone(),
-        body: json!({"vnfInstanceId": event.event.vnf_instance_id.as_str(), "$a.b": [1, null]}),
+        body: Arc::new(json!({"vnfInstanceId": event.event.vnf_instance_id.as_str(), "$a.b": [1, null]})),
         attempt: 0,
         due_at: NOW,
     }
