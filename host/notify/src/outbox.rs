@@ -11,6 +11,7 @@ use vimhost_model::vnf::{ApiVersion, LcmEvent, Verbosity};
 use vimhost_model::{SubscriptionId, Timestamp};
 use vimhost_store::{Delivery, Error, PendingEvent, Store};
 
+use crate::callback::quoted;
 use crate::matching::Index;
 use crate::notification;
 
@@ -49,7 +50,7 @@ struct Bodies<'a> {
 }
 
 impl Bodies<'_> {
-    fn get(&mut self, version: ApiVersion, verbosity: Verbosity) -> Result<Arc<Value>, Error> {
+    fn get(&mut self, version: ApiVersion, verbosity: Verbosity) -> Result<Arc<Value>, String> {
         // Version 1 says all there is.
         let verbosity = match version {
             ApiVersion::V1 => Verbosity::Full,
@@ -60,7 +61,7 @@ impl Bodies<'_> {
             return Ok(Arc::clone(body));
         }
         let body = notification::body(self.event, version, verbosity, self.endpoint)
-            .map_err(|error| Error::corrupt("an event", error))?;
+            .map_err(|error| format!("no notification can be made of it: {error}"))?;
         let body = Arc::new(body);
         self.made.push((key, Arc::clone(&body)));
         Ok(body)
@@ -106,14 +107,16 @@ impl Outbox {
         Ok(index)
     }
 
-    fn decide(&self, index: &Index, pending: &PendingEvent, now: Timestamp) -> Result<Vec<Delivery>, Error> {
+    /// Who is to be told of an event, or why nobody can be.
+    fn decide(&self, index: &Index, pending: &PendingEvent, now: Timestamp) -> Result<Vec<Delivery>, String> {
+        let event = pending.event.as_ref().map_err(String::clone)?;
         let mut bodies = Bodies {
-            event: &pending.event,
+            event,
             endpoint: &self.endpoint,
             made: Vec::new(),
         };
         index
-            .matching(&pending.event)
+            .matching(event)
             .map(|subscriber| {
                 Ok(Delivery {
                     subscription: subscriber.id.clone(),
@@ -135,8 +138,13 @@ impl Outbox {
         let index = self.index().await?;
         let mut told = Vec::new();
         let mut decided = Vec::with_capacity(events.len());
+        let mut untold = Vec::new();
         for pending in &events {
-            let deliveries = self.decide(&index, pending, now)?;
+            // One that nobody can be told of goes, or all that come after it would wait for ever.
+            let deliveries = self.decide(&index, pending, now).unwrap_or_else(|reason| {
+                untold.push((&pending.number, reason));
+                Vec::new()
+            });
             told.extend(deliveries.iter().map(|delivery| delivery.subscription.clone()));
             decided.push((pending.number.clone(), deliveries));
             if told.len() >= DELIVERIES {
@@ -146,6 +154,15 @@ impl Outbox {
         }
         let handed_out = decided.len();
         self.store.hand_out(decided).await?;
+        for (number, reason) in untold {
+            // A line each: how many there are is a fault's to say, not the load's.
+            tracing::error!(
+                event_number = number,
+                error = quoted(&reason),
+                error.kind = "schema",
+                "event cannot be told and is left out"
+            );
+        }
         tracing::debug!(
             events = handed_out,
             subscriptions = index.len(),

@@ -174,13 +174,11 @@ impl Core {
     async fn events_page(&self, limit: usize) -> Outcome<Vec<PendingEvent>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let found = self.db.all(shapes::lcm_events_pending(""), limit).await?;
-        let pending = |event: &Document| {
-            Ok(PendingEvent {
-                number: text_of(event, "_id").to_owned(),
-                event: decode("an event", text_of(event, "doc"))?,
-            })
+        let pending = |event: &Document| PendingEvent {
+            number: text_of(event, "_id").to_owned(),
+            event: decode("an event", text_of(event, "doc")).map_err(|error| error.to_string()),
         };
-        found.iter().map(pending).collect()
+        Ok(found.iter().map(pending).collect())
     }
 
     /// Decides on an event unless somebody has, and carries out what was decided.

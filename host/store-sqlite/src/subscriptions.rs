@@ -255,15 +255,11 @@ impl Subscriptions for SqliteStore {
         self.read(move |connection| {
             let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
             let found = all(connection, sql::LCM_EVENT_PAGE, (0_i64, limit), row)?;
-            found
-                .into_iter()
-                .map(|(number, document)| {
-                    Ok(PendingEvent {
-                        number: number_text(number),
-                        event: decode("an event", &document)?,
-                    })
-                })
-                .collect()
+            let pending = found.into_iter().map(|(number, document)| PendingEvent {
+                number: number_text(number),
+                event: decode("an event", &document).map_err(|error| error.to_string()),
+            });
+            Ok(pending.collect())
         })
         .await
     }

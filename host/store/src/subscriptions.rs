@@ -14,8 +14,9 @@ use crate::{Error, Page};
 pub struct PendingEvent {
     /// Orders events of one instance; unique. Text that sorts.
     pub number: String,
-    /// The event.
-    pub event: LcmEvent,
+    /// The event; of one that cannot be read, why: a newer version may have written it. It is handed out to nobody like any other, so
+    /// that it is not in the way of those behind it.
+    pub event: Result<LcmEvent, String>,
 }
 
 /// What is to be sent to one subscriber.
@@ -82,7 +83,7 @@ pub trait Subscriptions {
     /// When the store cannot be read.
     async fn subscriptions_version(&self) -> Result<u64, Error>;
 
-    /// Events that nobody has decided on, oldest first, at most `limit`.
+    /// Events that nobody has decided on, oldest first, at most `limit`; those that cannot be read are among them.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -6,11 +6,11 @@ use serde_json::json;
 use vimhost_model::vnf::{
     ApiVersion, EventKind, LcmEvent, LifecycleChangeFilter, NotificationType, Subscription, Verbosity,
 };
-use vimhost_model::{HostId, SubscriptionId};
+use vimhost_model::{HostId, SubscriptionId, Timestamp};
 
 use super::Subject;
 use super::sample::{NOW, id, minutes};
-use super::vnf_lcm::data::instance;
+use super::vnf_lcm::data::{instance, op_occ};
 use crate::{Delivery, Error, FIRST_REVISION, PendingEvent, Store};
 
 fn subscription(name: &str) -> Subscription {
@@ -56,7 +56,9 @@ fn delivery(subscriber: &str, event: &PendingEvent) -> Delivery {
     Delivery {
         subscription: id(subscriber),
         number: event.number.clone(),
-        body: Arc::new(json!({"vnfInstanceId": event.event.vnf_instance_id.as_str(), "$a.b": [1, null]})),
+        body: Arc::new(
+            json!({"vnfInstanceId": event.event.as_ref().unwrap().vnf_instance_id.as_str(), "$a.b": [1, null]}),
+        ),
         attempt: 0,
         due_at: NOW,
     }
@@ -158,7 +160,7 @@ pub async fn an_event_becomes_its_deliveries_once(subject: &mut dyn Subject) {
     subject.reopen().await;
     let store = subject.store();
     assert_eq!(store.pending_events(100).await.unwrap(), events);
-    let happened: Vec<_> = events.iter().map(|pending| pending.event.clone()).collect();
+    let happened: Vec<_> = events.iter().map(|pending| pending.event.clone().unwrap()).collect();
     assert_eq!(happened, [creation("one"), creation("two")]);
     assert_eq!(store.pending_events(1).await.unwrap(), events[..1]);
 
@@ -183,6 +185,26 @@ pub async fn an_event_becomes_its_deliveries_once(subject: &mut dyn Subject) {
     let third = happen(&*store, &["three"]).await;
     store.hand_out(for_each(&third, &[])).await.unwrap();
     assert_eq!(store.pending_events(100).await.unwrap(), []);
+}
+
+/// It says why, and goes when it is handed out to nobody.
+pub async fn an_event_that_cannot_be_read_is_not_in_the_way_of_others(subject: &mut dyn Subject) {
+    let store = subject.store();
+    // A date in a year of five digits is written and not read again.
+    let mut occurrence = op_occ("op", "one", None);
+    occurrence.start_time = Timestamp(1_000_000_000_000_000);
+    let what = EventKind::OperationOccurrence {
+        op_occ: Box::new(occurrence),
+    };
+    let unreadable = LcmEvent::of(&instance("one"), NOW, what);
+    let events = [unreadable, creation("one")];
+    store.add_vnf_instance(&instance("one"), &events).await.unwrap();
+    let pending = store.pending_events(100).await.unwrap();
+    let reason = pending[0].event.as_ref().unwrap_err();
+    assert!(reason.contains("33658-"), "{reason}");
+    assert_eq!(pending[1].event, Ok(creation("one")));
+    store.hand_out(for_each(&pending[..1], &[])).await.unwrap();
+    assert_eq!(store.pending_events(100).await.unwrap(), pending[1..]);
 }
 
 /// In the order of the events; one that failed stays the first.
