@@ -264,7 +264,7 @@ struct Lab {
     store: Arc<dyn Store>,
     vim: Vim,
     id: VnfInstanceId,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {
@@ -310,7 +310,7 @@ impl Lab {
             store,
             vim,
             id,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -382,6 +382,30 @@ async fn a_failed_instantiation_is_retried_by_an_update_of_its_stack() {
     let done = lab.over(&failed.id).await;
     assert_eq!(done.operation_state, OperationState::Completed, "{:?}", done.error);
     assert_eq!((lab.vim.count("create"), lab.vim.count("update")), (1, 1));
+}
+
+/// A record that is too large, for instance: the same would be refused again.
+#[tokio::test]
+async fn an_operation_whose_record_is_refused_fails_and_can_be_undone_or_tried_again() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    let file = rusqlite::Connection::open(lab.dir.path().join("vimhost.db")).unwrap();
+    file.busy_timeout(DEADLINE).unwrap();
+    let refusing = "CREATE TRIGGER refusing BEFORE UPDATE ON vnf_op_occ WHEN NEW.state = 'COMPLETED'
+        BEGIN SELECT RAISE(ABORT, 'it is too large'); END";
+    file.execute_batch(refusing).unwrap();
+    let failed = lab.instantiate().await;
+    assert_eq!(failed.operation_state, OperationState::FailedTemp);
+    let problem = failed.error.unwrap();
+    assert!(problem.detail.contains("too large"), "{}", problem.detail);
+    lcm.retry(&failed.id).await.unwrap();
+    let again = lab.over(&failed.id).await;
+    assert_eq!(again.operation_state, OperationState::FailedTemp);
+    file.execute_batch("DROP TRIGGER refusing").unwrap();
+    lcm.retry(&failed.id).await.unwrap();
+    let done = lab.over(&failed.id).await;
+    assert_eq!(done.operation_state, OperationState::Completed, "{:?}", done.error);
+    assert_eq!(lab.vim.count("create"), 1);
 }
 
 #[tokio::test]
