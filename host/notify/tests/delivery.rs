@@ -317,6 +317,29 @@ async fn a_callback_that_does_not_pass_its_test_is_not_subscribed() {
 }
 
 #[tokio::test]
+async fn there_are_not_more_subscriptions_than_the_host_keeps() {
+    let house = House::new();
+    let options = NotifyOptions {
+        most_subscriptions: 2,
+        ..local()
+    };
+    let notifier = house.notifier(options).await;
+    let listener = Listener::start(no_content).await;
+    for _ in 0..2 {
+        subscribe(&notifier, &listener.url, json!({})).await.unwrap();
+    }
+    let Err(Error::Unprocessable(text)) = subscribe(&notifier, &listener.url, json!({})).await else {
+        panic!("three")
+    };
+    assert!(text.contains("there are 2 subscriptions"), "{text}");
+    assert_eq!(listener.heard("GET").len(), 2, "nobody is asked in vain");
+    let kept = notifier.subscriptions(None, 10).await.unwrap().entries;
+    notifier.unsubscribe(&kept[0].id, ApiVersion::V2).await.unwrap();
+    subscribe(&notifier, &listener.url, json!({})).await.unwrap();
+    notifier.stop(PATIENCE).await;
+}
+
+#[tokio::test]
 async fn a_token_is_kept_and_renewed_when_it_is_refused() {
     let house = House::new();
     let notifier = house.notifier(local()).await;

@@ -259,6 +259,15 @@ impl Subscriptions for MongoStore {
         Ok(self.core.subscription_page(after, limit).await?)
     }
 
+    async fn has_subscriptions(&self, count: usize) -> Result<bool, Error> {
+        if count == 0 {
+            return Ok(true);
+        }
+        let limit = i64::try_from(count).unwrap_or(i64::MAX);
+        let ids = shapes::subscriptions_after("").only(doc! {"_id": 1});
+        Ok(self.core.db.all(ids, limit).await?.len() >= count)
+    }
+
     async fn delete_subscription(&self, id: &SubscriptionId) -> Result<bool, Error> {
         let removed = self.core.remove_subscription(id).await?;
         if removed {

@@ -207,6 +207,18 @@ impl Subscriptions for SqliteStore {
         .await
     }
 
+    async fn has_subscriptions(&self, count: usize) -> Result<bool, Error> {
+        let Some(others) = count.checked_sub(1) else {
+            return Ok(true);
+        };
+        let others = i64::try_from(others).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            let found = first(connection, sql::SUBSCRIPTION_AFTER_OTHERS, [others], |_| Ok(()))?;
+            Ok(found.is_some())
+        })
+        .await
+    }
+
     async fn delete_subscription(&self, id: &SubscriptionId) -> Result<bool, Error> {
         let id = id.clone();
         self.write(SMALL, move |connection| {

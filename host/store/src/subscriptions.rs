@@ -59,6 +59,12 @@ pub trait Subscriptions {
     /// When the store cannot be read.
     async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<Page<Subscription>, Error>;
 
+    /// Whether there are so many subscriptions, or more.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn has_subscriptions(&self, count: usize) -> Result<bool, Error>;
+
     /// Removes a subscription with what was to be sent to it. True when there was one.
     ///
     /// # Errors

@@ -125,6 +125,9 @@ pub async fn subscriptions_are_listed_a_page_at_a_time(subject: &mut dyn Subject
     assert_eq!(first.entries, [kept("a"), kept("b")]);
     let second = store.subscriptions(first.next.as_deref(), 2).await.unwrap();
     assert_eq!((second.entries, second.next), (vec![kept("c")], None));
+    for (count, expected) in [(0, true), (1, true), (3, true), (4, false)] {
+        assert_eq!(store.has_subscriptions(count).await.unwrap(), expected, "{count}");
+    }
 }
 
 /// Also over a restart: a number that was seen does not come back for other subscriptions.
