@@ -19,7 +19,7 @@ use vimhost_engine::{
 };
 use vimhost_model::vnf::{InstantiationState, LcmOperation, OpOccOwn, OperationState, VnfLcmOpOcc};
 use vimhost_model::{TargetId, Timestamp, VimAccount, VimId, VnfInstanceId, VnfLcmOpOccId};
-use vimhost_store::Store;
+use vimhost_store::{SealedText, Store};
 use vimhost_store::seal::{KeyRing, SealKey};
 use vimhost_store_sqlite::{Options, SqliteStore};
 
@@ -327,6 +327,12 @@ impl Lab {
         }
     }
 
+    /// What is sealed in an account.
+    async fn secrets(&self, account: &TargetId) -> BTreeMap<String, SealedText> {
+        let account = self.store.account(account).await.unwrap();
+        account.unwrap().credentials
+    }
+
     async fn instantiate(&self) -> VnfLcmOpOcc {
         let lcm = self.engine.lcm();
         let begun = lcm.instantiate(&self.id, parsed(json!({"flavourId": "simple"}))).await;
@@ -559,6 +565,72 @@ async fn a_stack_that_was_given_up_goes_before_its_instance_does() {
         assert!(lab.vim.0.lock().unwrap().stacks.is_empty());
         lcm.delete(&lab.id).await.unwrap();
     }
+}
+
+/// An account of a cloud, for another user than clients have.
+async fn register_cloud(lab: &Lab) {
+    let registered: NewAccount = parsed(json!({
+        "id": "cloud", "name": "cloud", "vim_type": "memory", "url": "http://cloud.example:5000/v3", "user": "operator",
+        "tenant": "admin", "credentials": {"password": "operators"},
+    }));
+    lab.engine.add_account(registered).await.unwrap();
+}
+
+/// Makes an instance on the cloud, by a connection that is written out; where it is then.
+async fn instantiate_with(lab: &Lab, password: &str) -> (VnfInstanceId, TargetId) {
+    let lcm = lab.engine.lcm();
+    let connection = json!({
+        "vimType": "memory", "interfaceInfo": {"endpoint": "http://cloud.example:5000/v3"},
+        "accessInfo": {"username": "u", "project": "p", "password": password},
+    });
+    let request = parsed(json!({"flavourId": "simple", "vimConnectionInfo": {"v": connection}}));
+    let id = lcm.create(parsed(json!({"vnfdId": "vnfd"}))).await.unwrap().id;
+    let done = lab.over(&lcm.instantiate(&id, request).await.unwrap()).await;
+    assert_eq!(done.operation_state, OperationState::Completed, "{:?}", done.error);
+    (id, done.own.target.unwrap())
+}
+
+/// What one client gets wrong is nobody else's trouble.
+#[tokio::test]
+async fn another_password_of_the_same_user_leaves_the_account_of_others_alone() {
+    let lab = Lab::new().await;
+    register_cloud(&lab).await;
+    let (_, target) = instantiate_with(&lab, "right").await;
+    let before = lab.secrets(&target).await;
+    let (_, wrong) = instantiate_with(&lab, "wrong").await;
+    assert_ne!(wrong, target);
+    assert_eq!(lab.secrets(&target).await, before);
+    let (_, same) = instantiate_with(&lab, "right").await;
+    assert_eq!(same, target, "and so one token serves both");
+}
+
+#[tokio::test]
+async fn a_changed_password_takes_its_instance_and_no_other_to_another_account() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    register_cloud(&lab).await;
+    let (one, target) = instantiate_with(&lab, "old").await;
+    let (other, _) = instantiate_with(&lab, "old").await;
+    let before = lab.secrets(&target).await;
+    let patch = json!({"vimConnectionInfo": {"v": {"vimType": "memory", "accessInfo": {"password": "renewed"}}}});
+    let changed = lab.over(&lcm.modify(&one, parsed(patch)).await.unwrap()).await;
+    assert_eq!(
+        changed.operation_state,
+        OperationState::Completed,
+        "{:?}",
+        changed.error
+    );
+    let of = async |id: &VnfInstanceId| lcm.instance(id).await.unwrap().own.target.unwrap();
+    let renewed = of(&one).await;
+    assert_ne!(renewed, target);
+    assert_eq!(lab.secrets(&target).await, before);
+    assert_eq!(of(&other).await, target);
+    assert_eq!(instantiate_with(&lab, "renewed").await.1, renewed);
+
+    let end = parsed(json!({"terminationType": "FORCEFUL"}));
+    let ended = lab.over(&lcm.terminate(&one, end).await.unwrap()).await;
+    assert_eq!(ended.own.target, Some(renewed));
+    assert_eq!(ended.operation_state, OperationState::Completed, "{:?}", ended.error);
 }
 
 /// An account that is registered is used with the password it has, or not at all.

@@ -41,7 +41,7 @@ use vimhost_store::{InstanceWrite, ListQuery, Listed, Page, Store, seal::KeyRing
 use crate::schedule::{OpOccHint, Scheduler};
 use crate::{Clock, Error};
 pub(crate) use owned::{owns_stack, stack_of};
-use work::{Kept, Work};
+use work::{Kept, Moved, Work};
 
 /// Minutes a VIM has for a stack when nobody says.
 const TIMEOUT_MINUTES: u32 = 20;
@@ -231,10 +231,17 @@ impl Lcm {
         if let Some(vnfd) = &request.vnfd_id {
             self.usable_package(vnfd).await?;
         }
-        if let Some(connections) = &mut request.vim_connection_info {
-            self.take_over_secrets(&instance, connections).await?;
-        }
-        self.accept(&instance, LcmOperation::ModifyInfo, None, &request).await
+        let moved = match &mut request.vim_connection_info {
+            Some(connections) => self.take_over_secrets(&instance, connections).await?,
+            None => None,
+        };
+        let work = match moved {
+            Some(target) => serde_json::to_value(Moved { target })
+                .map_err(|error| crate::accounts::internal("keeping the work of an operation", error))?,
+            None => Value::Null,
+        };
+        self.accept_with(&instance, LcmOperation::ModifyInfo, None, &request, work)
+            .await
     }
 
     /// Makes the stack of an instance.
@@ -338,13 +345,25 @@ impl Lcm {
         Ok(instance)
     }
 
-    /// Accepts an operation: it is on disk and locks its instance when this answers.
     async fn accept(
         self: &Arc<Self>,
         instance: &VnfInstance,
         operation: LcmOperation,
         target: Option<TargetId>,
         request: &(impl Serialize + Sync),
+    ) -> Result<VnfLcmOpOccId, Error> {
+        self.accept_with(instance, operation, target, request, Value::Null)
+            .await
+    }
+
+    /// Accepts an operation: it is on disk and locks its instance when this answers.
+    async fn accept_with(
+        self: &Arc<Self>,
+        instance: &VnfInstance,
+        operation: LcmOperation,
+        target: Option<TargetId>,
+        request: &(impl Serialize + Sync),
+        work: Value,
     ) -> Result<VnfLcmOpOccId, Error> {
         let now = self.parts.clock.now();
         let params = serde_json::to_value(request);
@@ -377,7 +396,7 @@ impl Lcm {
                 revision: 0,
                 target,
                 attempt: 0,
-                work: Value::Null,
+                work,
             },
         };
         let events = vec![events::entered(instance, &op_occ)];
