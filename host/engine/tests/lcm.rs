@@ -17,10 +17,12 @@ use vimhost_connector::{
 use vimhost_engine::{
     Engine, EngineConfig, Error as EngineError, Finding, LcmConfig, LeaseTerms, NewAccount, SystemClock, Verdict,
 };
-use vimhost_model::vnf::{InstantiationState, LcmOperation, OpOccOwn, OperationState, VnfLcmOpOcc};
+use vimhost_model::vnf::{
+    InstantiationState, LcmOperation, OpOccOwn, OperationState, PackageOperationalState, VnfLcmOpOcc, VnfPackage,
+};
 use vimhost_model::{TargetId, Timestamp, VimAccount, VimId, VnfInstanceId, VnfLcmOpOccId};
-use vimhost_store::{SealedText, Store};
 use vimhost_store::seal::{KeyRing, SealKey};
+use vimhost_store::{SealedText, Store};
 use vimhost_store_sqlite::{Options, SqliteStore};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -271,6 +273,16 @@ fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
+fn package(id: &str, vnfd: &str) -> VnfPackage {
+    parsed(
+        json!({"id": id, "onboardingState": "ONBOARDED", "operationalState": "ENABLED", "createdAt": 0,
+        "vnfd": {"id": vnfd, "provider": "p", "product_name": "n", "software_version": "1", "version": "1", "flavours": {"simple": {
+            "aspects": {"a": {"max_scale_level": 2, "deltas": {"VDU1": {"steps": [1]}}}},
+            "vdus": {"VDU1": {"name": "VDU1", "profile": {"min": 1, "max": 3}, "initial": 1}},
+            "base_hot": {"path": "BaseHOT/simple/a.yaml", "template": HOT}}}}}),
+    )
+}
+
 impl Lab {
     async fn new() -> Self {
         Self::of(None).await
@@ -295,14 +307,7 @@ impl Lab {
         let engine = engine.await.unwrap();
         let account: NewAccount = parsed(json!({"id": "x", "name": "x", "vim_type": "memory", "url": "memory:"}));
         engine.add_account(account).await.unwrap();
-        let package = parsed(
-            json!({"id": "pkg", "onboardingState": "ONBOARDED", "operationalState": "ENABLED", "createdAt": 0,
-            "vnfd": {"id": "vnfd", "provider": "p", "product_name": "n", "software_version": "1", "version": "1", "flavours": {"simple": {
-                "aspects": {"a": {"max_scale_level": 2, "deltas": {"VDU1": {"steps": [1]}}}},
-                "vdus": {"VDU1": {"name": "VDU1", "profile": {"min": 1, "max": 3}, "initial": 1}},
-                "base_hot": {"path": "BaseHOT/simple/a.yaml", "template": HOT}}}}}),
-        );
-        store.put_vnf_package(&package, 0).await.unwrap();
+        store.put_vnf_package(&package("pkg", "vnfd"), 0).await.unwrap();
         let instance = engine.lcm().create(parsed(json!({"vnfdId": "vnfd"}))).await.unwrap();
         let id = instance.id;
         Self {
@@ -374,6 +379,33 @@ async fn a_whole_life_costs_the_requests_it_should() {
     assert_eq!(instance.instantiation_state, InstantiationState::NotInstantiated);
     assert_eq!((lab.vim.count("delete"), lab.vim.count("find")), (1, 0));
     lcm.delete(&lab.id).await.unwrap();
+}
+
+/// As the service of packages does it: disabled, not in use, gone at that revision.
+async fn is_deleted(store: &dyn Store, id: &str) -> bool {
+    let mut package = store.vnf_package(&id.parse().unwrap()).await.unwrap().unwrap();
+    package.operational_state = PackageOperationalState::Disabled;
+    let revision = store.put_vnf_package(&package, package.revision).await.unwrap();
+    let is_free = !store.package_in_use(&package.id).await.unwrap();
+    is_free && store.delete_vnf_package(&package.id, revision).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_made_or_its_package_deleted_and_never_both() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    for round in 0..50 {
+        let (id, vnfd) = (format!("pkg-{round}"), format!("vnfd-{round}"));
+        lab.store.put_vnf_package(&package(&id, &vnfd), 0).await.unwrap();
+        let create = lcm.create(parsed(json!({"vnfdId": vnfd})));
+        let (created, is_deleted) = tokio::join!(create, is_deleted(&*lab.store, &id));
+        assert!(created.is_err() || !is_deleted, "{created:?}");
+        let is_used = lab.store.package_in_use(&id.parse().unwrap()).await.unwrap();
+        assert_eq!(is_used, created.is_ok(), "{created:?}");
+        if let Err(error) = created {
+            assert!(matches!(error, EngineError::Unprocessable { .. }), "{error:?}");
+        }
+    }
 }
 
 #[tokio::test]

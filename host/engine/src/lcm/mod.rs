@@ -91,6 +91,12 @@ fn of_store(doing: &'static str) -> impl Fn(vimhost_store::Error) -> Error {
     }
 }
 
+fn unusable(vnfd: &VnfdId) -> Error {
+    Error::Unprocessable {
+        reason: format!("no package that is onboarded and enabled has the VNFD '{vnfd}'"),
+    }
+}
+
 /// Whether a write may be on disk: of one that was not answered nobody knows, and whoever looks will see.
 fn is_perhaps_written(written: &Result<(), Error>) -> bool {
     matches!(written, Ok(()) | Err(Error::Unavailable { .. }))
@@ -122,7 +128,7 @@ impl Lcm {
     /// Makes an instance, with nothing in a VIM.
     ///
     /// # Errors
-    /// [`Error::Unprocessable`] when no package that is enabled has the VNFD.
+    /// [`Error::Unprocessable`] when no package that is enabled has the VNFD, or it was disabled at the same moment.
     pub async fn create(&self, request: CreateVnfRequest) -> Result<VnfInstance, Error> {
         let (package, vnfd) = self.usable_package(&request.vnfd_id).await?;
         let mut metadata = vnfd.metadata;
@@ -157,7 +163,16 @@ impl Lcm {
         let added = self.parts.store.add_vnf_instance(&instance, &[event]).await;
         added.map_err(of_store("adding an instance"))?;
         instance.own.revision = 1;
-        Ok(instance)
+        // A package is disabled before it is deleted, and whoever deletes it looks for instances then: either this one is found, or it is
+        // seen here that the package is not enabled any more.
+        let usable = self.usable_package(&instance.vnfd_id).await;
+        match usable {
+            Ok((package, _)) if package.id == instance.own.package => Ok(instance),
+            refused => {
+                self.delete(&instance.id).await?;
+                Err(refused.err().unwrap_or_else(|| unusable(&instance.vnfd_id)))
+            }
+        }
     }
 
     async fn usable_package(&self, vnfd: &VnfdId) -> Result<(VnfPackage, Vnfd), Error> {
@@ -165,11 +180,8 @@ impl Lcm {
         let package = package
             .map_err(of_store("reading a package"))?
             .filter(VnfPackage::is_usable);
-        let unusable = || Error::Unprocessable {
-            reason: format!("no package that is onboarded and enabled has the VNFD '{vnfd}'"),
-        };
-        let mut package = package.ok_or_else(unusable)?;
-        let vnfd = package.vnfd.take().ok_or_else(unusable)?;
+        let mut package = package.ok_or_else(|| unusable(vnfd))?;
+        let vnfd = package.vnfd.take().ok_or_else(|| unusable(vnfd))?;
         Ok((package, vnfd))
     }
 
