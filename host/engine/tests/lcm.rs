@@ -2,273 +2,49 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
+mod stacks;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
-use vimhost_connector::{
-    Call, Capabilities, CheckReport, Connector, Connectors, CreateRequest, Created, DeleteRequest, DeleteStep,
-    Descriptor, ElementKind, Error, ErrorKind, FindRequest, Found, InjectionError, KeyInjection, KeyInjector,
-    LoadError, Observed, ObservedStacks, OperateRequest, Operated, OwnedPage, PluginInfo, PluginState, StackAction,
-    StackContent, StackObservation, StackProgress, StackRef, StackRequest, StackResource, Step, UpdateMode,
-};
+use stacks::Vim;
+use vimhost_connector::ElementKind;
 use vimhost_engine::{
     Engine, EngineConfig, Error as EngineError, Finding, LcmConfig, LeaseTerms, NewAccount, SystemClock, Verdict,
 };
-use vimhost_model::vnf::{InstantiationState, LcmOperation, OpOccOwn, OperationState, VnfLcmOpOcc};
-use vimhost_model::{TargetId, Timestamp, VimAccount, VimId, VnfInstanceId, VnfLcmOpOccId};
-use vimhost_store::Store;
+use vimhost_model::vnf::{
+    InstantiationState, LcmOperation, OpOccOwn, OperationState, PackageOperationalState, VnfLcmOpOcc, VnfPackage,
+};
+use vimhost_model::{TargetId, Timestamp, VimId, VnfInstanceId, VnfLcmOpOccId};
 use vimhost_store::seal::{KeyRing, SealKey};
+use vimhost_store::{SealedText, Store};
 use vimhost_store_sqlite::{Options, SqliteStore};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const HOT: &str = "resources:\n  g:\n    desired: { get_param: [nfv, VDU, VDU1, desired_capacity] }\n";
-
-struct Stack {
-    id: VimId,
-    action: StackAction,
-    looks: u32,
-    fails: bool,
-    members: u64,
-}
-
-#[derive(Default)]
-struct State {
-    stacks: BTreeMap<String, Stack>,
-    calls: Vec<&'static str>,
-    made: u32,
-    /// The next creation fails after it was accepted.
-    failing: bool,
-    /// The answer to the next creation is lost.
-    losing: bool,
-}
-
-#[derive(Default, Clone)]
-struct Vim(Arc<Mutex<State>>);
-
-impl Vim {
-    fn count(&self, call: &str) -> usize {
-        self.0
-            .lock()
-            .unwrap()
-            .calls
-            .iter()
-            .filter(|made| **made == call)
-            .count()
-    }
-}
-
-fn members(content: &StackContent) -> u64 {
-    let nfv = content.parameters.get("nfv").unwrap();
-    let capacity = nfv.pointer("/VDU/VDU1/desired_capacity");
-    capacity.and_then(Value::as_u64).unwrap()
-}
-
-fn no<T>() -> Result<T, Error> {
-    Err(Error::new(ErrorKind::Unsupported, "stacks only"))
-}
-
-#[async_trait]
-impl Connector for Vim {
-    async fn check(&self) -> Result<CheckReport, Error> {
-        Ok(CheckReport::default())
-    }
-    async fn find(&self, _: FindRequest) -> Result<Vec<Found>, Error> {
-        no()
-    }
-    async fn create(&self, _: Call, _: CreateRequest) -> Result<Step<Created>, Error> {
-        no()
-    }
-    async fn delete(&self, _: Call, _: DeleteRequest) -> Result<DeleteStep, Error> {
-        no()
-    }
-    async fn observe(&self, _: ElementKind, _: &[VimId], _: Option<Vec<u8>>) -> Result<Observed, Error> {
-        no()
-    }
-    async fn operate(&self, _: Call, _: OperateRequest) -> Result<Step<Operated>, Error> {
-        no()
-    }
-    async fn list_owned(&self, kind: ElementKind, _: &str, _: Option<Vec<u8>>) -> Result<OwnedPage, Error> {
-        // Of stacks nothing, so that each that is recorded has to be observed.
-        if kind == ElementKind::Stack {
-            return Ok(OwnedPage::default());
-        }
-        no()
-    }
-
-    async fn create_stack(&self, call: Call, request: StackRequest) -> Result<Step<Created>, Error> {
-        let entry = call.journal.begin("stack", &call.token).await.unwrap();
-        let (id, is_lost) = {
-            let mut state = self.0.lock().unwrap();
-            state.calls.push("create");
-            state.made += 1;
-            let id: VimId = format!("s{}", state.made).parse().unwrap();
-            let stack = Stack {
-                id: id.clone(),
-                action: StackAction::Create,
-                looks: 0,
-                fails: std::mem::take(&mut state.failing),
-                members: members(&request.content),
-            };
-            state.stacks.insert(request.name, stack);
-            (id, std::mem::take(&mut state.losing))
-        };
-        if is_lost {
-            return Err(Error::new(ErrorKind::BadRequest, "the answer was lost"));
-        }
-        call.journal.commit(entry, &id).await.unwrap();
-        Ok(Step::Done(Created {
-            id,
-            name: None,
-            interfaces: Vec::new(),
-        }))
-    }
-
-    async fn update_stack(
-        &self,
-        _: Call,
-        stack: StackRef,
-        _: UpdateMode,
-        content: StackContent,
-    ) -> Result<Step<()>, Error> {
-        let mut state = self.0.lock().unwrap();
-        state.calls.push("update");
-        let known = state.stacks.get_mut(&stack.name);
-        let known = known.filter(|known| stack.id.as_ref() == Some(&known.id));
-        let known = known.ok_or_else(|| Error::new(ErrorKind::NotFound, "no such stack"))?;
-        known.action = StackAction::Update;
-        known.looks = 0;
-        known.fails = false;
-        known.members = members(&content);
-        Ok(Step::Done(()))
-    }
-
-    async fn find_stack(&self, name: &str) -> Result<Option<StackObservation>, Error> {
-        let mut state = self.0.lock().unwrap();
-        state.calls.push("find");
-        Ok(state.stacks.get(name).map(|stack| seen(name, stack)))
-    }
-
-    async fn observe_stacks(&self, stacks: &[StackRef], _: Option<Vec<u8>>) -> Result<ObservedStacks, Error> {
-        let mut state = self.0.lock().unwrap();
-        state.calls.push("observe");
-        let mut observed = ObservedStacks::default();
-        for asked in stacks {
-            let known = state.stacks.get_mut(&asked.name);
-            match known.filter(|known| asked.id.as_ref() == Some(&known.id)) {
-                Some(stack) => {
-                    stack.looks += 1;
-                    observed.changed.push(seen(&asked.name, stack));
-                    continue;
-                }
-                None => observed.gone.push(asked.clone()),
-            }
-        }
-        Ok(observed)
-    }
-
-    async fn stack_resources(&self, stack: &StackRef, _: u8) -> Result<Vec<StackResource>, Error> {
-        let mut state = self.0.lock().unwrap();
-        state.calls.push("resources");
-        let members = state.stacks.get(&stack.name).unwrap().members;
-        let server = |number: u64| StackResource {
-            name: "VDU1".to_owned(),
-            resource_type: "OS::Nova::Server".to_owned(),
-            physical_id: Some(format!("server-{number}").parse().unwrap()),
-            status_text: "CREATE_COMPLETE".to_owned(),
-            reason: None,
-            parent: None,
-            stack: stack.clone(),
-            required_by: Vec::new(),
-            created: Some(format!("2026-01-01T00:00:0{number}Z")),
-        };
-        Ok((0..members).map(server).collect())
-    }
-
-    async fn mark_unhealthy(&self, _: Call, _: &StackRef, _: &str, _: &str) -> Result<Step<()>, Error> {
-        self.0.lock().unwrap().calls.push("mark");
-        Ok(Step::Done(()))
-    }
-
-    async fn delete_stack(&self, _: Call, stack: StackRef) -> Result<DeleteStep, Error> {
-        let mut state = self.0.lock().unwrap();
-        state.calls.push("delete");
-        state.stacks.remove(&stack.name);
-        Ok(DeleteStep::Accepted)
-    }
-}
-
-/// A stack is ready at the third look.
-fn seen(name: &str, stack: &Stack) -> StackObservation {
-    let progress = match (stack.looks, stack.fails) {
-        (0..3, _) => StackProgress::InProgress,
-        (_, true) => StackProgress::Failed,
-        (_, false) => StackProgress::Complete,
-    };
-    StackObservation {
-        stack: StackRef {
-            name: name.to_owned(),
-            id: Some(stack.id.clone()),
-        },
-        action: stack.action,
-        progress,
-        status_text: format!("{progress:?}"),
-        reason: stack.fails.then(|| "no host".to_owned()),
-        updated: None,
-    }
-}
-
-#[async_trait]
-impl Connectors for Vim {
-    async fn open(&self, _: &VimAccount) -> Result<Arc<dyn Connector>, LoadError> {
-        Ok(Arc::new(self.clone()))
-    }
-    async fn close(&self, _: &TargetId) {}
-    fn set_send_deadline(&self, _: &TargetId, _: Option<Instant>) {}
-    fn plugins(&self) -> Vec<PluginInfo> {
-        vec![PluginInfo {
-            file: "memory".to_owned(),
-            digest: String::new(),
-            state: PluginState::Ready,
-            descriptor: Some(Descriptor {
-                name: "memory".to_owned(),
-                version: "1".to_owned(),
-                description: String::new(),
-                vim_types: vec!["memory".to_owned()],
-                config_schema: json!({}),
-                credentials: Vec::new(),
-                answer_credentials: Vec::new(),
-                egress: Vec::new(),
-                tokens: Vec::new(),
-            }),
-            capabilities: Capabilities {
-                stacks: true,
-                ..Capabilities::default()
-            },
-            rules_digest: None,
-        }]
-    }
-}
-
-#[async_trait]
-impl KeyInjector for Vim {
-    async fn inject(&self, _: &KeyInjection) -> Result<(), InjectionError> {
-        Ok(())
-    }
-}
 
 struct Lab {
     engine: Arc<Engine>,
     store: Arc<dyn Store>,
     vim: Vim,
     id: VnfInstanceId,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
+}
+
+fn package(id: &str, vnfd: &str) -> VnfPackage {
+    parsed(
+        json!({"id": id, "onboardingState": "ONBOARDED", "operationalState": "ENABLED", "createdAt": 0,
+        "vnfd": {"id": vnfd, "provider": "p", "product_name": "n", "software_version": "1", "version": "1", "flavours": {"simple": {
+            "aspects": {"a": {"max_scale_level": 2, "deltas": {"VDU1": {"steps": [1]}}}},
+            "vdus": {"VDU1": {"name": "VDU1", "profile": {"min": 1, "max": 3}, "initial": 1}},
+            "base_hot": {"path": "BaseHOT/simple/a.yaml", "template": HOT}}}}}),
+    )
 }
 
 impl Lab {
@@ -295,14 +71,7 @@ impl Lab {
         let engine = engine.await.unwrap();
         let account: NewAccount = parsed(json!({"id": "x", "name": "x", "vim_type": "memory", "url": "memory:"}));
         engine.add_account(account).await.unwrap();
-        let package = parsed(
-            json!({"id": "pkg", "onboardingState": "ONBOARDED", "operationalState": "ENABLED", "createdAt": 0,
-            "vnfd": {"id": "vnfd", "provider": "p", "product_name": "n", "software_version": "1", "version": "1", "flavours": {"simple": {
-                "aspects": {"a": {"max_scale_level": 2, "deltas": {"VDU1": {"steps": [1]}}}},
-                "vdus": {"VDU1": {"name": "VDU1", "profile": {"min": 1, "max": 3}, "initial": 1}},
-                "base_hot": {"path": "BaseHOT/simple/a.yaml", "template": HOT}}}}}),
-        );
-        store.put_vnf_package(&package, 0).await.unwrap();
+        store.put_vnf_package(&package("pkg", "vnfd"), 0).await.unwrap();
         let instance = engine.lcm().create(parsed(json!({"vnfdId": "vnfd"}))).await.unwrap();
         let id = instance.id;
         Self {
@@ -310,7 +79,7 @@ impl Lab {
             store,
             vim,
             id,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -325,6 +94,12 @@ impl Lab {
             assert!(begun.elapsed() < DEADLINE, "{id} is still {}", state.as_str());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// What is sealed in an account.
+    async fn secrets(&self, account: &TargetId) -> BTreeMap<String, SealedText> {
+        let account = self.store.account(account).await.unwrap();
+        account.unwrap().credentials
     }
 
     async fn instantiate(&self) -> VnfLcmOpOcc {
@@ -370,6 +145,33 @@ async fn a_whole_life_costs_the_requests_it_should() {
     lcm.delete(&lab.id).await.unwrap();
 }
 
+/// As the service of packages does it: disabled, not in use, gone at that revision.
+async fn is_deleted(store: &dyn Store, id: &str) -> bool {
+    let mut package = store.vnf_package(&id.parse().unwrap()).await.unwrap().unwrap();
+    package.operational_state = PackageOperationalState::Disabled;
+    let revision = store.put_vnf_package(&package, package.revision).await.unwrap();
+    let is_free = !store.package_in_use(&package.id).await.unwrap();
+    is_free && store.delete_vnf_package(&package.id, revision).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_made_or_its_package_deleted_and_never_both() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    for round in 0..50 {
+        let (id, vnfd) = (format!("pkg-{round}"), format!("vnfd-{round}"));
+        lab.store.put_vnf_package(&package(&id, &vnfd), 0).await.unwrap();
+        let create = lcm.create(parsed(json!({"vnfdId": vnfd})));
+        let (created, is_deleted) = tokio::join!(create, is_deleted(&*lab.store, &id));
+        assert!(created.is_err() || !is_deleted, "{created:?}");
+        let is_used = lab.store.package_in_use(&id.parse().unwrap()).await.unwrap();
+        assert_eq!(is_used, created.is_ok(), "{created:?}");
+        if let Err(error) = created {
+            assert!(matches!(error, EngineError::Unprocessable { .. }), "{error:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_failed_instantiation_is_retried_by_an_update_of_its_stack() {
     let lab = Lab::new().await;
@@ -382,6 +184,30 @@ async fn a_failed_instantiation_is_retried_by_an_update_of_its_stack() {
     let done = lab.over(&failed.id).await;
     assert_eq!(done.operation_state, OperationState::Completed, "{:?}", done.error);
     assert_eq!((lab.vim.count("create"), lab.vim.count("update")), (1, 1));
+}
+
+/// A record that is too large, for instance: the same would be refused again.
+#[tokio::test]
+async fn an_operation_whose_record_is_refused_fails_and_can_be_undone_or_tried_again() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    let file = rusqlite::Connection::open(lab.dir.path().join("vimhost.db")).unwrap();
+    file.busy_timeout(DEADLINE).unwrap();
+    let refusing = "CREATE TRIGGER refusing BEFORE UPDATE ON vnf_op_occ WHEN NEW.state = 'COMPLETED'
+        BEGIN SELECT RAISE(ABORT, 'it is too large'); END";
+    file.execute_batch(refusing).unwrap();
+    let failed = lab.instantiate().await;
+    assert_eq!(failed.operation_state, OperationState::FailedTemp);
+    let problem = failed.error.unwrap();
+    assert!(problem.detail.contains("too large"), "{}", problem.detail);
+    lcm.retry(&failed.id).await.unwrap();
+    let again = lab.over(&failed.id).await;
+    assert_eq!(again.operation_state, OperationState::FailedTemp);
+    file.execute_batch("DROP TRIGGER refusing").unwrap();
+    lcm.retry(&failed.id).await.unwrap();
+    let done = lab.over(&failed.id).await;
+    assert_eq!(done.operation_state, OperationState::Completed, "{:?}", done.error);
+    assert_eq!(lab.vim.count("create"), 1);
 }
 
 #[tokio::test]
@@ -535,6 +361,72 @@ async fn a_stack_that_was_given_up_goes_before_its_instance_does() {
         assert!(lab.vim.0.lock().unwrap().stacks.is_empty());
         lcm.delete(&lab.id).await.unwrap();
     }
+}
+
+/// An account of a cloud, for another user than clients have.
+async fn register_cloud(lab: &Lab) {
+    let registered: NewAccount = parsed(json!({
+        "id": "cloud", "name": "cloud", "vim_type": "memory", "url": "http://cloud.example:5000/v3", "user": "operator",
+        "tenant": "admin", "credentials": {"password": "operators"},
+    }));
+    lab.engine.add_account(registered).await.unwrap();
+}
+
+/// Makes an instance on the cloud, by a connection that is written out; where it is then.
+async fn instantiate_with(lab: &Lab, password: &str) -> (VnfInstanceId, TargetId) {
+    let lcm = lab.engine.lcm();
+    let connection = json!({
+        "vimType": "memory", "interfaceInfo": {"endpoint": "http://cloud.example:5000/v3"},
+        "accessInfo": {"username": "u", "project": "p", "password": password},
+    });
+    let request = parsed(json!({"flavourId": "simple", "vimConnectionInfo": {"v": connection}}));
+    let id = lcm.create(parsed(json!({"vnfdId": "vnfd"}))).await.unwrap().id;
+    let done = lab.over(&lcm.instantiate(&id, request).await.unwrap()).await;
+    assert_eq!(done.operation_state, OperationState::Completed, "{:?}", done.error);
+    (id, done.own.target.unwrap())
+}
+
+/// What one client gets wrong is nobody else's trouble.
+#[tokio::test]
+async fn another_password_of_the_same_user_leaves_the_account_of_others_alone() {
+    let lab = Lab::new().await;
+    register_cloud(&lab).await;
+    let (_, target) = instantiate_with(&lab, "right").await;
+    let before = lab.secrets(&target).await;
+    let (_, wrong) = instantiate_with(&lab, "wrong").await;
+    assert_ne!(wrong, target);
+    assert_eq!(lab.secrets(&target).await, before);
+    let (_, same) = instantiate_with(&lab, "right").await;
+    assert_eq!(same, target, "and so one token serves both");
+}
+
+#[tokio::test]
+async fn a_changed_password_takes_its_instance_and_no_other_to_another_account() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    register_cloud(&lab).await;
+    let (one, target) = instantiate_with(&lab, "old").await;
+    let (other, _) = instantiate_with(&lab, "old").await;
+    let before = lab.secrets(&target).await;
+    let patch = json!({"vimConnectionInfo": {"v": {"vimType": "memory", "accessInfo": {"password": "renewed"}}}});
+    let changed = lab.over(&lcm.modify(&one, parsed(patch)).await.unwrap()).await;
+    assert_eq!(
+        changed.operation_state,
+        OperationState::Completed,
+        "{:?}",
+        changed.error
+    );
+    let of = async |id: &VnfInstanceId| lcm.instance(id).await.unwrap().own.target.unwrap();
+    let renewed = of(&one).await;
+    assert_ne!(renewed, target);
+    assert_eq!(lab.secrets(&target).await, before);
+    assert_eq!(of(&other).await, target);
+    assert_eq!(instantiate_with(&lab, "renewed").await.1, renewed);
+
+    let end = parsed(json!({"terminationType": "FORCEFUL"}));
+    let ended = lab.over(&lcm.terminate(&one, end).await.unwrap()).await;
+    assert_eq!(ended.own.target, Some(renewed));
+    assert_eq!(ended.operation_state, OperationState::Completed, "{:?}", ended.error);
 }
 
 /// An account that is registered is used with the password it has, or not at all.

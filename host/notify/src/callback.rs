@@ -1,14 +1,14 @@
 //! Requests to callbacks: bounded in time and size, to permitted addresses, redirects not followed.
 
 use std::error::Error as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
@@ -20,14 +20,19 @@ use vimhost_model::{Secret, SubscriptionId};
 use crate::authentication::Credentials;
 use crate::dial::Dial;
 use crate::notification::version_header;
+use crate::recent::Recent;
 use crate::token::Tokens;
 use crate::{Error, NotifyOptions};
 
 /// How long an unused connection is kept: common servers close theirs after 60 to 75 seconds.
 const IDLE: Duration = Duration::from_secs(55);
 
-/// Unused connections kept per callback. Notifications to one subscriber go one at a time, and a host may have several of them.
-const IDLE_PER_HOST: usize = 4;
+/// Unused connections kept per origin. Notifications to one subscriber go one at a time, and a host may have several of them.
+const IDLE_PER_ORIGIN: usize = 2;
+
+/// Origins of which unused connections are kept: with the above a quarter of the files that a process usually may have open, whatever
+/// clients subscribe to. With more of them, those that were not told of anything for the longest time are connected to anew.
+const ORIGINS: usize = 128;
 
 /// Bytes of an answer that are read: a token's fits, and nobody needs the rest of any other.
 const LARGEST_ANSWER: usize = 64 << 10;
@@ -47,9 +52,14 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
+/// The connections to one origin. Those that are not in use go with it.
+type Origin = Pool<HttpsConnector<Dial>, Full<Bytes>>;
+
 /// The client of all callbacks.
 pub(crate) struct Client {
-    pool: Pool<HttpsConnector<Dial>, Full<Bytes>>,
+    connector: HttpsConnector<Dial>,
+    /// A pool for each origin, because one for all bounds what it keeps per origin only.
+    pools: Mutex<Recent<Origin>>,
     pub(crate) tokens: Tokens,
 }
 
@@ -88,21 +98,32 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(Dial(Arc::clone(options)));
-        let pool = Pool::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .build(connector);
         Ok(Self {
-            pool,
+            connector,
+            pools: Mutex::new(Recent::new(ORIGINS)),
             tokens: Tokens::default(),
         })
     }
 
+    fn origin_of(&self, uri: &Uri) -> Origin {
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let make = || {
+            Pool::builder(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(IDLE_PER_ORIGIN)
+                .build(self.connector.clone())
+        };
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.get(&format!("{scheme}://{authority}"), make)
+    }
+
     /// Sends a request whole and reads the answer; an answer that is too long is cut off with an error.
     pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
-        let answer = self.pool.request(request).await.map_err(|error| reason_of(&error))?;
+        let origin = self.origin_of(request.uri());
+        let answer = origin.request(request).await.map_err(|error| reason_of(&error))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
         let body = body.map_err(|error| format!("its answer cannot be read: {}", quoted(&error.to_string())))?;

@@ -252,11 +252,10 @@ impl Courier {
         delivery: Delivery,
     ) -> Result<Option<Duration>, Error> {
         let Delivery {
-            number,
-            mut body,
-            attempt,
-            ..
+            number, body, attempt, ..
         } = delivery;
+        // As it was read, nobody else has it: it is not copied.
+        let mut body = Arc::unwrap_or_clone(body);
         let id = &subscription.id;
         let version: ApiVersion = subscription.api_version;
         let notification_id = notification::address(&mut body, &self.options.endpoint, version, id, &number);

@@ -6,7 +6,7 @@ pub enum Error {
     /// The request is wrong.
     #[error("{0}")]
     BadRequest(String),
-    /// The callback did not pass its test.
+    /// The callback did not pass its test, or there are too many subscriptions.
     #[error("{0}")]
     Unprocessable(String),
     /// There is no such subscription.

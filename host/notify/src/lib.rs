@@ -30,6 +30,7 @@ mod options;
 mod outbox;
 mod pause;
 mod quiet;
+mod recent;
 mod request;
 mod token;
 

@@ -76,7 +76,8 @@ impl Notifier {
     /// Adds a subscription, after its callback has answered a test.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] for a callback or credentials that cannot be used, [`Error::Unprocessable`] when the test failed.
+    /// [`Error::BadRequest`] for a callback or credentials that cannot be used, [`Error::Unprocessable`] when the test failed or there are
+    /// too many subscriptions.
     pub async fn subscribe(
         &self,
         request: LccnSubscriptionRequest,
@@ -93,6 +94,12 @@ impl Notifier {
         };
         if let Some(Credentials::Client { token_endpoint, .. }) = &target.credentials {
             http_url("tokenEndpoint", token_endpoint)?;
+        }
+        let most = self.options.most_subscriptions;
+        if self.store.has_subscriptions(most).await? {
+            return Err(Error::Unprocessable(format!(
+                "there are {most} subscriptions, which is all that this host keeps; remove those that are of no use"
+            )));
         }
         if self.options.test_notification {
             self.test(&target).await?;

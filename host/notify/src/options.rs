@@ -26,6 +26,8 @@ pub struct NotifyOptions {
     pub send_limit: Duration,
     /// Notifications under way at a time.
     pub concurrency: usize,
+    /// Subscriptions that are kept. A few more may be made by clients that ask at the same moment.
+    pub most_subscriptions: usize,
 }
 
 impl Default for NotifyOptions {
@@ -42,6 +44,8 @@ impl Default for NotifyOptions {
             send_limit: Duration::from_secs(10),
             // One connection each; some hundred answers of a second per second and more is not what subscribers take.
             concurrency: 64,
+            // All filters are held in memory, some hundred bytes each and 256 KiB at most: so they take some hundred MiB whoever subscribes.
+            most_subscriptions: 2_000,
         }
     }
 }

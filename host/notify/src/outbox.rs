@@ -11,13 +11,14 @@ use vimhost_model::vnf::{ApiVersion, LcmEvent, Verbosity};
 use vimhost_model::{SubscriptionId, Timestamp};
 use vimhost_store::{Delivery, Error, PendingEvent, Store};
 
+use crate::callback::quoted;
 use crate::matching::Index;
 use crate::notification;
 
 /// Events of one batch: few enough that their deliveries are in one write of the store.
 const BATCH: usize = 64;
 
-/// Deliveries of one batch, after which no further event is added to it. Each has a body of its own, of some kilobytes.
+/// Deliveries of one batch, after which no further event is added to it: a row each, of some hundred bytes, written while others wait.
 const DELIVERIES: usize = 2_000;
 
 /// Subscriptions read at a time.
@@ -45,11 +46,11 @@ pub(crate) struct Outbox {
 struct Bodies<'a> {
     event: &'a LcmEvent,
     endpoint: &'a str,
-    made: Vec<((ApiVersion, Verbosity), Value)>,
+    made: Vec<((ApiVersion, Verbosity), Arc<Value>)>,
 }
 
 impl Bodies<'_> {
-    fn get(&mut self, version: ApiVersion, verbosity: Verbosity) -> Result<Value, Error> {
+    fn get(&mut self, version: ApiVersion, verbosity: Verbosity) -> Result<Arc<Value>, String> {
         // Version 1 says all there is.
         let verbosity = match version {
             ApiVersion::V1 => Verbosity::Full,
@@ -57,11 +58,12 @@ impl Bodies<'_> {
         };
         let key = (version, verbosity);
         if let Some((_, body)) = self.made.iter().find(|(made, _)| *made == key) {
-            return Ok(body.clone());
+            return Ok(Arc::clone(body));
         }
         let body = notification::body(self.event, version, verbosity, self.endpoint)
-            .map_err(|error| Error::corrupt("an event", error))?;
-        self.made.push((key, body.clone()));
+            .map_err(|error| format!("no notification can be made of it: {error}"))?;
+        let body = Arc::new(body);
+        self.made.push((key, Arc::clone(&body)));
         Ok(body)
     }
 }
@@ -105,14 +107,16 @@ impl Outbox {
         Ok(index)
     }
 
-    fn decide(&self, index: &Index, pending: &PendingEvent, now: Timestamp) -> Result<Vec<Delivery>, Error> {
+    /// Who is to be told of an event, or why nobody can be.
+    fn decide(&self, index: &Index, pending: &PendingEvent, now: Timestamp) -> Result<Vec<Delivery>, String> {
+        let event = pending.event.as_ref().map_err(String::clone)?;
         let mut bodies = Bodies {
-            event: &pending.event,
+            event,
             endpoint: &self.endpoint,
             made: Vec::new(),
         };
         index
-            .matching(&pending.event)
+            .matching(event)
             .map(|subscriber| {
                 Ok(Delivery {
                     subscription: subscriber.id.clone(),
@@ -134,8 +138,13 @@ impl Outbox {
         let index = self.index().await?;
         let mut told = Vec::new();
         let mut decided = Vec::with_capacity(events.len());
+        let mut untold = Vec::new();
         for pending in &events {
-            let deliveries = self.decide(&index, pending, now)?;
+            // One that nobody can be told of goes, or all that come after it would wait for ever.
+            let deliveries = self.decide(&index, pending, now).unwrap_or_else(|reason| {
+                untold.push((&pending.number, reason));
+                Vec::new()
+            });
             told.extend(deliveries.iter().map(|delivery| delivery.subscription.clone()));
             decided.push((pending.number.clone(), deliveries));
             if told.len() >= DELIVERIES {
@@ -145,6 +154,15 @@ impl Outbox {
         }
         let handed_out = decided.len();
         self.store.hand_out(decided).await?;
+        for (number, reason) in untold {
+            // A line each: how many there are is a fault's to say, not the load's.
+            tracing::error!(
+                event_number = number,
+                error = quoted(&reason),
+                error.kind = "schema",
+                "event cannot be told and is left out"
+            );
+        }
         tracing::debug!(
             events = handed_out,
             subscriptions = index.len(),
@@ -154,5 +172,28 @@ impl Outbox {
         told.sort_unstable();
         told.dedup();
         Ok(Some(told))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::tests::creation;
+
+    #[test]
+    fn subscribers_of_an_event_share_a_body_per_version_and_verbosity() {
+        let event = creation();
+        let mut bodies = Bodies {
+            event: &event,
+            endpoint: "http://here",
+            made: Vec::new(),
+        };
+        let mut get = |version, verbosity| bodies.get(version, verbosity).unwrap();
+        let one = get(ApiVersion::V2, Verbosity::Full);
+        assert!(Arc::ptr_eq(&one, &get(ApiVersion::V2, Verbosity::Full)));
+        assert!(!Arc::ptr_eq(&one, &get(ApiVersion::V2, Verbosity::Short)));
+        let old = get(ApiVersion::V1, Verbosity::Full);
+        assert!(Arc::ptr_eq(&old, &get(ApiVersion::V1, Verbosity::Short)));
+        assert_eq!(bodies.made.len(), 3);
     }
 }

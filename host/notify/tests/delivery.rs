@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use vimhost_model::vnf::{ApiVersion, EventKind, LcmEvent, VnfInstance};
+use vimhost_model::vnf::{ApiVersion, EventKind, LcmEvent, VnfInstance, VnfLcmOpOcc};
 use vimhost_model::{Timestamp, VnfInstanceId};
 use vimhost_notify::{Error, Notifier, NotifyOptions};
 use vimhost_store::Store;
@@ -153,6 +153,11 @@ impl House {
 
     /// An instance is made.
     async fn happen(&self, name: &str) {
+        self.happens(name, EventKind::IdentifierCreation).await;
+    }
+
+    /// An instance is made, and something is told of it.
+    async fn happens(&self, name: &str, what: EventKind) {
         let id: VnfInstanceId = name.parse().unwrap();
         let instance: VnfInstance = serde_json::from_value(json!({
             "id": name, "vnfdId": "vnfd", "vnfProvider": "p", "vnfProductName": "q", "vnfSoftwareVersion": "1",
@@ -168,7 +173,7 @@ impl House {
             vnf_product_name: "q".to_owned(),
             vnf_software_version: "1".to_owned(),
             vnfd_version: "1".to_owned(),
-            what: EventKind::IdentifierCreation,
+            what,
         };
         self.store.add_vnf_instance(&instance, &[event]).await.unwrap();
     }
@@ -225,6 +230,28 @@ async fn notifications_come_in_order_and_a_failed_one_is_sent_again_before_the_n
     assert_eq!((&told[0]["id"], &told[1]["id"]), (&told[1]["id"], &told[2]["id"]));
     assert_ne!(told[2]["id"], told[3]["id"]);
     assert!(listener.heard("POST /elsewhere").is_empty());
+    notifier.stop(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_stops_no_other_one() {
+    let house = House::new();
+    let notifier = house.notifier(local()).await;
+    let listener = Listener::start(no_content).await;
+    subscribe(&notifier, &listener.url, json!({})).await.unwrap();
+    // A year of five digits is written and not read again.
+    let mut occurrence: VnfLcmOpOcc = serde_json::from_value(json!({
+        "id": "op", "operationState": "STARTING", "stateEnteredTime": "2024-01-01T00:00:00Z",
+        "startTime": "2024-01-01T00:00:00Z", "vnfInstanceId": "a", "operation": "INSTANTIATE",
+        "isAutomaticInvocation": false, "isCancelPending": false, "_vimhost": {},
+    }))
+    .unwrap();
+    occurrence.start_time = Timestamp(1_000_000_000_000_000);
+    let op_occ = Box::new(occurrence);
+    house.happens("a", EventKind::OperationOccurrence { op_occ }).await;
+    house.happen("b").await;
+    assert_eq!(instances(&listener.notified(1).await), ["b"]);
+    assert_eq!(house.store.pending_events(10).await.unwrap(), []);
     notifier.stop(PATIENCE).await;
 }
 
@@ -287,6 +314,29 @@ async fn a_callback_that_does_not_pass_its_test_is_not_subscribed() {
     let refused = subscribe(&closed, &refusing.url, json!({})).await.unwrap_err();
     assert!(refused.to_string().contains("no callback may be"), "{refused}");
     closed.stop(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn there_are_not_more_subscriptions_than_the_host_keeps() {
+    let house = House::new();
+    let options = NotifyOptions {
+        most_subscriptions: 2,
+        ..local()
+    };
+    let notifier = house.notifier(options).await;
+    let listener = Listener::start(no_content).await;
+    for _ in 0..2 {
+        subscribe(&notifier, &listener.url, json!({})).await.unwrap();
+    }
+    let Err(Error::Unprocessable(text)) = subscribe(&notifier, &listener.url, json!({})).await else {
+        panic!("three")
+    };
+    assert!(text.contains("there are 2 subscriptions"), "{text}");
+    assert_eq!(listener.heard("GET").len(), 2, "nobody is asked in vain");
+    let kept = notifier.subscriptions(None, 10).await.unwrap().entries;
+    notifier.unsubscribe(&kept[0].id, ApiVersion::V2).await.unwrap();
+    subscribe(&notifier, &listener.url, json!({})).await.unwrap();
+    notifier.stop(PATIENCE).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,8 @@
 //! the end of the event after them, and all of it can be repeated. Events and deliveries that are over keep their id for some minutes:
 //! somebody who was about to write the same again finds it there, so that nothing that was sent comes back. The server removes them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use vimhost_model::vnf::Subscription;
@@ -39,7 +41,7 @@ fn delivery_of(document: &Document) -> Outcome<Delivery> {
     Ok(Delivery {
         subscription: parse("a delivery", text_of(document, "subscription"))?,
         number: text_of(document, "number").to_owned(),
-        body: decode("a notification", text_of(document, "doc"))?,
+        body: Arc::new(decode("a notification", text_of(document, "doc"))?),
         attempt: u32::try_from(number_of(document, "attempt")).unwrap_or(u32::MAX),
         due_at: Timestamp(number_of(document, "due_at")),
     })
@@ -47,7 +49,7 @@ fn delivery_of(document: &Document) -> Outcome<Delivery> {
 
 /// Who is to be told what, as the event keeps it. Subscribers share bodies, so that the document stays small.
 fn handed(deliveries: &[Delivery]) -> Outcome<Document> {
-    let mut bodies: Vec<&serde_json::Value> = Vec::new();
+    let mut bodies: Vec<&Arc<serde_json::Value>> = Vec::new();
     let mut texts: Vec<String> = Vec::new();
     let mut to: Vec<Bson> = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
@@ -55,7 +57,7 @@ fn handed(deliveries: &[Delivery]) -> Outcome<Document> {
         let body = match bodies.iter().position(|body| **body == delivery.body) {
             Some(known) => known,
             None => {
-                texts.push(encode("a notification", &delivery.body)?);
+                texts.push(encode("a notification", &*delivery.body)?);
                 bodies.push(&delivery.body);
                 bodies.len() - 1
             }
@@ -172,13 +174,11 @@ impl Core {
     async fn events_page(&self, limit: usize) -> Outcome<Vec<PendingEvent>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let found = self.db.all(shapes::lcm_events_pending(""), limit).await?;
-        let pending = |event: &Document| {
-            Ok(PendingEvent {
-                number: text_of(event, "_id").to_owned(),
-                event: decode("an event", text_of(event, "doc"))?,
-            })
+        let pending = |event: &Document| PendingEvent {
+            number: text_of(event, "_id").to_owned(),
+            event: decode("an event", text_of(event, "doc")).map_err(|error| error.to_string()),
         };
-        found.iter().map(pending).collect()
+        Ok(found.iter().map(pending).collect())
     }
 
     /// Decides on an event unless somebody has, and carries out what was decided.
@@ -257,6 +257,15 @@ impl Subscriptions for MongoStore {
 
     async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<Page<Subscription>, Error> {
         Ok(self.core.subscription_page(after, limit).await?)
+    }
+
+    async fn has_subscriptions(&self, count: usize) -> Result<bool, Error> {
+        if count == 0 {
+            return Ok(true);
+        }
+        let limit = i64::try_from(count).unwrap_or(i64::MAX);
+        let ids = shapes::subscriptions_after("").only(doc! {"_id": 1});
+        Ok(self.core.db.all(ids, limit).await?.len() >= count)
     }
 
     async fn delete_subscription(&self, id: &SubscriptionId) -> Result<bool, Error> {

@@ -18,7 +18,7 @@ const CACHE_KIB: i64 = 16 * 1024;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// All statements of [`sql`] fit, so that none is prepared twice.
-const CACHED_STATEMENTS: usize = 160;
+const CACHED_STATEMENTS: usize = 192;
 
 /// Pages in the log after which the writer moves them into the file: 16 MiB. Below, the same pages are moved again and again;
 /// above, the log takes longer to replay at start.

@@ -35,6 +35,7 @@ impl From<Fault> for Error {
                 Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::TypeMismatch) => {
                     Error::corrupt("its file", error)
                 }
+                Some(ErrorCode::TooBig) => Error::corrupt("what it is given", error),
                 // A constraint is the last guard behind a check of ours: what was written contradicts what is there.
                 Some(ErrorCode::ConstraintViolation) => Error::corrupt("a row that contradicts another one", error),
                 Some(_) => Error::unavailable(error),

@@ -109,6 +109,7 @@ statements! {
     SUBSCRIPTION_GET = "SELECT doc FROM subscription WHERE id = ?1";
     SUBSCRIPTION_INSERT = "INSERT INTO subscription(id, doc, held_until) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING";
     SUBSCRIPTION_PAGE = "SELECT doc FROM subscription WHERE id > ?1 ORDER BY id LIMIT ?2";
+    SUBSCRIPTION_AFTER_OTHERS = "SELECT 1 FROM subscription WHERE id > '' ORDER BY id LIMIT 1 OFFSET ?1";
     SUBSCRIPTION_RESEAL = "UPDATE subscription SET doc = ?2 WHERE id = ?1";
     SUBSCRIPTION_DELETE = "DELETE FROM subscription WHERE id = ?1";
     SUBSCRIPTION_HOLD = "UPDATE subscription SET holder = ?2, held_until = ?4

@@ -2,6 +2,8 @@
 //!
 //! Numbers of events are SQLite's; outside they are texts of one length, so that they sort alike.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 use vimhost_model::vnf::Subscription;
@@ -54,13 +56,13 @@ impl Decided {
             bodies: Vec::new(),
             deliveries: Vec::with_capacity(deliveries.len()),
         };
-        let mut bodies: Vec<serde_json::Value> = Vec::new();
+        let mut bodies: Vec<Arc<serde_json::Value>> = Vec::new();
         for delivery in deliveries {
             // An event has a body per version and verbosity: a handful, each made text once.
             let body = match bodies.iter().position(|body| *body == delivery.body) {
                 Some(known) => known,
                 None => {
-                    decided.bodies.push(encode("a notification", &delivery.body)?);
+                    decided.bodies.push(encode("a notification", &*delivery.body)?);
                     bodies.push(delivery.body);
                     bodies.len() - 1
                 }
@@ -135,7 +137,7 @@ fn deliveries(connection: &Connection, subscription: &SubscriptionId, limit: i64
             Ok(Delivery {
                 subscription: subscription.clone(),
                 number: number_text(number),
-                body: decode("a notification", &body)?,
+                body: Arc::new(decode("a notification", &body)?),
                 attempt,
                 due_at: Timestamp(due_at),
             })
@@ -205,6 +207,18 @@ impl Subscriptions for SqliteStore {
         .await
     }
 
+    async fn has_subscriptions(&self, count: usize) -> Result<bool, Error> {
+        let Some(others) = count.checked_sub(1) else {
+            return Ok(true);
+        };
+        let others = i64::try_from(others).unwrap_or(i64::MAX);
+        self.read(move |connection| {
+            let found = first(connection, sql::SUBSCRIPTION_AFTER_OTHERS, [others], |_| Ok(()))?;
+            Ok(found.is_some())
+        })
+        .await
+    }
+
     async fn delete_subscription(&self, id: &SubscriptionId) -> Result<bool, Error> {
         let id = id.clone();
         self.write(SMALL, move |connection| {
@@ -253,15 +267,11 @@ impl Subscriptions for SqliteStore {
         self.read(move |connection| {
             let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
             let found = all(connection, sql::LCM_EVENT_PAGE, (0_i64, limit), row)?;
-            found
-                .into_iter()
-                .map(|(number, document)| {
-                    Ok(PendingEvent {
-                        number: number_text(number),
-                        event: decode("an event", &document)?,
-                    })
-                })
-                .collect()
+            let pending = found.into_iter().map(|(number, document)| PendingEvent {
+                number: number_text(number),
+                event: decode("an event", &document).map_err(|error| error.to_string()),
+            });
+            Ok(pending.collect())
         })
         .await
     }

@@ -201,6 +201,7 @@ macro_rules! store_contract_tests {
             credentials_of_a_subscription_are_replaced_once,
             each_change_of_the_subscriptions_has_a_version_of_its_own,
             an_event_becomes_its_deliveries_once,
+            an_event_that_cannot_be_read_is_not_in_the_way_of_others,
             deliveries_come_in_order_and_are_tried_again_later,
             a_subscriber_that_leaves_takes_what_it_was_to_be_sent_along,
             subscribers_that_wait_are_listed_a_page_at_a_time,

@@ -38,6 +38,9 @@ const KEY_BYTES: usize = 32;
 const MARK_BYTES: usize = 8;
 const NONCE_BYTES: usize = 24;
 
+/// Bytes of the keyed hash that names a secret. Eight tell some billion apart, and who meets another one's is told by the secret itself.
+const NAME_BYTES: usize = 8;
+
 /// Bytes of the key's hash that name it. Eight tell some billion keys apart.
 const KEY_ID_BYTES: usize = 8;
 
@@ -252,6 +255,18 @@ impl SealKey {
         }
         mark
     }
+
+    fn name_of(&self, secret: &Secret, context: &str) -> String {
+        let secret = secret.expose().as_bytes();
+        let hash = Sha256::new()
+            .chain_update(b"vimhost secret name\0")
+            .chain_update(self.bytes.as_slice())
+            .chain_update(secret.len().to_be_bytes())
+            .chain_update(secret)
+            .chain_update(context.as_bytes())
+            .finalize();
+        hex(hash.iter().take(NAME_BYTES))
+    }
 }
 
 /// The current key, and older ones that still open what they sealed.
@@ -319,6 +334,15 @@ impl KeyRing {
     #[must_use]
     pub fn is_current(&self, sealed: &SealedText) -> bool {
         Self::key_of(sealed).is_some_and(|key_id| key_id == self.read().current.id)
+    }
+
+    /// Names of a secret at one place, under each key, the one that seals first: equal secrets have equal names. Without the key a name tells
+    /// nothing, not even whether a guess is right.
+    #[must_use]
+    pub fn names_of(&self, secret: &Secret, context: &str) -> Vec<String> {
+        let keys = self.read();
+        let all = std::iter::once(&keys.current).chain(&keys.older);
+        all.map(|key| key.name_of(secret, context)).collect()
     }
 
     /// Seals a secret for one place: only the same `context` opens it.
@@ -478,6 +502,25 @@ mod tests {
             let opened = ring.open(&SealedText(text.to_owned()), CONTEXT);
             assert!(matches!(opened, Err(SealError::Corrupt { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn a_secret_has_a_name_of_its_own_at_each_place_and_under_each_key() {
+        let (old, secret) = (KeyRing::new(key(1)), Secret::new("canary"));
+        let names = old.names_of(&secret, CONTEXT);
+        assert_eq!(names, old.names_of(&Secret::new("canary"), CONTEXT));
+        assert_eq!(names.iter().map(String::len).collect::<Vec<_>>(), [16]);
+        assert_ne!(names, old.names_of(&Secret::new("another"), CONTEXT));
+        assert_ne!(names, old.names_of(&secret, "account:vim:b:password"));
+        // What stands before and behind the place where two texts meet is told apart.
+        assert_ne!(
+            old.names_of(&Secret::new("ab"), "c"),
+            old.names_of(&Secret::new("a"), "bc")
+        );
+        let rotated = KeyRing::new(key(2)).with_older(key(1)).names_of(&secret, CONTEXT);
+        assert_eq!(rotated.len(), 2);
+        assert_eq!(rotated[1..], names);
+        assert_ne!(rotated[0], names[0]);
     }
 
     #[test]

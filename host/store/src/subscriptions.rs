@@ -1,5 +1,7 @@
 //! Subscriptions, and the outbox of what is to be told to subscribers.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use vimhost_model::vnf::{LcmEvent, Subscription};
@@ -12,8 +14,9 @@ use crate::{Error, Page};
 pub struct PendingEvent {
     /// Orders events of one instance; unique. Text that sorts.
     pub number: String,
-    /// The event.
-    pub event: LcmEvent,
+    /// The event; of one that cannot be read, why: a newer version may have written it. It is handed out to nobody like any other, so
+    /// that it is not in the way of those behind it.
+    pub event: Result<LcmEvent, String>,
 }
 
 /// What is to be sent to one subscriber.
@@ -23,8 +26,8 @@ pub struct Delivery {
     pub subscription: SubscriptionId,
     /// Number of the event: deliveries of one subscription are sent in this order.
     pub number: String,
-    /// The notification, without what is known only when it is sent.
-    pub body: serde_json::Value,
+    /// The notification, without what is known only when it is sent: one for all whom an event is told the same.
+    pub body: Arc<serde_json::Value>,
     /// Failed tries.
     #[serde(default)]
     pub attempt: u32,
@@ -56,6 +59,12 @@ pub trait Subscriptions {
     /// When the store cannot be read.
     async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<Page<Subscription>, Error>;
 
+    /// Whether there are so many subscriptions, or more.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn has_subscriptions(&self, count: usize) -> Result<bool, Error>;
+
     /// Removes a subscription with what was to be sent to it. True when there was one.
     ///
     /// # Errors
@@ -80,7 +89,7 @@ pub trait Subscriptions {
     /// When the store cannot be read.
     async fn subscriptions_version(&self) -> Result<u64, Error>;
 
-    /// Events that nobody has decided on, oldest first, at most `limit`.
+    /// Events that nobody has decided on, oldest first, at most `limit`; those that cannot be read are among them.
     ///
     /// # Errors
     /// When the store cannot be read.

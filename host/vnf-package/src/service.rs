@@ -400,6 +400,8 @@ impl Packages {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] when it is enabled, in use, or being uploaded to.
     pub async fn delete(&self, id: &VnfPkgId) -> Result<(), Error> {
+        // In this order: the package, disabled; whether it is in use; its end at that revision. So an instance that is being made of it is seen
+        // here, or whoever makes it sees that the package is not enabled any more.
         let PackageView { package, usage } = self.show(id).await?;
         if usage == PackageUsageState::InUse {
             return Err(Error::Conflict(format!("VNF package {id} is in use")));

@@ -32,7 +32,7 @@ type Path = Vec<String>;
 
 /// What of an entry is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Selector {
+pub(crate) enum Selector {
     /// All but what is excluded by default.
     Default,
     /// Everything.
@@ -50,7 +50,7 @@ pub(super) enum Selector {
 
 impl Selector {
     /// Reads the selector of a query.
-    pub(super) fn of(query: &[(String, String)], attributes: &Attributes) -> Result<Self, String> {
+    pub(crate) fn of(query: &[(String, String)], attributes: &Attributes) -> Result<Self, String> {
         let has = |name: &str| query.iter().any(|(key, _)| key == name);
         let text = |name: &str| {
             query
@@ -98,7 +98,7 @@ impl Selector {
     }
 
     /// What is shown of an entry.
-    pub(super) fn of_entry(&self, mut entry: Map<String, Value>, attributes: &Attributes) -> Map<String, Value> {
+    pub(crate) fn of_entry(&self, mut entry: Map<String, Value>, attributes: &Attributes) -> Map<String, Value> {
         match self {
             Self::All => entry,
             Self::Default => {
@@ -141,7 +141,7 @@ impl Selector {
 }
 
 /// Paths of one selector: each is looked for in each entry of a list.
-pub(crate) const MAX_PATHS: usize = 256;
+const MAX_PATHS: usize = 256;
 
 /// The paths of a list of them.
 fn paths(parameter: &str, text: &str, attributes: &Attributes) -> Result<Vec<Path>, String> {

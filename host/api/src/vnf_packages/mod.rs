@@ -25,9 +25,9 @@ use crate::vnf_lcm::answer;
 use crate::vnf_lcm::body::read_json;
 use crate::vnf_lcm::filter::Filter;
 use crate::vnf_lcm::problem::Problem;
+use crate::vnf_lcm::selector::Selector;
 use range::Wanted;
 pub(crate) use selector::ATTRIBUTES;
-use selector::Selector;
 
 /// Packages read from the store at a time for a list. Each comes with its VNFD and templates.
 const PAGE: usize = 10;
@@ -89,7 +89,7 @@ pub(crate) async fn create(State(vnf): State<Shared>, request: Request) -> Resul
 pub(crate) async fn list(State(vnf): State<Shared>, uri: Uri) -> Result<Response, Problem> {
     let Query(query) =
         Query::<Vec<(String, String)>>::try_from_uri(&uri).map_err(|error| Problem::new(400, error.to_string()))?;
-    let selector = Selector::of(&query).map_err(|reason| Problem::new(400, reason))?;
+    let selector = Selector::of(&query, &ATTRIBUTES).map_err(|reason| Problem::new(400, reason))?;
     let filters = query
         .iter()
         .filter(|(key, _)| key == "filter")
@@ -108,7 +108,7 @@ pub(crate) async fn list(State(vnf): State<Shared>, uri: Uri) -> Result<Response
             }
             let Value::Object(info) = info else { continue };
             if wanted {
-                let entry = Value::Object(selector.select(info));
+                let entry = Value::Object(selector.of_entry(info, &ATTRIBUTES));
                 bytes = bytes.saturating_add(entry.to_string().len()).saturating_add(1);
                 shown.push(entry);
             }

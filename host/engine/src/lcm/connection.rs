@@ -1,7 +1,8 @@
 //! Which account a request means, and where its secrets go: into a sealed account, never into a document.
 //!
 //! A connection that a client writes out in full reaches only where an operator has registered an account of the same origin, because an
-//! account says what a connector may reach. It then gets an account of its own, with the grants of the registered one.
+//! account says what a connector may reach. It then gets an account of its own, with the grants of the registered one. Its secret is part of
+//! what names that account: whoever writes another one, a wrong one too, means another account and changes nothing for the instances of this one.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +38,15 @@ const OF_THE_USER: [&str; 2] = ["application_credential_id", "application_creden
 /// The domain where none is named.
 const DEFAULT_DOMAIN: &str = "default";
 
+/// Accounts that were made of connections are called this and so many hexadecimal digits.
+const MADE: &str = "vnf-";
+const MADE_DIGITS: usize = 16;
+
 /// How often an account is written that somebody else changes at the same time.
 const TRIES: usize = 10;
+
+/// Accounts of the same name that may have another secret, because somebody has changed it there since.
+const NAMESAKES: u32 = 4;
 
 /// Accounts that are read at once.
 const PAGE: usize = 200;
@@ -135,8 +143,8 @@ impl Inline {
         config
     }
 
-    /// The id of an account of its own: the same for the same user in the same project.
-    fn account_id(&self) -> Result<AccountId, Error> {
+    /// Who logs in where, without the secret: a digest.
+    fn who(&self) -> String {
         let mut digest = Sha256::new();
         let setting = |name: &str| self.config.get(name).and_then(Value::as_str).unwrap_or_default();
         for part in [
@@ -150,12 +158,15 @@ impl Inline {
             digest.update(part.len().to_be_bytes());
             digest.update(part.as_bytes());
         }
-        let mut id = "vnf-".to_owned();
-        for byte in digest.finalize().iter().take(8) {
-            id.push_str(&format!("{byte:02x}"));
-        }
-        id.parse().map_err(|error| internal("naming an account", error))
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// The account of this name that was made of a connection.
+fn made_account(name: &str) -> Result<TargetId, Error> {
+    let id = format!("{MADE}{name}").parse::<AccountId>();
+    id.map(TargetId::vim)
+        .map_err(|error| internal("naming an account", error))
 }
 
 impl Lcm {
@@ -181,7 +192,7 @@ impl Lcm {
                     reason: format!("no connector makes stacks for the vimType '{}'", connection.vim_type),
                 });
             }
-            return self.target_of_inline(inline).await;
+            return self.target_of_inline(inline, None).await;
         }
         let Some(vim_id) = &connection.vim_id else {
             return self.default_target().await;
@@ -256,7 +267,8 @@ impl Lcm {
         }
     }
 
-    async fn target_of_inline(&self, inline: Inline) -> Result<TargetId, Error> {
+    /// The account of a connection. `own`: the one of its instance, which does where none is registered any more.
+    async fn target_of_inline(&self, inline: Inline, own: Option<StoredAccount>) -> Result<TargetId, Error> {
         let mut registered = self.accounts_with_stacks().await?;
         registered.retain(|account| Origin::of_url(&account.url).is_ok_and(|origin| origin == inline.origin));
         let of_user = registered.iter().position(|account| inline.is_user_of(account));
@@ -266,7 +278,7 @@ impl Lcm {
             return Ok(same.target.clone());
         }
         // Another password than the registered one is not that account's: with one of its own the cloud says whether it is right.
-        let base = registered.into_iter().nth(of_user.unwrap_or_default());
+        let base = registered.into_iter().nth(of_user.unwrap_or_default()).or(own);
         let Some(base) = base else {
             return Err(Error::Unprocessable {
                 reason: format!(
@@ -289,12 +301,60 @@ impl Lcm {
         })
     }
 
-    /// Makes or renews the account of a connection.
+    /// Whether an account that was made of a connection is that of another one: its secret too is the same.
+    fn is_of(&self, account: &StoredAccount, inline: &Inline) -> bool {
+        match &inline.password {
+            Some(password) => self.has_password(account, Some(password)),
+            None => !account.credentials.contains_key(PASSWORD),
+        }
+    }
+
+    async fn read_account(&self, target: &TargetId) -> Result<Option<StoredAccount>, Error> {
+        let account = self.parts.store.account(target).await;
+        account.map_err(|error| Error::of_store("reading an account", error))
+    }
+
+    /// The account that was made of a connection, or where it is to be made.
+    async fn place_of(&self, inline: &Inline) -> Result<(TargetId, Option<StoredAccount>), Error> {
+        let who = inline.who();
+        // Accounts were named without their secrets once, and instances are driven with them.
+        let unkeyed = made_account(who.get(..MADE_DIGITS).unwrap_or(&who))?;
+        let known = self.read_account(&unkeyed).await?;
+        if let Some(known) = known.filter(|known| self.is_of(known, inline)) {
+            return Ok((unkeyed, Some(known)));
+        }
+        let nothing = Secret::new("");
+        let secret = inline.password.as_ref().unwrap_or(&nothing);
+        for namesake in 0..NAMESAKES {
+            let mut free = None;
+            let names = self.parts.keys.names_of(secret, &format!("{who}:{namesake}"));
+            for (at, name) in names.iter().enumerate() {
+                let target = made_account(name)?;
+                match self.read_account(&target).await? {
+                    Some(known) if self.is_of(&known, inline) => return Ok((target, Some(known))),
+                    // Its secret was changed there: it is another one's, and stays as it is.
+                    Some(_) => {}
+                    // Those of older keys are found, and made no more.
+                    None if at == 0 => free = Some(target),
+                    None => {}
+                }
+            }
+            if let Some(free) = free {
+                return Ok((free, None));
+            }
+        }
+        Err(Error::Conflict {
+            reason: format!(
+                "the accounts that were made of the connection of user '{}' have other passwords by now; remove those that no VNF instance uses",
+                inline.user
+            ),
+        })
+    }
+
+    /// Makes the account of a connection, or renews what it has of a registered one.
     async fn keep_account(&self, inline: &Inline, base: &StoredAccount) -> Result<TargetId, Error> {
-        let target = TargetId::vim(inline.account_id()?);
         for _ in 0..TRIES {
-            let known = self.parts.store.account(&target).await;
-            let known = known.map_err(|error| Error::of_store("reading an account", error))?;
+            let (target, known) = self.place_of(inline).await?;
             let mut account = self.account_of(&target, inline, base, known.as_ref())?;
             if known.as_ref() == Some(&account) {
                 return Ok(target);
@@ -313,7 +373,10 @@ impl Lcm {
             }
         }
         Err(Error::Unavailable {
-            reason: format!("account '{}' is being changed by others; try again", target.account),
+            reason: format!(
+                "the account of user '{}' is being changed by others; try again",
+                inline.user
+            ),
         })
     }
 
@@ -363,47 +426,67 @@ impl Lcm {
         Ok(account)
     }
 
-    /// Takes the secrets of a changed connection into the instance's account, and out of the request. An account that an operator
-    /// registered is not changed by clients.
+    /// Takes the secrets out of a change of an instance's connections. Answers the account that the instance has with its new password, if
+    /// that is another one: only this instance goes there.
     pub(super) async fn take_over_secrets(
         &self,
         instance: &VnfInstance,
         connections: &mut Map<String, Value>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<TargetId>, Error> {
+        // Where an instance is, its first connection says.
+        let first = instance.vim_connection_info.iter().next();
         let mut password = None;
-        for connection in connections.values_mut() {
+        for (key, connection) in connections.iter_mut() {
             let access = connection.get_mut("accessInfo").and_then(Value::as_object_mut);
             let Some(access) = access else { continue };
             for name in SECRETS {
                 let secret = access.remove(name);
-                if name == PASSWORD && password.is_none() {
+                if name == PASSWORD && first.is_some_and(|(first, _)| first == key) {
                     password = secret.as_ref().and_then(Value::as_str).map(Secret::new);
                 }
             }
         }
-        let (Some(password), Some(target)) = (password, &instance.own.target) else {
-            return Ok(());
+        let (Some(password), Some((_, connection)), Some(target)) = (password, first, &instance.own.target) else {
+            return Ok(None);
         };
-        let account = self.parts.store.account(target).await;
-        let account = account.map_err(|error| Error::of_store("reading an account", error))?;
-        let Some(mut account) = account.filter(is_made) else {
-            return Ok(());
+        // One that names an account has that one's password.
+        let Some(inline) = Inline::of(connection)? else {
+            return Ok(None);
         };
-        let sealed = self.parts.keys.seal(&password, &seal_context(target, PASSWORD));
-        let sealed = sealed.map_err(|error| internal("sealing a credential", error))?;
-        account.credentials.insert(PASSWORD.to_owned(), sealed);
-        account.modified_at = self.parts.clock.now();
-        let revision = account.revision;
-        let kept = self.parts.store.put_account(account, Some(revision)).await;
-        kept.map_err(|error| Error::of_store("keeping an account", error))?;
-        self.parts.connectors.close(target).await;
-        self.parts.schedule.account_changed(target);
-        Ok(())
+        let own = self.read_account(target).await?;
+        let renewed = Inline {
+            password: Some(password),
+            ..inline
+        };
+        let renewed = self.target_of_inline(renewed, own).await?;
+        Ok((renewed != *target).then_some(renewed))
     }
 }
 
 /// It was made of a connection that a client wrote out.
 fn is_made(account: &StoredAccount) -> bool {
-    let digits = account.target.account.as_str().strip_prefix("vnf-");
-    digits.is_some_and(|digits| digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+    let digits = account.target.account.as_str().strip_prefix(MADE);
+    digits.is_some_and(|digits| digits.len() == MADE_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Instances are driven with accounts that were named so.
+    #[test]
+    fn who_logs_in_where_is_told_by_the_digest_that_named_accounts_before() {
+        let connection = json!({
+            "vimType": VIM_TYPE,
+            "interfaceInfo": {"endpoint": "http://cloud.example:5000/v3"},
+            "accessInfo": {"username": "u", "password": "canary", "project": "p", "userDomain": "Default", "region": "r"},
+        });
+        let mut connection: VimConnectionInfo = serde_json::from_value(connection).unwrap();
+        let who = Inline::of(&connection).unwrap().unwrap().who();
+        assert!(who.starts_with("76182d0a9cdaed22"), "{who}");
+        connection.access_info.as_mut().unwrap().remove(PASSWORD);
+        assert_eq!(Inline::of(&connection).unwrap().unwrap().who(), who);
+    }
 }

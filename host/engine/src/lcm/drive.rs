@@ -5,6 +5,8 @@
 //! * Nothing is called or observed for an account that this host does not hold. Whoever gains it takes up what runs on it.
 //! * While an operation runs only its driver writes its document, its calls' journal included.
 
+mod refused;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +46,8 @@ enum Over {
     Elsewhere,
     /// It was changed by somebody else: from what is stored.
     Again,
+    /// The store will never take what was to be written; why.
+    Refused(String),
     /// The host stops.
     Stopping,
 }
@@ -169,7 +173,10 @@ impl Lcm {
             operation = op_occ.operation.as_str(), attempt = op_occ.own.attempt,
             state = tracing::field::Empty, elapsed_ms = tracing::field::Empty
         );
-        Box::pin(self.begin(op_occ, instance)).instrument(span).await
+        match Box::pin(self.begin(op_occ, instance)).instrument(span.clone()).await {
+            Err(Over::Refused(reason)) => Box::pin(self.end_refused(id, &reason)).instrument(span).await,
+            ended => ended,
+        }
     }
 
     async fn begin(self: &Arc<Self>, op_occ: VnfLcmOpOcc, instance: VnfInstance) -> Result<(), Over> {
@@ -529,7 +536,9 @@ impl Lcm {
                     }
                     return Err(Over::Elsewhere);
                 }
-                Err(error @ (StoreError::Unavailable { .. } | StoreError::Corrupt { .. })) => {
+                // The same again would be refused again.
+                Err(error @ StoreError::Corrupt { .. }) => return Err(Over::Refused(error.to_string())),
+                Err(error @ StoreError::Unavailable { .. }) => {
                     self.store_failed("writing an operation", &error, &mut pause).await?;
                 }
             }

@@ -15,7 +15,7 @@ use super::connection::VIM_TYPE;
 use super::journal::Document;
 use super::map::Picture;
 use super::plan::template::merge_object;
-use super::work::Kept;
+use super::work::{Kept, Moved};
 
 /// How it ended.
 pub(crate) enum Ended {
@@ -313,6 +313,12 @@ pub(crate) fn modified(op_occ: &mut VnfLcmOpOcc, instance: &VnfInstance, package
                 Some(&change.vnfc_configurable_properties),
             );
         }
+    }
+    let moved = serde_json::from_value::<Moved>(op_occ.own.work.take());
+    if let Ok(moved) = moved
+        && after.own.target.is_some()
+    {
+        after.own.target = Some(moved.target);
     }
     op_occ.changed_info = Some(changed);
     after

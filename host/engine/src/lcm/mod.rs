@@ -41,7 +41,7 @@ use vimhost_store::{InstanceWrite, ListQuery, Listed, Page, Store, seal::KeyRing
 use crate::schedule::{OpOccHint, Scheduler};
 use crate::{Clock, Error};
 pub(crate) use owned::{owns_stack, stack_of};
-use work::{Kept, Work};
+use work::{Kept, Moved, Work};
 
 /// Minutes a VIM has for a stack when nobody says.
 const TIMEOUT_MINUTES: u32 = 20;
@@ -91,6 +91,12 @@ fn of_store(doing: &'static str) -> impl Fn(vimhost_store::Error) -> Error {
     }
 }
 
+fn unusable(vnfd: &VnfdId) -> Error {
+    Error::Unprocessable {
+        reason: format!("no package that is onboarded and enabled has the VNFD '{vnfd}'"),
+    }
+}
+
 /// Whether a write may be on disk: of one that was not answered nobody knows, and whoever looks will see.
 fn is_perhaps_written(written: &Result<(), Error>) -> bool {
     matches!(written, Ok(()) | Err(Error::Unavailable { .. }))
@@ -122,7 +128,7 @@ impl Lcm {
     /// Makes an instance, with nothing in a VIM.
     ///
     /// # Errors
-    /// [`Error::Unprocessable`] when no package that is enabled has the VNFD.
+    /// [`Error::Unprocessable`] when no package that is enabled has the VNFD, or it was disabled at the same moment.
     pub async fn create(&self, request: CreateVnfRequest) -> Result<VnfInstance, Error> {
         let (package, vnfd) = self.usable_package(&request.vnfd_id).await?;
         let mut metadata = vnfd.metadata;
@@ -157,7 +163,16 @@ impl Lcm {
         let added = self.parts.store.add_vnf_instance(&instance, &[event]).await;
         added.map_err(of_store("adding an instance"))?;
         instance.own.revision = 1;
-        Ok(instance)
+        // A package is disabled before it is deleted, and whoever deletes it looks for instances then: either this one is found, or it is
+        // seen here that the package is not enabled any more.
+        let usable = self.usable_package(&instance.vnfd_id).await;
+        match usable {
+            Ok((package, _)) if package.id == instance.own.package => Ok(instance),
+            refused => {
+                self.delete(&instance.id).await?;
+                Err(refused.err().unwrap_or_else(|| unusable(&instance.vnfd_id)))
+            }
+        }
     }
 
     async fn usable_package(&self, vnfd: &VnfdId) -> Result<(VnfPackage, Vnfd), Error> {
@@ -165,11 +180,8 @@ impl Lcm {
         let package = package
             .map_err(of_store("reading a package"))?
             .filter(VnfPackage::is_usable);
-        let unusable = || Error::Unprocessable {
-            reason: format!("no package that is onboarded and enabled has the VNFD '{vnfd}'"),
-        };
-        let mut package = package.ok_or_else(unusable)?;
-        let vnfd = package.vnfd.take().ok_or_else(unusable)?;
+        let mut package = package.ok_or_else(|| unusable(vnfd))?;
+        let vnfd = package.vnfd.take().ok_or_else(|| unusable(vnfd))?;
         Ok((package, vnfd))
     }
 
@@ -231,10 +243,17 @@ impl Lcm {
         if let Some(vnfd) = &request.vnfd_id {
             self.usable_package(vnfd).await?;
         }
-        if let Some(connections) = &mut request.vim_connection_info {
-            self.take_over_secrets(&instance, connections).await?;
-        }
-        self.accept(&instance, LcmOperation::ModifyInfo, None, &request).await
+        let moved = match &mut request.vim_connection_info {
+            Some(connections) => self.take_over_secrets(&instance, connections).await?,
+            None => None,
+        };
+        let work = match moved {
+            Some(target) => serde_json::to_value(Moved { target })
+                .map_err(|error| crate::accounts::internal("keeping the work of an operation", error))?,
+            None => Value::Null,
+        };
+        self.accept_with(&instance, LcmOperation::ModifyInfo, None, &request, work)
+            .await
     }
 
     /// Makes the stack of an instance.
@@ -338,13 +357,25 @@ impl Lcm {
         Ok(instance)
     }
 
-    /// Accepts an operation: it is on disk and locks its instance when this answers.
     async fn accept(
         self: &Arc<Self>,
         instance: &VnfInstance,
         operation: LcmOperation,
         target: Option<TargetId>,
         request: &(impl Serialize + Sync),
+    ) -> Result<VnfLcmOpOccId, Error> {
+        self.accept_with(instance, operation, target, request, Value::Null)
+            .await
+    }
+
+    /// Accepts an operation: it is on disk and locks its instance when this answers.
+    async fn accept_with(
+        self: &Arc<Self>,
+        instance: &VnfInstance,
+        operation: LcmOperation,
+        target: Option<TargetId>,
+        request: &(impl Serialize + Sync),
+        work: Value,
     ) -> Result<VnfLcmOpOccId, Error> {
         let now = self.parts.clock.now();
         let params = serde_json::to_value(request);
@@ -377,7 +408,7 @@ impl Lcm {
                 revision: 0,
                 target,
                 attempt: 0,
-                work: Value::Null,
+                work,
             },
         };
         let events = vec![events::entered(instance, &op_occ)];

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use vimhost_connector::{StackContent, StackRef};
 use vimhost_model::vnf::{ExtManagedVirtualLinkData, ExtVirtualLinkData, UserDataScript};
-use vimhost_model::{JournalEntry, Timestamp, VimId, VnfLcmOpOccId};
+use vimhost_model::{JournalEntry, TargetId, Timestamp, VimId, VnfLcmOpOccId};
 
 use super::journal::STACK;
 
@@ -40,6 +40,13 @@ impl Content {
             timeout_minutes: Some(timeout_minutes),
         }
     }
+}
+
+/// What a MODIFY_INFO does beside what its request says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moved {
+    /// The account that the stack is driven with afterwards.
+    pub target: TargetId,
 }
 
 /// One thing to be done. The steps of a plan are done in order, each at most once as far as the VIM shows.

@@ -1,14 +1,16 @@
 //! Subscriptions, and what is to be sent to them.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use vimhost_model::vnf::{
     ApiVersion, EventKind, LcmEvent, LifecycleChangeFilter, NotificationType, Subscription, Verbosity,
 };
-use vimhost_model::{HostId, SubscriptionId};
+use vimhost_model::{HostId, SubscriptionId, Timestamp};
 
 use super::Subject;
 use super::sample::{NOW, id, minutes};
-use super::vnf_lcm::data::instance;
+use super::vnf_lcm::data::{instance, op_occ};
 use crate::{Delivery, Error, FIRST_REVISION, PendingEvent, Store};
 
 fn subscription(name: &str) -> Subscription {
@@ -54,7 +56,9 @@ fn delivery(subscriber: &str, event: &PendingEvent) -> Delivery {
     Delivery {
         subscription: id(subscriber),
         number: event.number.clone(),
-        body: json!({"vnfInstanceId": event.event.vnf_instance_id.as_str(), "$a.b": [1, null]}),
+        body: Arc::new(
+            json!({"vnfInstanceId": event.event.as_ref().unwrap().vnf_instance_id.as_str(), "$a.b": [1, null]}),
+        ),
         attempt: 0,
         due_at: NOW,
     }
@@ -121,6 +125,9 @@ pub async fn subscriptions_are_listed_a_page_at_a_time(subject: &mut dyn Subject
     assert_eq!(first.entries, [kept("a"), kept("b")]);
     let second = store.subscriptions(first.next.as_deref(), 2).await.unwrap();
     assert_eq!((second.entries, second.next), (vec![kept("c")], None));
+    for (count, expected) in [(0, true), (1, true), (3, true), (4, false)] {
+        assert_eq!(store.has_subscriptions(count).await.unwrap(), expected, "{count}");
+    }
 }
 
 /// Also over a restart: a number that was seen does not come back for other subscriptions.
@@ -156,7 +163,7 @@ pub async fn an_event_becomes_its_deliveries_once(subject: &mut dyn Subject) {
     subject.reopen().await;
     let store = subject.store();
     assert_eq!(store.pending_events(100).await.unwrap(), events);
-    let happened: Vec<_> = events.iter().map(|pending| pending.event.clone()).collect();
+    let happened: Vec<_> = events.iter().map(|pending| pending.event.clone().unwrap()).collect();
     assert_eq!(happened, [creation("one"), creation("two")]);
     assert_eq!(store.pending_events(1).await.unwrap(), events[..1]);
 
@@ -181,6 +188,26 @@ pub async fn an_event_becomes_its_deliveries_once(subject: &mut dyn Subject) {
     let third = happen(&*store, &["three"]).await;
     store.hand_out(for_each(&third, &[])).await.unwrap();
     assert_eq!(store.pending_events(100).await.unwrap(), []);
+}
+
+/// It says why, and goes when it is handed out to nobody.
+pub async fn an_event_that_cannot_be_read_is_not_in_the_way_of_others(subject: &mut dyn Subject) {
+    let store = subject.store();
+    // A date in a year of five digits is written and not read again.
+    let mut occurrence = op_occ("op", "one", None);
+    occurrence.start_time = Timestamp(1_000_000_000_000_000);
+    let what = EventKind::OperationOccurrence {
+        op_occ: Box::new(occurrence),
+    };
+    let unreadable = LcmEvent::of(&instance("one"), NOW, what);
+    let events = [unreadable, creation("one")];
+    store.add_vnf_instance(&instance("one"), &events).await.unwrap();
+    let pending = store.pending_events(100).await.unwrap();
+    let reason = pending[0].event.as_ref().unwrap_err();
+    assert!(reason.contains("33658-"), "{reason}");
+    assert_eq!(pending[1].event, Ok(creation("one")));
+    store.hand_out(for_each(&pending[..1], &[])).await.unwrap();
+    assert_eq!(store.pending_events(100).await.unwrap(), pending[1..]);
 }
 
 /// In the order of the events; one that failed stays the first.

@@ -405,7 +405,7 @@ pub async fn events_are_pending_with_the_change_they_tell_of(subject: &mut dyn S
     let pending = subject.store().pending_events(100).await.unwrap();
     let numbers: Vec<_> = pending.iter().map(|pending| pending.number.clone()).collect();
     assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
-    let events: Vec<_> = pending.into_iter().map(|pending| pending.event).collect();
+    let events: Vec<_> = pending.into_iter().map(|pending| pending.event.unwrap()).collect();
     assert_eq!(events, expected);
 }
 

@@ -72,7 +72,7 @@ pub(super) fn instantiated(name: &str, account: &str) -> VnfInstance {
 }
 
 /// An occurrence, accepted just now, on `vim:<account>` or on none.
-pub(super) fn op_occ(name: &str, instance: &str, account: Option<&str>) -> VnfLcmOpOcc {
+pub(in crate::contract) fn op_occ(name: &str, instance: &str, account: Option<&str>) -> VnfLcmOpOcc {
     VnfLcmOpOcc {
         id: id(name),
         operation_state: OperationState::Starting,
