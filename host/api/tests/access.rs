@@ -9,11 +9,10 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Host, json_of, problem};
+use support::{Host, is_up_to_date, json_of, problem};
 use vimhost_api::admin::{self, Options, Role, TokenDigest};
 use vimhost_api::ng_ro;
 
@@ -158,23 +157,9 @@ fn every_operation_is_described_whole() {
 
 #[test]
 fn the_description_is_up_to_date() {
-    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
     let description = serde_json::to_string_pretty(&admin::description()).unwrap() + "\n";
-    for (file, text) in [
-        ("openapi.json", description),
-        ("admin-endpoints.md", admin::endpoint_list()),
-    ] {
-        let file = docs.join(file);
-        if std::env::var_os("VIMHOST_RENEW").is_some() {
-            std::fs::write(&file, &text).unwrap();
-        }
-        let committed = std::fs::read_to_string(&file).unwrap_or_default();
-        assert!(
-            committed == text,
-            "{} is not what the code says; run `VIMHOST_RENEW=1 cargo test --workspace --test access` and commit it",
-            file.display()
-        );
-    }
+    is_up_to_date("openapi.json", &description, "access");
+    is_up_to_date("admin-endpoints.md", &admin::endpoint_list(), "access");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

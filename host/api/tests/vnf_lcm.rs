@@ -9,11 +9,10 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use support::Host;
+use support::{Host, is_up_to_date};
 use vimhost_api::vnf_lcm;
 
 /// Whatever a client may ask by.
@@ -42,17 +41,8 @@ fn operations() -> BTreeMap<String, BTreeMap<String, Value>> {
 
 #[test]
 fn the_description_is_up_to_date() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/vnf-lcm-openapi.json");
     let description = serde_json::to_string_pretty(&vnf_lcm::description()).unwrap() + "\n";
-    if std::env::var_os("VIMHOST_RENEW").is_some() {
-        std::fs::write(&file, &description).unwrap();
-    }
-    let committed = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        committed == description,
-        "{} is not what the code says; run `VIMHOST_RENEW=1 cargo test --workspace --test vnf_lcm` and commit it",
-        file.display()
-    );
+    is_up_to_date("vnf-lcm-openapi.json", &description, "vnf_lcm");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod stub;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,20 @@ pub const VIM: &str = "bad7338b-ae46-43d4-a434-c3337a8054ac";
 
 /// Nothing in these tests takes longer, however busy the machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A committed file of the documentation says what the code says. `test` is the binary that renews it.
+pub fn is_up_to_date(file: &str, text: &str, test: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file);
+    if std::env::var_os("VIMHOST_RENEW").is_some() {
+        std::fs::write(&file, text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == text,
+        "{} is not what the code says; run `VIMHOST_RENEW=1 cargo test --workspace --test {test}` and commit it",
+        file.display()
+    );
+}
 
 pub struct Host {
     pub vim: Arc<StubVim>,
@@ -88,7 +103,7 @@ impl Host {
     }
 
     /// Where the store is.
-    pub fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &Path {
         self._directory.path()
     }
 

@@ -49,9 +49,8 @@ impl Told {
         }
     }
 
-    /// The account does not work: check and doctor say so in these words.
-    fn of_account(&self, words: &[&str]) {
-        assert!(!self.works, "the check found nothing: {}", self.check);
+    /// Check and doctor say these words. Answers all that the doctor says.
+    fn said_by_both(&self, words: &[&str]) -> String {
         let doctor = self.doctor.join("\n");
         for word in words {
             assert!(
@@ -61,21 +60,20 @@ impl Told {
             );
             assert!(doctor.contains(word), "no {word:?} in what the doctor says: {doctor}");
         }
+        doctor
+    }
+
+    /// The account does not work: check and doctor say so in these words.
+    fn of_account(&self, words: &[&str]) {
+        assert!(!self.works, "the check found nothing: {}", self.check);
+        let doctor = self.said_by_both(words);
         assert!(doctor.contains("`vimhost vim check"), "{doctor}");
     }
 
     /// The account works; check and doctor warn in these words. Of what a check cannot know there are none.
     fn of_warnings(&self, words: &[&str]) {
         assert!(self.works, "{}", self.check);
-        let doctor = self.doctor.join("\n");
-        for word in words {
-            assert!(
-                self.check.contains(word),
-                "no {word:?} in what the check says: {}",
-                self.check
-            );
-            assert!(doctor.contains(word), "no {word:?} in what the doctor says: {doctor}");
-        }
+        let doctor = self.said_by_both(words);
         let warned = self.check.matches("warning: ").count();
         assert_eq!(self.doctor.len(), warned, "{}\n{doctor}", self.check);
     }
