@@ -25,10 +25,11 @@ const SECONDS: Duration = Duration::from_secs(10);
 /// Afterwards a pause is this part of what was waited, and no longer than that.
 const PART: u32 = 4;
 const LONGEST: Duration = Duration::from_secs(5);
-/// Distance of looks for each stack beside the first, up to [`LONGEST_DISTANCE`]: where many wait, one look more or less a second is
-/// nothing to each of them, and much to the VIM.
+/// Distance of looks for each stack beside the first, between these: where many wait, one look more or less a second is nothing to each of
+/// them, and much to the VIM.
 const DISTANCE: Duration = Duration::from_millis(150);
-const LONGEST_DISTANCE: Duration = Duration::from_millis(4500);
+const SHORTEST_DISTANCE: Duration = Duration::from_millis(200);
+const LONGEST_DISTANCE: Duration = Duration::from_secs(6);
 /// Pause after a look that failed; doubled up to [`FAILED_CAP`].
 const FAILED: Duration = Duration::from_millis(500);
 const FAILED_CAP: Duration = Duration::from_secs(30);
@@ -127,8 +128,8 @@ impl State {
         self.last
     }
 
-    /// How far looks are from each other now. Never more than half of what the oldest has waited, so that stacks which are made fast are
-    /// seen fast, however many they are.
+    /// How far looks are from each other now. Never more than three quarters of what the oldest has waited, so that stacks which are made fast
+    /// are seen fast, however many they are.
     fn distance(&self, now: Instant) -> Duration {
         let others = u32::try_from(self.watched.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let waited = self
@@ -136,7 +137,7 @@ impl State {
             .values()
             .map(|watched| now.saturating_duration_since(watched.since));
         let oldest = waited.max().unwrap_or_default();
-        let most = (oldest / 2).clamp(FIRST, LONGEST_DISTANCE);
+        let most = (oldest * 3 / 4).clamp(SHORTEST_DISTANCE, LONGEST_DISTANCE);
         DISTANCE.saturating_mul(others).min(most)
     }
 
@@ -410,7 +411,7 @@ mod tests {
         ] {
             let (looks, late) = looks(stacks, Duration::from_millis(apart), minute);
             assert!((13..=most).contains(&looks), "{looks} for {stacks}");
-            assert!(late <= LONGEST, "{late:?} for {stacks}");
+            assert!(late <= LONGEST_DISTANCE, "{late:?} for {stacks}");
         }
     }
 
