@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use hashlink::LruCache;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -20,7 +21,6 @@ use vimhost_model::{Secret, SubscriptionId};
 use crate::authentication::Credentials;
 use crate::dial::Dial;
 use crate::notification::version_header;
-use crate::recent::Recent;
 use crate::token::Tokens;
 use crate::{Error, NotifyOptions};
 
@@ -59,7 +59,7 @@ type Origin = Pool<HttpsConnector<Dial>, Full<Bytes>>;
 pub(crate) struct Client {
     connector: HttpsConnector<Dial>,
     /// A pool for each origin, because one for all bounds what it keeps per origin only.
-    pools: Mutex<Recent<Origin>>,
+    pools: Mutex<LruCache<String, Origin>>,
     pub(crate) tokens: Tokens,
 }
 
@@ -100,7 +100,7 @@ impl Client {
             .wrap_connector(Dial(Arc::clone(options)));
         Ok(Self {
             connector,
-            pools: Mutex::new(Recent::new(ORIGINS)),
+            pools: Mutex::new(LruCache::new(ORIGINS)),
             tokens: Tokens::default(),
         })
     }
@@ -108,16 +108,19 @@ impl Client {
     fn origin_of(&self, uri: &Uri) -> Origin {
         let scheme = uri.scheme_str().unwrap_or_default();
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let make = || {
-            Pool::builder(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE)
-                .pool_max_idle_per_host(IDLE_PER_ORIGIN)
-                .build(self.connector.clone())
-        };
+        let origin = format!("{scheme}://{authority}");
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.get(&format!("{scheme}://{authority}"), make)
+        if let Some(known) = pools.get(&origin) {
+            return known.clone();
+        }
+        let made = Pool::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_PER_ORIGIN)
+            .build(self.connector.clone());
+        pools.insert(origin, made.clone());
+        made
     }
 
     /// Sends a request whole and reads the answer; an answer that is too long is cut off with an error.
@@ -225,4 +228,30 @@ fn reason_of(error: &hyper_util::client::legacy::Error) -> String {
         };
     }
     quoted(&reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_are_kept_of_the_origins_that_were_told_last() {
+        let client = Client::new(&Arc::new(NotifyOptions::default())).unwrap();
+        let told = |origin: &str| {
+            client.origin_of(&format!("{origin}/told").parse().unwrap());
+        };
+        for number in 0..2 * ORIGINS {
+            told("http://often.example");
+            told(&format!("http://{number}.example:8080"));
+        }
+        let pools = client.pools.lock().unwrap();
+        assert_eq!(pools.len(), ORIGINS);
+        assert!(pools.peek("http://often.example").is_some());
+        assert!(pools.peek("http://0.example:8080").is_none());
+        assert!(
+            pools
+                .peek(&format!("http://{}.example:8080", 2 * ORIGINS - 1))
+                .is_some()
+        );
+    }
 }

@@ -30,7 +30,6 @@ mod options;
 mod outbox;
 mod pause;
 mod quiet;
-mod recent;
 mod request;
 mod token;
 
