@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod cargo_deny;
 mod demo;
 mod lab;
 mod lab_record;

@@ -56,7 +56,8 @@ impl Program {
     }
 }
 
-fn cache() -> Result<PathBuf> {
+/// Where programs of tests are kept.
+pub(crate) fn cache() -> Result<PathBuf> {
     let cache = match std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()) {
         Some(cache) => PathBuf::from(cache),
         None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".cache"),
@@ -64,7 +65,8 @@ fn cache() -> Result<PathBuf> {
     Ok(cache.join("vimhost"))
 }
 
-fn last_line(out: &[u8], err: &[u8]) -> String {
+/// What a program said last: most often the cause.
+pub(crate) fn last_line(out: &[u8], err: &[u8]) -> String {
     let words = [out, err]
         .map(|words| String::from_utf8_lossy(words).into_owned())
         .concat();

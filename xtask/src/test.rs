@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::lab_record::Sources;
 use crate::workspace::{Workspace, cargo};
-use crate::{lab, mongod, plugins, schemathesis, tacker_client};
+use crate::{cargo_deny, lab, mongod, plugins, schemathesis, tacker_client};
 
 /// Where the tests against OpenStack find one that is not the lab, as `openstack`'s own client does.
 const CLOUDS: &str = "VIMHOST_TEST_CLOUDS_YAML";
@@ -260,16 +260,28 @@ fn cargo_part(arguments: &[&str], environment: &[(&str, &str)]) -> Result<End> {
     })
 }
 
-/// Licences, sources, duplicate versions. Advisories need a database from the network and have a command of their own.
+/// Licences, sources, crates that are not wanted. Advisories need a database from the network and have a command of their own.
 fn dependencies() -> Result<End> {
-    let installed = Command::new("cargo-deny")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !installed {
-        return Ok(End::NotRun(
-            "cargo-deny is not installed; `cargo install cargo-deny --locked` installs it".to_owned(),
-        ));
-    }
-    cargo_part(&["deny", "--offline", "check", "bans", "licenses", "sources"], &[])
+    let program = match cargo_deny::ensure_there() {
+        Ok(program) => program,
+        Err(error) => return Ok(End::NotRun(format!("{error:#}"))),
+    };
+    // Duplicate versions are warnings, and hundreds of lines: `cargo deny check bans` shows them.
+    let status = Command::new(program)
+        .args([
+            "--locked",
+            "--log-level",
+            "error",
+            "check",
+            "bans",
+            "licenses",
+            "sources",
+        ])
+        .status()
+        .context("cargo-deny cannot be run")?;
+    Ok(if status.success() {
+        End::Passed
+    } else {
+        End::Failed(format!("cargo-deny ended with {status}"))
+    })
 }
