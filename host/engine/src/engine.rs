@@ -25,6 +25,8 @@ pub struct EngineConfig {
     pub host: HostId,
     /// Calls in flight per account.
     pub calls_per_account: usize,
+    /// Calls that may begin in a second per account; none: as many as there are.
+    pub calls_per_second: Option<std::num::NonZeroU32>,
     /// How often idle elements are observed; none: never.
     pub idle_period: Option<std::time::Duration>,
     /// How leases last where several hosts share the store; none where one has it.

@@ -52,6 +52,7 @@ impl Lab {
         let config = EngineConfig {
             host: "here".parse().unwrap(),
             calls_per_account: 4,
+            calls_per_second: None,
             idle_period: None,
             leases: None,
             lcm: vimhost_engine::LcmConfig::default(),
@@ -278,6 +279,34 @@ async fn a_terminate_gets_through_while_everything_is_being_made() {
     done(&engine, end).await;
     over(&engine, &accepted.action_id).await;
     lab.vim.assert_empty();
+    lab.vim.assert_nothing_made_twice();
+    engine.stop(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vim_that_is_away_is_asked_by_one_task_for_all_of_them() {
+    const VMS: u32 = 20;
+    let lab = Lab::new();
+    let engine = lab.started().await;
+    lab.vim.fail("server", ErrorKind::Unreachable, usize::MAX);
+    let accepted = deploy(&engine, VMS, None).await;
+    let mut changes = engine.changes();
+    let waiting = async {
+        loop {
+            let report = engine.action(&nsr(), &accepted.action_id).await.unwrap();
+            let servers = report.tasks.iter().filter(|task| task.task.item == Item::Vdu);
+            if servers.map(|task| task.task.attempt).sum::<u32>() >= 3 * VMS {
+                return;
+            }
+            let _ = tokio::time::timeout(Duration::from_millis(100), changes.recv()).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting).await.unwrap();
+    let asked = lab.vim.failed();
+    assert!(asked < 20, "{asked} calls for {} tries", 3 * VMS);
+    lab.vim.fail("server", ErrorKind::Unreachable, 0);
+    done(&engine, accepted).await;
+    assert_eq!(lab.vim.count("server"), 20);
     lab.vim.assert_nothing_made_twice();
     engine.stop(DEADLINE).await;
 }

@@ -61,6 +61,7 @@ impl Lab {
         let config = EngineConfig {
             host: "here".parse().unwrap(),
             calls_per_account: 4,
+            calls_per_second: None,
             idle_period: None,
             leases,
             lcm: LcmConfig::default(),

@@ -38,6 +38,7 @@ async fn start(store: &Arc<dyn Store>, keys: &Arc<KeyRing>) -> Arc<Engine> {
     let config = EngineConfig {
         host: "here".parse().unwrap(),
         calls_per_account: 4,
+        calls_per_second: None,
         idle_period: None,
         leases: None,
         lcm: vimhost_engine::LcmConfig::default(),

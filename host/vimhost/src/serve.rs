@@ -1,6 +1,7 @@
 //! Puts the parts together and runs them until told to stop.
 
 use std::io::Write as _;
+use std::num::NonZeroU32;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,6 +73,7 @@ pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
     let config = EngineConfig {
         host: opened.host.clone(),
         calls_per_account: settings.calls_per_account.get(),
+        calls_per_second: NonZeroU32::new(settings.calls_per_second),
         idle_period: (settings.idle_period > 0).then(|| Duration::from_secs(settings.idle_period)),
         leases: opened.leases,
         lcm: vnf_lcm::engine_config(&settings)?,

@@ -71,6 +71,7 @@ impl Host {
         let config = EngineConfig {
             host: "test".parse().unwrap(),
             calls_per_account: 4,
+            calls_per_second: None,
             idle_period: None,
             leases: None,
             lcm: vimhost_engine::LcmConfig::default(),

@@ -1,6 +1,7 @@
 //! One account as the scheduler drives it: the right to do so, its connector, its bound on calls in flight, what is to be observed.
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,7 +13,9 @@ use vimhost_connector::{Connector, Connectors, ElementKind, Error as CallError, 
 use vimhost_model::{ResourceId, TargetId, Timestamp, VimId};
 use vimhost_store::{Claim, Store, seal::KeyRing};
 
+use super::guarded::{Guard, Guarded};
 use super::lock;
+use super::pace::Pace;
 use crate::accounts;
 
 /// What must be left of a lease when a call begins: with less the runtime would refuse its first request.
@@ -103,6 +106,7 @@ pub(super) struct Account {
     pub(super) target: TargetId,
     pub(super) calls: Semaphore,
     most_calls: u32,
+    guard: Arc<Guard>,
     hold: Mutex<Option<Arc<Hold>>>,
     /// One claims.
     pub(super) gaining: tokio::sync::Mutex<()>,
@@ -113,9 +117,11 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(target: TargetId, calls: usize) -> Self {
+    /// `calls` in flight at most, `per_second` of them begun in a second at most.
+    pub(super) fn new(target: TargetId, calls: usize, per_second: Option<NonZeroU32>) -> Self {
         let most_calls = u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
         Self {
+            guard: Arc::new(Guard::new(target.clone(), per_second.map(Pace::new))),
             target,
             calls: Semaphore::new(calls.max(1)),
             most_calls,
@@ -197,7 +203,10 @@ impl Account {
             .await
             .map_err(|error| CallError::new(ErrorKind::Plugin, error.to_string()))?;
         let opened = Opened {
-            connector,
+            connector: Arc::new(Guarded {
+                inner: connector,
+                guard: self.guard.clone(),
+            }),
             config: Arc::new(stored.config),
         };
         let mut slot = lock(&self.opened);

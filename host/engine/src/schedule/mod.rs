@@ -5,6 +5,8 @@
 //! the document, asks [`crate::machine::apply`], writes the result down, and only then acts on it. A write that met another
 //! write is decided anew on what is there now, with the same event.
 //!
+//! Calls of an account whose VIM is away are held back (`breaker`): they answer at once that it is, and are repeated by the retry table.
+//!
 //! Keys that are to be let into VMs are served by the host itself, beside the account's connector (`inject`).
 //!
 //! What must always hold:
@@ -15,13 +17,16 @@
 //! * A host that dies at any point loses nothing: whoever claims its accounts next takes up every resource that is not settled.
 
 mod account;
+mod breaker;
 mod call;
 mod drive;
 mod finished;
 mod gate;
+mod guarded;
 mod inject;
 mod keeper;
 mod lease;
+mod pace;
 mod poller;
 mod stacks;
 mod state;
@@ -217,7 +222,8 @@ impl Scheduler {
 
     /// The account as this host knows it; made when it is asked for first.
     fn account(&self, target: &TargetId) -> Arc<Account> {
-        let new = || Arc::new(Account::new(target.clone(), self.config.calls_per_account));
+        let (calls, per_second) = (self.config.calls_per_account, self.config.calls_per_second);
+        let new = || Arc::new(Account::new(target.clone(), calls, per_second));
         lock(&self.accounts).entry(target.clone()).or_insert_with(new).clone()
     }
 

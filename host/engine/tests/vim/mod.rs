@@ -33,6 +33,8 @@ struct State {
     elements: BTreeMap<String, Element>,
     made: Vec<String>,
     faults: HashMap<&'static str, (ErrorKind, usize)>,
+    /// Calls that failed on purpose.
+    failed: usize,
     builds_for: usize,
     injections: Vec<KeyInjection>,
     /// Kinds that the account may not list.
@@ -52,6 +54,11 @@ impl Vim {
     /// The next `times` calls that make this kind (or `delete`) fail.
     pub fn fail(&self, what: &'static str, kind: ErrorKind, times: usize) {
         self.state().faults.insert(what, (kind, times));
+    }
+
+    /// How many calls failed on purpose.
+    pub fn failed(&self) -> usize {
+        self.state().failed
     }
 
     /// How many looks show an element as building.
@@ -132,7 +139,9 @@ impl Vim {
         match state.faults.get_mut(what) {
             Some((kind, times)) if *times > 0 => {
                 *times -= 1;
-                Err(Error::new(*kind, "on purpose"))
+                let kind = *kind;
+                state.failed += 1;
+                Err(Error::new(kind, "on purpose"))
             }
             _ => Ok(()),
         }

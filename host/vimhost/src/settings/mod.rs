@@ -237,6 +237,8 @@ settings! {
     vnf_lcm_callback_addresses: list AddressRange, "vnf-lcm-callback-addresses", "vnf-lcm-callback-address", "VIMHOST_VNF_LCM_CALLBACK_ADDRESSES", "CIDR", "";
     /// Connector calls in flight per account.
     calls_per_account: value NonZeroUsize, "calls-per-account", "calls-per-account", "VIMHOST_CALLS_PER_ACCOUNT", "N", "32";
+    /// Connector calls that may begin in a second per account; 0: as many as there are.
+    calls_per_second: value u32, "calls-per-second", "calls-per-second", "VIMHOST_CALLS_PER_SECOND", "N", "0";
     /// How often idle elements are observed, in seconds; 0 never.
     idle_period: value u64, "idle-period", "idle-period", "VIMHOST_IDLE_PERIOD", "SECONDS", "60";
     /// Where VMs may be that SSH keys are let into, as ranges of addresses. Repeatable; everywhere but on this host when none
