@@ -49,6 +49,16 @@ impl Value for AddressRange {
     }
 }
 
+impl Value for u32 {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| format!("not a whole number from 0 to {}", Self::MAX))
+    }
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Value for u64 {
     fn read(text: &str) -> Result<Self, String> {
         text.parse().map_err(|_| "not a whole number from 0".to_owned())
