@@ -364,6 +364,71 @@ async fn a_stack_that_was_given_up_goes_before_its_instance_does() {
     }
 }
 
+/// A VIM may make a stack long after the answer was lost: later than a client gives up and goes on.
+#[tokio::test]
+async fn a_stack_that_appears_after_its_creation_was_given_up_does_not_stay_behind() {
+    for goes_on_with in ["rollback", "terminate", "instantiate"] {
+        let lab = Lab::new().await;
+        let lcm = lab.engine.lcm();
+        lab.vim.0.lock().unwrap().late = Some(2);
+        let failed = lab.instantiate().await;
+        assert_eq!(failed.operation_state, OperationState::FailedTemp);
+        let ended = match goes_on_with {
+            "rollback" => {
+                lcm.rollback(&failed.id).await.unwrap();
+                lab.over(&failed.id).await
+            }
+            "terminate" => {
+                lcm.fail(&failed.id).await.unwrap();
+                let end = parsed(json!({"terminationType": "FORCEFUL"}));
+                lab.over(&lcm.terminate(&lab.id, end).await.unwrap()).await
+            }
+            _ => {
+                lcm.fail(&failed.id).await.unwrap();
+                lab.instantiate().await
+            }
+        };
+        let (state, made) = match goes_on_with {
+            "rollback" => (OperationState::RolledBack, 0),
+            "terminate" => (OperationState::Completed, 0),
+            _ => (OperationState::Completed, 1),
+        };
+        assert_eq!(ended.operation_state, state, "{goes_on_with}: {:?}", ended.error);
+        {
+            let vim = lab.vim.0.lock().unwrap();
+            assert!(vim.coming.is_none(), "{goes_on_with}");
+            assert_eq!(vim.stacks.len(), made, "{goes_on_with}");
+        }
+        let after = lcm.instance(&lab.id).await.unwrap();
+        assert_eq!(after.own.stack.get("begun"), None, "{goes_on_with}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_been_left_is_known_until_it_was_deleted_however_often_that_is_given_up() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    let end = || parsed(json!({"terminationType": "FORCEFUL"}));
+    lab.vim.0.lock().unwrap().late = Some(1);
+    let failed = lab.instantiate().await;
+    lcm.fail(&failed.id).await.unwrap();
+    for _ in 0..2 {
+        lab.vim.0.lock().unwrap().refusing = true;
+        let failed = lab.over(&lcm.terminate(&lab.id, end()).await.unwrap()).await;
+        assert_eq!(failed.operation_state, OperationState::FailedTemp);
+        lcm.fail(&failed.id).await.unwrap();
+        let refused = lcm.delete(&lab.id).await;
+        assert!(matches!(refused, Err(EngineError::Conflict { .. })), "{refused:?}");
+    }
+    let ended = lab.over(&lcm.terminate(&lab.id, end()).await.unwrap()).await;
+    assert_eq!(ended.operation_state, OperationState::Completed, "{:?}", ended.error);
+    {
+        let vim = lab.vim.0.lock().unwrap();
+        assert!(vim.coming.is_none() && vim.stacks.is_empty());
+    }
+    lcm.delete(&lab.id).await.unwrap();
+}
+
 /// An account of a cloud, for another user than clients have.
 async fn register_cloud(lab: &Lab) {
     let registered: NewAccount = parsed(json!({

@@ -74,6 +74,9 @@ pub(crate) fn ended(run: Run<'_>) -> Result<(VnfLcmOpOcc, InstanceWrite), Finish
     };
     kept.id.clone_from(&work.stack.id);
     kept.token.clone_from(&work.stack.token);
+    if kept.id.is_some() {
+        kept.begun.clear();
+    }
     if undone {
         op_occ.enter(OperationState::RolledBack, run.now)?;
         if op_occ.operation == LcmOperation::Instantiate {

@@ -479,11 +479,16 @@ impl Lcm {
             let work = serde_json::from_value::<Work>(op_occ.own.work.take())
                 .map_err(|error| crate::accounts::internal("reading the work of an operation", error))?;
             let known = admit::kept_of(&instance)?;
-            let is_left = instance.instantiation_state == InstantiationState::Instantiated || work.may_have_stack();
+            // What an earlier operation has left is there until it was deleted: what comes then has another token.
+            let is_still_left = known.may_have_stack() && known.token == work.stack.token;
+            let is_left = instance.instantiation_state == InstantiationState::Instantiated
+                || work.may_have_stack()
+                || is_still_left;
             let kept = if is_left {
                 Kept {
                     id: work.stack.id.clone(),
                     token: work.stack.token.clone(),
+                    begun: work.begun(),
                     ..known.clone()
                 }
             } else {

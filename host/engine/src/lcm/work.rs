@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use vimhost_connector::{StackContent, StackRef};
 use vimhost_model::vnf::{ExtManagedVirtualLinkData, ExtVirtualLinkData, UserDataScript};
-use vimhost_model::{JournalEntry, TargetId, Timestamp, VimId, VnfLcmOpOccId};
+use vimhost_model::{JournalEntry, JournalStatus, TargetId, Timestamp, VimId, VnfLcmOpOccId};
 
 use super::journal::STACK;
 
@@ -222,6 +222,18 @@ impl Work {
         self.stack.id.is_some() || self.journal.iter().any(|entry| entry.kind == STACK)
     }
 
+    /// Creations whose answer was never seen: what they were to make may still appear.
+    pub(crate) fn begun(&self) -> Vec<JournalEntry> {
+        let begun = |entry: &&JournalEntry| entry.kind == STACK && entry.status == JournalStatus::Begun;
+        self.journal.iter().filter(begun).cloned().collect()
+    }
+
+    /// Takes over what an operation had begun that was given up: so its deletion waits until nothing of it can appear any more.
+    pub(crate) fn take_over(&mut self, begun: Vec<JournalEntry>) {
+        self.last_entry = begun.iter().map(|entry| entry.id).max().unwrap_or_default();
+        self.journal = begun;
+    }
+
     /// The step at hand is done.
     pub(crate) fn advance(&mut self) {
         self.at = self.at.saturating_add(1);
@@ -246,6 +258,9 @@ pub(crate) struct Kept {
     /// Token it carries.
     #[serde(default)]
     pub token: String,
+    /// [`Work::begun`] of an operation that was given up; empty once the stack's id is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<JournalEntry>,
     /// Flavour it was made of.
     #[serde(default)]
     pub flavour: String,

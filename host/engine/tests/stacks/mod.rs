@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use vimhost_connector::{
     Call, Capabilities, CheckReport, Connector, Connectors, CreateRequest, Created, DeleteRequest, DeleteStep,
     Descriptor, ElementKind, Error, ErrorKind, FindRequest, Found, InjectionError, KeyInjection, KeyInjector,
-    LoadError, Observed, ObservedStacks, OperateRequest, Operated, OwnedPage, PluginInfo, PluginState, StackAction,
-    StackContent, StackObservation, StackProgress, StackRef, StackRequest, StackResource, Step, UpdateMode,
+    LoadError, Observed, ObservedStacks, OperateRequest, Operated, OwnedPage, Pending, PluginInfo, PluginState,
+    StackAction, StackContent, StackObservation, StackProgress, StackRef, StackRequest, StackResource, Step,
+    UpdateMode,
 };
-use vimhost_model::{TargetId, VimAccount, VimId};
+use vimhost_model::{JournalStatus, TargetId, VimAccount, VimId};
 
 /// A stack that was made.
 pub struct Stack {
@@ -33,6 +34,12 @@ pub struct State {
     pub failing: bool,
     /// The answer to the next creation is lost.
     pub losing: bool,
+    /// The answer to the next creation is lost, and what it makes appears after so many deletions that wait for it.
+    pub late: Option<u32>,
+    /// What is to appear, and after how many deletions.
+    pub coming: Option<(u32, String, Stack)>,
+    /// The next deletion is refused.
+    pub refusing: bool,
 }
 
 #[derive(Default, Clone)]
@@ -102,8 +109,12 @@ impl Connector for Vim {
                 fails: std::mem::take(&mut state.failing),
                 members: members(&request.content),
             };
-            state.stacks.insert(request.name, stack);
-            (id, std::mem::take(&mut state.losing))
+            let is_lost = std::mem::take(&mut state.losing) || state.late.is_some();
+            match state.late.take() {
+                Some(waits) => state.coming = Some((waits, request.name, stack)),
+                None => drop(state.stacks.insert(request.name, stack)),
+            }
+            (id, is_lost)
         };
         if is_lost {
             return Err(Error::new(ErrorKind::BadRequest, "the answer was lost"));
@@ -182,11 +193,31 @@ impl Connector for Vim {
         Ok(Step::Done(()))
     }
 
-    async fn delete_stack(&self, _: Call, stack: StackRef) -> Result<DeleteStep, Error> {
+    async fn delete_stack(&self, call: Call, stack: StackRef) -> Result<DeleteStep, Error> {
         let mut state = self.0.lock().unwrap();
         state.calls.push("delete");
-        state.stacks.remove(&stack.name);
-        Ok(DeleteStep::Accepted)
+        if std::mem::take(&mut state.refusing) {
+            return Err(Error::new(ErrorKind::BadRequest, "not now"));
+        }
+        let is_there = state.stacks.remove(&stack.name).is_some();
+        let is_begun = call.entries.iter().any(|entry| entry.status == JournalStatus::Begun);
+        if is_there || !is_begun {
+            return Ok(DeleteStep::Accepted);
+        }
+        // What was begun and is not there may still appear.
+        let Some((waits, name, made)) = state.coming.take() else {
+            return Ok(DeleteStep::Done);
+        };
+        if waits == 0 {
+            state.stacks.insert(name, made);
+        } else {
+            state.coming = Some((waits - 1, name, made));
+        }
+        Ok(DeleteStep::Pending(Pending {
+            reason: "it may still appear".to_owned(),
+            again_in: Duration::from_millis(5),
+            state: None,
+        }))
     }
 }
 

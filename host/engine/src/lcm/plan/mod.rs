@@ -49,7 +49,7 @@ pub(crate) struct Given<'a> {
 /// # Errors
 /// What the client is told: the operation is then ROLLED_BACK before it began.
 pub(crate) fn plan(given: Given<'_>) -> Result<Work, ProblemDetails> {
-    let work = match given.op_occ.operation {
+    let mut work = match given.op_occ.operation {
         LcmOperation::Instantiate => instantiate(given),
         LcmOperation::Terminate => terminate(given),
         LcmOperation::Scale => scale(given),
@@ -61,6 +61,7 @@ pub(crate) fn plan(given: Given<'_>) -> Result<Work, ProblemDetails> {
             Ok(Work::new(Vec::new(), given.stack(&kept), kept))
         }
     }?;
+    work.take_over(given.kept()?.begun);
     // Refused now: what no store takes would be written again and again, and its instance never be free.
     if fits(given.op_occ, &work) {
         Ok(work)
@@ -143,6 +144,7 @@ fn instantiate(given: Given<'_>) -> Result<Work, ProblemDetails> {
     let mut after = Kept {
         id: None,
         token: stack_token(given.installation, &given.op_occ.id, 0),
+        begun: Vec::new(),
         flavour: request.flavour_id.clone(),
         template: hot.template.clone(),
         files: hot.files.clone(),
