@@ -19,7 +19,7 @@ use vimhost_model::vnf::{
 };
 use vimhost_model::{TargetId, Timestamp, VimId, VnfInstanceId, VnfLcmOpOccId};
 use vimhost_store::seal::{KeyRing, SealKey};
-use vimhost_store::{SealedText, Store};
+use vimhost_store::{SealedText, Store, vnfds_on_their_way};
 use vimhost_store_sqlite::{Options, SqliteStore};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -147,11 +147,13 @@ async fn a_whole_life_costs_the_requests_it_should() {
 }
 
 /// As the service of packages does it: disabled, not in use, gone at that revision.
-async fn is_deleted(store: &dyn Store, id: &str) -> bool {
+async fn is_deleted(store: &dyn Store, id: &str, vnfd: &str) -> bool {
     let mut package = store.vnf_package(&id.parse().unwrap()).await.unwrap().unwrap();
     package.operational_state = PackageOperationalState::Disabled;
     let revision = store.put_vnf_package(&package, package.revision).await.unwrap();
-    let is_free = !store.package_in_use(&package.id).await.unwrap();
+    let on_their_way = vnfds_on_their_way(store).await.unwrap();
+    let is_awaited = on_their_way.iter().any(|awaited| awaited.as_str() == vnfd);
+    let is_free = !is_awaited && !store.package_in_use(&package.id).await.unwrap();
     is_free && store.delete_vnf_package(&package.id, revision).await.is_ok()
 }
 
@@ -163,13 +165,56 @@ async fn an_instance_is_made_or_its_package_deleted_and_never_both() {
         let (id, vnfd) = (format!("pkg-{round}"), format!("vnfd-{round}"));
         lab.store.put_vnf_package(&package(&id, &vnfd), 0).await.unwrap();
         let create = lcm.create(parsed(json!({"vnfdId": vnfd})));
-        let (created, is_deleted) = tokio::join!(create, is_deleted(&*lab.store, &id));
+        let (created, is_deleted) = tokio::join!(create, is_deleted(&*lab.store, &id, &vnfd));
         assert!(created.is_err() || !is_deleted, "{created:?}");
         let is_used = lab.store.package_in_use(&id.parse().unwrap()).await.unwrap();
         assert_eq!(is_used, created.is_ok(), "{created:?}");
         if let Err(error) = created {
             assert!(matches!(error, EngineError::Unprocessable { .. }), "{error:?}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_is_brought_to_a_package_or_that_is_deleted_and_never_both() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    let made = lab.instantiate().await;
+    assert_eq!(made.operation_state, OperationState::Completed, "{:?}", made.error);
+    for round in 0..40 {
+        let (id, vnfd) = (format!("pkg-{round}"), format!("vnfd-{round}"));
+        lab.store.put_vnf_package(&package(&id, &vnfd), 0).await.unwrap();
+        let change = async {
+            // It takes longer than a modification.
+            if round % 5 == 0 {
+                let rolled = json!({"upgrade_type": "RollingUpdate", "vdu_params": [{"vdu_id": "VDU1"}]});
+                let request = json!({"vnfdId": vnfd, "additionalParams": rolled});
+                lcm.change_vnfpkg(&lab.id, parsed(request)).await
+            } else {
+                lcm.modify(&lab.id, parsed(json!({"vnfdId": vnfd}))).await
+            }
+        };
+        let (begun, is_deleted) = tokio::join!(change, is_deleted(&*lab.store, &id, &vnfd));
+        let is_brought = match begun {
+            Ok(op_occ) => {
+                let over = lab.over(&op_occ).await;
+                if over.operation_state == OperationState::FailedTemp {
+                    lcm.rollback(&op_occ).await.unwrap();
+                    let state = lab.over(&op_occ).await.operation_state;
+                    assert_eq!(state, OperationState::RolledBack);
+                }
+                over.operation_state == OperationState::Completed
+            }
+            Err(error) => {
+                assert!(matches!(error, EngineError::Unprocessable { .. }), "{error:?}");
+                false
+            }
+        };
+        assert!(!is_brought || !is_deleted, "{id}");
+        let instance = lcm.instance(&lab.id).await.unwrap();
+        assert_eq!(instance.own.package.as_str() == id, is_brought);
+        let used = lab.store.vnf_package(&instance.own.package).await.unwrap();
+        assert!(used.is_some(), "{id}: the package of the instance is gone");
     }
 }
 

@@ -137,7 +137,7 @@ pub trait VnfLcm {
     /// When the store cannot be read.
     async fn vnf_instances(&self, query: &ListQuery, after: Option<&str>, limit: usize) -> Result<Page<Listed>, Error>;
 
-    /// Whether any instance was made from a package.
+    /// Whether any instance is of a package. Which instances are on their way to it says [`crate::vnfds_on_their_way`].
     ///
     /// # Errors
     /// When the store cannot be read.

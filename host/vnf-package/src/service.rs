@@ -21,8 +21,8 @@ use tokio::sync::Semaphore;
 use vimhost_model::vnf::{
     PackageOnboardingState, PackageOperationalState, PackageUsageState, ProblemDetails, VnfPackage,
 };
-use vimhost_model::{Timestamp, VnfPkgId, hex};
-use vimhost_store::{Page, Store};
+use vimhost_model::{Timestamp, VnfPkgId, VnfdId, hex};
+use vimhost_store::{Page, Store, vnfds_on_their_way};
 
 use crate::MAX_ARCHIVE_BYTES;
 use crate::csar::{self, Archive};
@@ -95,7 +95,7 @@ impl Refusal {
     }
 }
 
-/// A package and whether instances were made of it.
+/// A package and whether instances are of it, or on their way to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackageView {
     /// The package.
@@ -146,6 +146,11 @@ impl Drop for Upload<'_> {
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Instances are of onboarded packages only.
+fn is_onboarded(package: &VnfPackage) -> bool {
+    package.onboarding_state == PackageOnboardingState::Onboarded
 }
 
 fn unknown(id: &VnfPkgId) -> Error {
@@ -200,10 +205,19 @@ impl Packages {
         self.store.vnf_package(id).await?.ok_or_else(|| unknown(id))
     }
 
-    async fn view(&self, package: VnfPackage) -> Result<PackageView, Error> {
-        // Instances are made of onboarded packages only.
-        let asked = package.onboarding_state == PackageOnboardingState::Onboarded;
-        let usage = if asked && self.store.package_in_use(&package.id).await? {
+    /// The VNFDs of packages that instances are on their way to. Asked before [`Packages::view`] asks for instances.
+    async fn on_their_way(&self, packages: &[VnfPackage]) -> Result<BTreeSet<VnfdId>, Error> {
+        if !packages.iter().any(is_onboarded) {
+            return Ok(BTreeSet::new());
+        }
+        Ok(vnfds_on_their_way(&*self.store).await?)
+    }
+
+    async fn view(&self, package: VnfPackage, on_their_way: &BTreeSet<VnfdId>) -> Result<PackageView, Error> {
+        let vnfd = package.vnfd.as_ref();
+        let is_awaited = vnfd.is_some_and(|vnfd| on_their_way.contains(&vnfd.id));
+        let is_used = is_onboarded(&package) && (is_awaited || self.store.package_in_use(&package.id).await?);
+        let usage = if is_used {
             PackageUsageState::InUse
         } else {
             PackageUsageState::NotInUse
@@ -217,7 +231,8 @@ impl Packages {
     /// [`Error::NotFound`] when there is none.
     pub async fn show(&self, id: &VnfPkgId) -> Result<PackageView, Error> {
         let package = self.get(id).await?;
-        self.view(package).await
+        let on_their_way = self.on_their_way(std::slice::from_ref(&package)).await?;
+        self.view(package, &on_their_way).await
     }
 
     /// Packages by id, from after `after`.
@@ -226,9 +241,10 @@ impl Packages {
     /// When the store cannot be read.
     pub async fn list(&self, after: Option<&str>, limit: usize) -> Result<Page<PackageView>, Error> {
         let Page { entries, next } = self.store.vnf_packages(after, limit).await?;
+        let on_their_way = self.on_their_way(&entries).await?;
         let mut views = Vec::with_capacity(entries.len());
         for package in entries {
-            views.push(self.view(package).await?);
+            views.push(self.view(package, &on_their_way).await?);
         }
         Ok(Page { entries: views, next })
     }
@@ -400,8 +416,8 @@ impl Packages {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] when it is enabled, in use, or being uploaded to.
     pub async fn delete(&self, id: &VnfPkgId) -> Result<(), Error> {
-        // In this order: the package, disabled; whether it is in use; its end at that revision. So an instance that is being made of it is seen
-        // here, or whoever makes it sees that the package is not enabled any more.
+        // In this order: the package, disabled; the operations that bring an instance to it; its instances; its end at that revision. So an
+        // instance that is being made of it or brought to it is seen here, or whoever does so sees that the package is not enabled any more.
         let PackageView { package, usage } = self.show(id).await?;
         if usage == PackageUsageState::InUse {
             return Err(Error::Conflict(format!("VNF package {id} is in use")));

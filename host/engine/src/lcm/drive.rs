@@ -229,7 +229,11 @@ impl Lcm {
         match changed {
             Some(request) => {
                 let read = || self.parts.store.vnf_package_of(&request.vnfd_id);
-                self.read("reading a package", read).await
+                let package = self.read("reading a package", read).await?;
+                // Whoever deletes a package disables it first and looks for operations then: either this one is found, or it is seen here that
+                // the package is not enabled any more. What has begun keeps it.
+                let begins = op_occ.operation_state == OperationState::Starting;
+                Ok(package.filter(|package| !begins || package.is_usable()))
             }
             None => {
                 let read = || self.parts.store.vnf_package(&instance.own.package);
@@ -256,7 +260,7 @@ impl Lcm {
             }),
             None => Err(ProblemDetails::new(
                 422,
-                "the package of the VNFD does not exist any more",
+                "the package of the VNFD does not exist any more, or is not enabled",
             )),
         };
         let now = self.parts.clock.now();

@@ -1,5 +1,7 @@
 use serde_json::json;
 use tempfile::TempDir;
+use vimhost_model::vnf::{OperationState, VnfInstance, VnfLcmOpOcc};
+use vimhost_store::InstanceWrite;
 use vimhost_store_sqlite::{Options, SqliteStore};
 
 use super::*;
@@ -200,4 +202,63 @@ async fn only_a_disabled_package_is_deleted() {
     let gone = packages.show(&id).await;
     assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
     assert_eq!(packages.list(None, 10).await.unwrap().entries, []);
+}
+
+/// An operation on a new instance, accepted just now, that brings it to the package of the samples.
+fn bringing(operation: &str, instance: &str) -> (VnfInstance, VnfLcmOpOcc) {
+    let instance = json!({
+        "id": instance, "vnfdId": "other", "vnfProvider": "p", "vnfProductName": "n", "vnfSoftwareVersion": "1", "vnfdVersion": "1",
+        "instantiationState": "INSTANTIATED", "_vimhost": {"package": "other"}});
+    let op_occ = json!({
+        "id": format!("op-{instance}"), "operationState": "STARTING", "stateEnteredTime": "2026-01-01T00:00:00.000Z",
+        "startTime": "2026-01-01T00:00:00.000Z", "vnfInstanceId": instance, "operation": operation,
+        "isAutomaticInvocation": false, "isCancelPending": false, "operationParams": {"vnfdId": VNFD_ID}, "_vimhost": {}});
+    (
+        serde_json::from_value(instance).unwrap(),
+        serde_json::from_value(op_occ).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn a_package_is_in_use_from_when_an_operation_that_needs_it_is_accepted_until_that_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, packages) = open(&dir);
+    let store: Arc<dyn Store> = store;
+    let id = created(&packages).await;
+    uploaded(&packages, &id, package(&[])).await.unwrap();
+    let disable = PackageModification {
+        operational_state: Some(PackageOperationalState::Disabled),
+        user_defined_data: None,
+    };
+    packages.update(&id, disable).await.unwrap();
+    for (operation, name) in [("CHANGE_VNFPKG", "one"), ("MODIFY_INFO", "two")] {
+        let (instance, mut op_occ) = bringing(operation, name);
+        store.add_vnf_instance(&instance, &[]).await.unwrap();
+        store.begin_operation(&op_occ, 1, &[]).await.unwrap();
+        op_occ.own.revision = 1;
+        for state in [
+            None,
+            Some(OperationState::Processing),
+            Some(OperationState::FailedTemp),
+            Some(OperationState::RollingBack),
+        ] {
+            if let Some(state) = state {
+                op_occ.enter(state, now()).unwrap();
+                let saved = store.save_op_occ(None, &op_occ, InstanceWrite::None, &[]).await;
+                op_occ.own.revision = saved.unwrap();
+            }
+            let refused = packages.delete(&id).await;
+            assert!(
+                matches!(&refused, Err(Error::Conflict(why)) if why.contains("in use")),
+                "{operation} {state:?}: {refused:?}"
+            );
+            let listed = packages.list(None, 10).await.unwrap().entries;
+            assert_eq!(listed[0].usage, PackageUsageState::InUse, "{operation} {state:?}");
+        }
+        op_occ.enter(OperationState::RolledBack, now()).unwrap();
+        let over = store.save_op_occ(None, &op_occ, InstanceWrite::Release, &[]).await;
+        over.unwrap();
+        assert_eq!(packages.show(&id).await.unwrap().usage, PackageUsageState::NotInUse);
+    }
+    packages.delete(&id).await.unwrap();
 }
