@@ -247,6 +247,12 @@ impl Engine {
     async fn page_of_subscriptions(&self, after: Option<&str>) -> Result<(Vec<Subscription>, Option<String>), Error> {
         let page = self.store.subscriptions(after, PAGE).await;
         let page = page.map_err(|error| Error::of_store("listing subscriptions", error))?;
+        // Nobody knows what it is sealed with: the key must not be taken for one that is of no use any more.
+        if let Some(unreadable) = page.unreadable.first() {
+            let what = format!("subscription {}", unreadable.id);
+            let error = vimhost_store::Error::corrupt(what, &unreadable.reason);
+            return Err(Error::of_store("listing subscriptions", error));
+        }
         Ok((page.entries, page.next))
     }
 

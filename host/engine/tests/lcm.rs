@@ -289,16 +289,21 @@ fn restless() -> LeaseTerms {
 
 /// A PATCH as a host has left it that is not there any more.
 async fn left(lab: &Lab, params: Value) -> VnfLcmOpOccId {
-    let left = VnfLcmOpOcc {
+    left_on(lab, &lab.id, |op_occ| op_occ.operation_params = Some(params)).await
+}
+
+/// A PATCH of an instance that nothing was done to, changed into what the host has left of it.
+async fn left_on(lab: &Lab, instance: &VnfInstanceId, change: impl FnOnce(&mut VnfLcmOpOcc)) -> VnfLcmOpOccId {
+    let mut left = VnfLcmOpOcc {
         id: VnfLcmOpOccId::random(),
         operation_state: OperationState::Processing,
         state_entered_time: Timestamp(0),
         start_time: Timestamp(0),
-        vnf_instance_id: lab.id.clone(),
+        vnf_instance_id: instance.clone(),
         grant_id: None,
         operation: LcmOperation::ModifyInfo,
         is_automatic_invocation: false,
-        operation_params: Some(params),
+        operation_params: Some(json!({})),
         is_cancel_pending: false,
         error: None,
         resource_changes: None,
@@ -312,6 +317,7 @@ async fn left(lab: &Lab, params: Value) -> VnfLcmOpOccId {
             work: Value::Null,
         },
     };
+    change(&mut left);
     lab.store.begin_operation(&left, 1, &[]).await.unwrap();
     left.id
 }
@@ -327,6 +333,21 @@ async fn a_modification_that_another_host_has_left_is_taken_up() {
         (instance.vnf_instance_name.as_deref(), instance.own.operation),
         (Some("renamed"), None)
     );
+}
+
+#[tokio::test]
+async fn an_operation_that_cannot_be_read_is_not_in_the_way_of_others_that_are_taken_up() {
+    let lab = Lab::of(Some(restless())).await;
+    let lcm = lab.engine.lcm();
+    let other = lcm.create(parsed(json!({"vnfdId": "vnfd"}))).await.unwrap().id;
+    // A date in a year of five digits is written and not read again.
+    let too_late = Timestamp(1_000_000_000_000_000);
+    let unreadable = left_on(&lab, &other, |op_occ| op_occ.start_time = too_late).await;
+    let id = left(&lab, json!({"vnfInstanceName": "renamed"})).await;
+    assert_eq!(lab.over(&id).await.operation_state, OperationState::Completed);
+    let read = lcm.op_occ(&unreadable).await;
+    assert!(matches!(read, Err(EngineError::Internal { .. })), "{read:?}");
+    assert_eq!(lcm.instance(&other).await.unwrap().own.operation, Some(unreadable));
 }
 
 #[tokio::test]

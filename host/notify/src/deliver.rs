@@ -25,6 +25,7 @@ use crate::authentication::Credentials;
 use crate::callback::{Client, Target};
 use crate::quiet::Quiet;
 use crate::request::http_url;
+use crate::set_aside::SetAside;
 use crate::{NotifyOptions, notification, pause};
 
 /// What a subscriber is held for beyond the time one notification may take. A host that dies keeps its subscribers waiting for so long.
@@ -62,6 +63,7 @@ pub(crate) struct Courier {
     store: Arc<dyn Store>,
     keys: Arc<KeyRing>,
     options: Arc<NotifyOptions>,
+    set_aside: Arc<SetAside>,
     pub(crate) client: Result<Client, String>,
     host: HostId,
     answering: Semaphore,
@@ -81,13 +83,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Courier {
-    pub(crate) fn new(store: Arc<dyn Store>, keys: Arc<KeyRing>, options: Arc<NotifyOptions>) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        keys: Arc<KeyRing>,
+        options: Arc<NotifyOptions>,
+        set_aside: Arc<SetAside>,
+    ) -> Self {
         let places = options.concurrency.max(2);
         Self {
             store,
             keys,
             client: Client::new(&options).map_err(|error| error.to_string()),
             options,
+            set_aside,
             host: HostId::random(),
             answering: Semaphore::new(places),
             failing_places: Semaphore::new(places / 2),
@@ -178,7 +186,15 @@ impl Courier {
 
     /// Sends what is due.
     async fn drain(&self, id: &SubscriptionId) -> Result<Next, Error> {
-        let Some(subscription) = self.store.subscription(id).await? else {
+        let found = match self.store.subscription(id).await {
+            // It stays where it is, with what is to be sent to it.
+            Err(error @ Error::Corrupt { .. }) => {
+                self.set_aside.subscription(id.as_str(), &error.to_string());
+                return Ok(Next::Done);
+            }
+            found => found?,
+        };
+        let Some(subscription) = found else {
             // It went while an event was handed out to it.
             self.store.delete_subscription(id).await?;
             self.forget(id);
@@ -186,6 +202,8 @@ impl Courier {
         };
         let target = self.target(&subscription);
         let mut held_until: Option<Timestamp> = None;
+        // Those that were set aside stay the first in the store.
+        let mut passed: Option<String> = None;
         let next = loop {
             if self.stop.is_cancelled() {
                 break Next::Done;
@@ -197,8 +215,16 @@ impl Courier {
             };
             // The semaphore is never closed; without a place it would be sent all the same.
             let _place = places.acquire().await.ok();
-            let Some(delivery) = self.store.deliveries(id, 1).await?.pop() else {
+            let Some(next) = self.store.deliveries(id, passed.as_deref(), 1).await?.pop() else {
                 break Next::Done;
+            };
+            let delivery = match next {
+                Ok(delivery) => delivery,
+                Err(unreadable) => {
+                    self.set_aside.notification(id, &unreadable);
+                    passed = Some(unreadable.id);
+                    continue;
+                }
             };
             let at = now();
             if delivery.due_at > at {

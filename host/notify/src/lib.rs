@@ -31,6 +31,7 @@ mod outbox;
 mod pause;
 mod quiet;
 mod request;
+mod set_aside;
 mod token;
 
 pub use authentication::{AuthType, AuthenticationRequest, ParamsBasic, ParamsOauth2ClientCredentials};

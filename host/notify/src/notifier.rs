@@ -19,6 +19,7 @@ use crate::callback::Target;
 use crate::deliver::{Courier, now};
 use crate::outbox::Outbox;
 use crate::request::{LccnSubscriptionRequest, bounded, http_url};
+use crate::set_aside::SetAside;
 use crate::{Error, NotifyOptions, notification, pause};
 
 /// Between two looks without being told.
@@ -42,17 +43,19 @@ impl Notifier {
     /// Starts to tell subscribers what happens. Must be called within the runtime.
     pub async fn start(store: Arc<dyn Store>, keys: Arc<KeyRing>, options: NotifyOptions) -> Arc<Self> {
         let options = Arc::new(options);
+        let set_aside = Arc::new(SetAside::default());
         let courier = Arc::new(Courier::new(
             Arc::clone(&store),
             Arc::clone(&keys),
             Arc::clone(&options),
+            Arc::clone(&set_aside),
         ));
         if let Err(reason) = &courier.client {
             tracing::error!(error = reason, "nobody can be notified");
         }
         let watch = Watch {
             store: Arc::clone(&store),
-            outbox: Outbox::new(Arc::clone(&store), options.endpoint.clone()),
+            outbox: Outbox::new(Arc::clone(&store), options.endpoint.clone(), set_aside),
             courier: Arc::clone(&courier),
         };
         courier.tasks.spawn(watch.run());
@@ -145,12 +148,16 @@ impl Notifier {
             .ok_or_else(|| Error::NotFound(id.to_string()))
     }
 
-    /// Subscriptions of all versions by id, from after `after`.
+    /// Subscriptions of all versions by id, from after `after`, without those that cannot be read.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<Page<Subscription>, Error> {
-        Ok(self.store.subscriptions(after, limit).await?)
+        let page = self.store.subscriptions(after, limit).await?;
+        Ok(Page {
+            entries: page.entries,
+            next: page.next,
+        })
     }
 
     /// Removes a subscription of a version of the interface, with what was to be sent to it.

@@ -14,6 +14,7 @@ use vimhost_store::{Delivery, Error, PendingEvent, Store};
 use crate::callback::quoted;
 use crate::matching::Index;
 use crate::notification;
+use crate::set_aside::SetAside;
 
 /// Events of one batch: few enough that their deliveries are in one write of the store.
 const BATCH: usize = 64;
@@ -39,6 +40,7 @@ struct Built {
 pub(crate) struct Outbox {
     store: Arc<dyn Store>,
     endpoint: String,
+    set_aside: Arc<SetAside>,
     built: RwLock<Option<Built>>,
 }
 
@@ -69,10 +71,11 @@ impl Bodies<'_> {
 }
 
 impl Outbox {
-    pub(crate) fn new(store: Arc<dyn Store>, endpoint: String) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, endpoint: String, set_aside: Arc<SetAside>) -> Self {
         Self {
             store,
             endpoint,
+            set_aside,
             built: RwLock::default(),
         }
     }
@@ -91,6 +94,9 @@ impl Outbox {
         loop {
             let page = self.store.subscriptions(after.as_deref(), PAGE).await?;
             subscriptions.extend(page.entries);
+            for unreadable in page.unreadable {
+                self.set_aside.subscription(&unreadable.id, &unreadable.reason);
+            }
             after = page.next;
             if after.is_none() {
                 break;

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use vimhost_model::vnf::{ApiVersion, EventKind, LcmEvent, VnfInstance, VnfLcmOpOcc};
-use vimhost_model::{Timestamp, VnfInstanceId};
+use vimhost_model::vnf::{ApiVersion, EventKind, LcmEvent, Subscription, VnfInstance, VnfLcmOpOcc};
+use vimhost_model::{SubscriptionId, Timestamp, VnfInstanceId};
 use vimhost_notify::{Error, Notifier, NotifyOptions};
-use vimhost_store::Store;
 use vimhost_store::seal::{KeyRing, SealKey};
+use vimhost_store::{Delivery, Store};
 use vimhost_store_sqlite::{Options, SqliteStore};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -253,6 +253,59 @@ async fn an_event_that_cannot_be_read_stops_no_other_one() {
     assert_eq!(instances(&listener.notified(1).await), ["b"]);
     assert_eq!(house.store.pending_events(10).await.unwrap(), []);
     notifier.stop(PATIENCE).await;
+}
+
+/// So deep that it is written and not read again.
+fn too_deep() -> Value {
+    (0..200).fold(json!(1), |inner, _| Value::Array(vec![inner]))
+}
+
+#[tokio::test]
+async fn a_subscription_or_a_notification_that_cannot_be_read_stops_no_other_one_and_stays() {
+    let house = House::new();
+    let listener = Listener::start(no_content).await;
+    let subscriber = {
+        let notifier = house.notifier(local()).await;
+        subscribe(&notifier, &listener.url, json!({})).await.unwrap();
+        let subscriber = notifier.subscriptions(None, 10).await.unwrap().entries.remove(0);
+        notifier.stop(PATIENCE).await;
+        subscriber
+    };
+    let unreadable = Subscription {
+        id: "unreadable".parse().unwrap(),
+        authentication: too_deep(),
+        ..subscriber.clone()
+    };
+    house.store.add_subscription(&unreadable).await.unwrap();
+    // What both of them were to be told.
+    house.happen("a").await;
+    let pending = house.store.pending_events(1).await.unwrap();
+    let delivery = |subscription: &SubscriptionId, body: Value| Delivery {
+        subscription: subscription.clone(),
+        number: pending[0].number.clone(),
+        body: Arc::new(body),
+        attempt: 0,
+        due_at: Timestamp(0),
+    };
+    let both = vec![
+        delivery(&subscriber.id, too_deep()),
+        delivery(&unreadable.id, json!({})),
+    ];
+    let decided = vec![(pending[0].number.clone(), both)];
+    house.store.hand_out(decided).await.unwrap();
+    house.happen("b").await;
+
+    let notifier = house.notifier(local()).await;
+    assert_eq!(instances(&listener.notified(1).await), ["b"]);
+    house.happen("c").await;
+    assert_eq!(instances(&listener.notified(2).await), ["b", "c"]);
+    notifier.stop(PATIENCE).await;
+    let page = house.store.subscriptions(None, 10).await.unwrap();
+    assert_eq!((page.entries.len(), page.unreadable.len()), (1, 1));
+    let left = house.store.deliveries(&subscriber.id, None, 10).await.unwrap();
+    assert!(matches!(left.as_slice(), [Err(_)]), "{left:?}");
+    let left = house.store.deliveries(&unreadable.id, None, 10).await.unwrap();
+    assert_eq!(left.len(), 1);
 }
 
 #[tokio::test]

@@ -151,6 +151,9 @@ shapes! {
     delivery_open(id: &str) => Query::of(DELIVERIES, doc! {"_id": id, "subscription": {"$exists": true}});
     deliveries_of(subscription: &str) => Query::of(DELIVERIES, doc! {"subscription": subscription})
         .sorted(doc! {"number": 1});
+    deliveries_after(subscription: &str, number: &str) => Query::of(DELIVERIES, doc! {
+        "subscription": subscription, "number": {"$gt": number},
+    }).sorted(doc! {"number": 1});
     /// The next subscriber that has any: one seek per subscriber, however many there are.
     subscriber_waiting(after: &str) => Query::of(DELIVERIES, doc! {"subscription": {"$gt": after}})
         .sorted(doc! {"subscription": 1}).only(doc! {"_id": 0, "subscription": 1});

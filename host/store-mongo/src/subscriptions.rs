@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use vimhost_model::vnf::Subscription;
 use vimhost_model::{HostId, SubscriptionId, Timestamp};
-use vimhost_store::{Change, Delivery, Error, FIRST_REVISION, Page, PendingEvent, Subscriptions};
+use vimhost_store::{
+    Change, Delivery, Error, FIRST_REVISION, Page, PendingEvent, SubscriptionPage, Subscriptions, Unreadable,
+};
 
 use crate::db::Statement;
 use crate::fault::{Fault, Outcome, decode, encode, from_db, parse};
@@ -37,14 +39,21 @@ fn subscription_of(document: &Document) -> Outcome<Subscription> {
     Ok(decode("a subscription", text_of(document, "doc"))?)
 }
 
-fn delivery_of(document: &Document) -> Outcome<Delivery> {
-    Ok(Delivery {
-        subscription: parse("a delivery", text_of(document, "subscription"))?,
-        number: text_of(document, "number").to_owned(),
-        body: Arc::new(decode("a notification", text_of(document, "doc"))?),
-        attempt: u32::try_from(number_of(document, "attempt")).unwrap_or(u32::MAX),
-        due_at: Timestamp(number_of(document, "due_at")),
-    })
+fn delivery_of(subscription: &SubscriptionId, document: &Document) -> Result<Delivery, Unreadable> {
+    let number = text_of(document, "number").to_owned();
+    match decode("a notification", text_of(document, "doc")) {
+        Ok(body) => Ok(Delivery {
+            subscription: subscription.clone(),
+            number,
+            body: Arc::new(body),
+            attempt: u32::try_from(number_of(document, "attempt")).unwrap_or(u32::MAX),
+            due_at: Timestamp(number_of(document, "due_at")),
+        }),
+        Err(error) => Err(Unreadable {
+            id: number,
+            reason: error.to_string(),
+        }),
+    }
 }
 
 /// Who is to be told what, as the event keeps it. Subscribers share bodies, so that the document stays small.
@@ -164,11 +173,15 @@ impl Core {
         }
     }
 
-    async fn subscription_page(&self, after: Option<&str>, limit: usize) -> Outcome<Page<Subscription>> {
+    async fn subscription_page(&self, after: Option<&str>, limit: usize) -> Outcome<SubscriptionPage> {
         let after = after.unwrap_or_default();
         let found = self.db.all(shapes::subscriptions_after(after), rows(limit)).await?;
-        let found = found.iter().map(subscription_of).collect::<Outcome<Vec<_>>>()?;
-        Ok(cut(found, limit, |subscription| subscription.id.to_string()))
+        let read = |document: &Document| {
+            let read = decode("a subscription", text_of(document, "doc"));
+            (text_of(document, "_id").to_owned(), read)
+        };
+        let read: Vec<(String, Result<Subscription, Error>)> = found.iter().map(read).collect();
+        Ok(SubscriptionPage::of(cut(read, limit, |(id, _)| id.clone())))
     }
 
     async fn events_page(&self, limit: usize) -> Outcome<Vec<PendingEvent>> {
@@ -255,7 +268,7 @@ impl Subscriptions for MongoStore {
         Ok(found.as_ref().map(subscription_of).transpose()?)
     }
 
-    async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<Page<Subscription>, Error> {
+    async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<SubscriptionPage, Error> {
         Ok(self.core.subscription_page(after, limit).await?)
     }
 
@@ -304,11 +317,17 @@ impl Subscriptions for MongoStore {
         Ok(())
     }
 
-    async fn deliveries(&self, subscription: &SubscriptionId, limit: usize) -> Result<Vec<Delivery>, Error> {
+    async fn deliveries(
+        &self,
+        subscription: &SubscriptionId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Result<Delivery, Unreadable>>, Error> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let query = shapes::deliveries_of(subscription.as_str());
+        let query = shapes::deliveries_after(subscription.as_str(), after.unwrap_or_default());
         let found = self.core.db.all(query, limit).await?;
-        Ok(found.iter().map(delivery_of).collect::<Outcome<Vec<_>>>()?)
+        let read = |document: &Document| delivery_of(subscription, document);
+        Ok(found.iter().map(read).collect())
     }
 
     async fn subscribers_waiting(&self, after: Option<&str>, limit: usize) -> Result<Page<SubscriptionId>, Error> {

@@ -504,7 +504,7 @@ impl VnfLcm for MongoStore {
         target: Option<&TargetId>,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<VnfLcmOpOcc>, Error> {
+    ) -> Result<Page<VnfLcmOpOccId>, Error> {
         let target = target.map(ToString::to_string).unwrap_or_default();
         Ok(self.core.running_page(&target, after, limit).await?)
     }

@@ -3,16 +3,16 @@
 //! Both are kept as lists show them, in two texts beside what queries ask for, so that a page is read and sent without being parsed.
 
 use mongodb::bson::{Document, doc};
-use vimhost_model::TargetId;
-use vimhost_model::vnf::{VnfInstance, VnfLcmOpOcc};
-use vimhost_store::{ListQuery, Listed, Page};
+use vimhost_model::vnf::VnfInstance;
+use vimhost_model::{TargetId, VnfLcmOpOccId};
+use vimhost_store::{Error, ListQuery, Listed, Page};
 
 use crate::fault::{Outcome, parse};
 use crate::fields::text_of;
 use crate::paging::{cut, rows};
 use crate::shapes::{self, Query};
 use crate::store::Core;
-use crate::vnf_settle::{instance_of, op_occ_of};
+use crate::vnf_settle::instance_of;
 
 /// The fields of a list; those a query asks for come along, for an entry that was found by its id.
 fn fields(whole: bool, of: &str) -> Document {
@@ -134,15 +134,16 @@ impl Core {
         target: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Outcome<Page<VnfLcmOpOcc>> {
+    ) -> Outcome<Page<VnfLcmOpOccId>> {
         let found = self
             .operations_on(target, after.unwrap_or_default(), rows(limit))
             .await?;
         let currents = found
             .iter()
             .filter_map(|document| document.get_document("current").ok());
-        let running = currents.map(op_occ_of).collect::<Outcome<Vec<_>>>()?;
-        Ok(cut(running, limit, |op_occ| op_occ.id.to_string()))
+        let ids = currents.map(|current| parse("an operation occurrence", text_of(current, "id")));
+        let ids = ids.collect::<Result<Vec<VnfLcmOpOccId>, Error>>()?;
+        Ok(cut(ids, limit, VnfLcmOpOccId::to_string))
     }
 
     pub(crate) async fn targets_of_operations(&self) -> Outcome<Vec<TargetId>> {

@@ -126,7 +126,10 @@ async fn writes_there(store: &MongoStore, database: &mongodb::Database) -> usize
     let of_account = store.running_op_occs(Some(&target("a")), None, 9).await.unwrap();
     assert_eq!(
         of_account.entries,
-        op.clone().filter(|_| running).into_iter().collect::<Vec<_>>()
+        op.iter()
+            .filter(|_| running)
+            .map(|op| op.id.clone())
+            .collect::<Vec<_>>()
     );
     assert_eq!(store.targets_with_op_occs().await.unwrap().len(), usize::from(running));
     let on = store.vnf_instances_on(&target("a"), None, 9).await.unwrap();

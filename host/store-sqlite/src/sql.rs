@@ -91,9 +91,9 @@ statements! {
         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING";
     OP_OCC_SAVE = "UPDATE vnf_op_occ SET revision = revision + 1, state = ?3, target = ?4, running = ?5, head = ?6, rest = ?7,
         own = ?8 WHERE id = ?1 AND revision = ?2";
-    OP_OCC_RUNNING = "SELECT revision, target, head, rest, own FROM vnf_op_occ
+    OP_OCC_RUNNING = "SELECT id FROM vnf_op_occ
         WHERE running = 1 AND target = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
-    OP_OCC_RUNNING_NOWHERE = "SELECT revision, target, head, rest, own FROM vnf_op_occ
+    OP_OCC_RUNNING_NOWHERE = "SELECT id FROM vnf_op_occ
         WHERE running = 1 AND target IS NULL AND id > ?1 ORDER BY id LIMIT ?2";
     OP_OCC_NEXT_TARGET = "SELECT target FROM vnf_op_occ WHERE running = 1 AND target > ?1 ORDER BY target LIMIT 1";
     OP_OCC_ONE = "SELECT id, head, iif(?2, rest, ''), instance, state FROM vnf_op_occ WHERE id = ?1";
@@ -108,7 +108,7 @@ statements! {
     // --- subscriptions ---
     SUBSCRIPTION_GET = "SELECT doc FROM subscription WHERE id = ?1";
     SUBSCRIPTION_INSERT = "INSERT INTO subscription(id, doc, held_until) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING";
-    SUBSCRIPTION_PAGE = "SELECT doc FROM subscription WHERE id > ?1 ORDER BY id LIMIT ?2";
+    SUBSCRIPTION_PAGE = "SELECT id, doc FROM subscription WHERE id > ?1 ORDER BY id LIMIT ?2";
     SUBSCRIPTION_AFTER_OTHERS = "SELECT 1 FROM subscription WHERE id > '' ORDER BY id LIMIT 1 OFFSET ?1";
     SUBSCRIPTION_RESEAL = "UPDATE subscription SET doc = ?2 WHERE id = ?1";
     SUBSCRIPTION_DELETE = "DELETE FROM subscription WHERE id = ?1";
@@ -125,7 +125,7 @@ statements! {
         ON CONFLICT DO NOTHING";
     DELIVERY_PAGE = "SELECT delivery.number, delivery_body.doc, delivery.attempt, delivery.due_at
         FROM delivery CROSS JOIN delivery_body ON delivery_body.key = delivery.body
-        WHERE delivery.subscription = ?1 ORDER BY delivery.number LIMIT ?2";
+        WHERE delivery.subscription = ?1 AND delivery.number > ?2 ORDER BY delivery.number LIMIT ?3";
     DELIVERY_NEXT_SUBSCRIBER = "SELECT subscription FROM delivery WHERE subscription > ?1 ORDER BY subscription LIMIT 1";
     DELIVERY_DELETE = "DELETE FROM delivery WHERE subscription = ?1 AND number = ?2 RETURNING body";
     DELIVERY_DELETE_OF_SUBSCRIBER = "DELETE FROM delivery WHERE subscription = ?1 RETURNING body";

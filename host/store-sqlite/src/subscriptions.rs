@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row};
 use vimhost_model::vnf::Subscription;
 use vimhost_model::{HostId, SubscriptionId, Timestamp};
 use vimhost_store::paging::{cut, rows};
-use vimhost_store::{Change, Delivery, Error, Page, PendingEvent, Subscriptions};
+use vimhost_store::{Change, Delivery, Error, Page, PendingEvent, SubscriptionPage, Subscriptions, Unreadable};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, encode, from_sql, parse};
@@ -121,7 +121,12 @@ fn drop_bodies(connection: &Connection, mut keys: Vec<i64>) -> Outcome<()> {
     Ok(())
 }
 
-fn deliveries(connection: &Connection, subscription: &SubscriptionId, limit: i64) -> Outcome<Vec<Delivery>> {
+fn deliveries(
+    connection: &Connection,
+    subscription: &SubscriptionId,
+    after: i64,
+    limit: i64,
+) -> Outcome<Vec<Result<Delivery, Unreadable>>> {
     let row = |row: &Row<'_>| {
         Ok((
             row.get::<_, i64>(0)?,
@@ -130,19 +135,25 @@ fn deliveries(connection: &Connection, subscription: &SubscriptionId, limit: i64
             row.get::<_, i64>(3)?,
         ))
     };
-    let found = all(connection, sql::DELIVERY_PAGE, (subscription.as_str(), limit), row)?;
-    found
-        .into_iter()
-        .map(|(number, body, attempt, due_at)| {
-            Ok(Delivery {
+    let values = (subscription.as_str(), after, limit);
+    let found = all(connection, sql::DELIVERY_PAGE, values, row)?;
+    let read = |(number, body, attempt, due_at): (i64, String, u32, i64)| {
+        let number = number_text(number);
+        match decode("a notification", &body) {
+            Ok(body) => Ok(Delivery {
                 subscription: subscription.clone(),
-                number: number_text(number),
-                body: Arc::new(decode("a notification", &body)?),
+                number,
+                body: Arc::new(body),
                 attempt,
                 due_at: Timestamp(due_at),
-            })
-        })
-        .collect()
+            }),
+            Err(error) => Err(Unreadable {
+                id: number,
+                reason: error.to_string(),
+            }),
+        }
+    };
+    Ok(found.into_iter().map(read).collect())
 }
 
 /// One seek per subscriber, however much it is to be sent.
@@ -194,15 +205,14 @@ impl Subscriptions for SqliteStore {
         .await
     }
 
-    async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<Page<Subscription>, Error> {
+    async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<SubscriptionPage, Error> {
         let after = after.unwrap_or_default().to_owned();
         self.read(move |connection| {
-            let found = all(connection, sql::SUBSCRIPTION_PAGE, (after, rows(limit)), text)?;
-            let found = found
-                .iter()
-                .map(|document| Ok(decode("a subscription", document)?))
-                .collect::<Outcome<Vec<Subscription>>>()?;
-            Ok(cut(found, limit, |subscription| subscription.id.to_string()))
+            let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+            let found = all(connection, sql::SUBSCRIPTION_PAGE, (after, rows(limit)), row)?;
+            let read = |(id, document): (String, String)| (id, decode("a subscription", &document));
+            let read: Vec<(String, Result<Subscription, Error>)> = found.into_iter().map(read).collect();
+            Ok(SubscriptionPage::of(cut(read, limit, |(id, _)| id.clone())))
         })
         .await
     }
@@ -291,9 +301,15 @@ impl Subscriptions for SqliteStore {
         .await
     }
 
-    async fn deliveries(&self, subscription: &SubscriptionId, limit: usize) -> Result<Vec<Delivery>, Error> {
+    async fn deliveries(
+        &self,
+        subscription: &SubscriptionId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Result<Delivery, Unreadable>>, Error> {
         let (subscription, limit) = (subscription.clone(), i64::try_from(limit).unwrap_or(i64::MAX));
-        self.read(move |connection| deliveries(connection, &subscription, limit))
+        let after = after.map_or(Ok(0), number_of)?;
+        self.read(move |connection| deliveries(connection, &subscription, after, limit))
             .await
     }
 

@@ -4,7 +4,7 @@ mod lists;
 mod stored;
 
 use async_trait::async_trait;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use vimhost_model::vnf::{LcmEvent, VnfInstance, VnfLcmOpOcc};
 use vimhost_model::{Revision, TargetId, VnfInstanceId, VnfLcmOpOccId, VnfPkgId};
 use vimhost_store::paging::{cut, rows};
@@ -21,14 +21,16 @@ use self::stored::{
     Effect, Events, PreparedInstance, PreparedOpOcc, instance_changed, instance_of, op_occ_of, stored_row,
 };
 
-fn running(connection: &Connection, target: Option<&str>, after: &str, limit: usize) -> Outcome<Page<VnfLcmOpOcc>> {
+fn running(connection: &Connection, target: Option<&str>, after: &str, limit: usize) -> Outcome<Page<VnfLcmOpOccId>> {
     let rows = rows(limit);
+    let id = |row: &Row<'_>| row.get::<_, String>(0);
     let found = match target {
-        Some(target) => all(connection, sql::OP_OCC_RUNNING, (target, after, rows), stored_row)?,
-        None => all(connection, sql::OP_OCC_RUNNING_NOWHERE, (after, rows), stored_row)?,
+        Some(target) => all(connection, sql::OP_OCC_RUNNING, (target, after, rows), id)?,
+        None => all(connection, sql::OP_OCC_RUNNING_NOWHERE, (after, rows), id)?,
     };
-    let op_occs = found.into_iter().map(op_occ_of).collect::<Outcome<Vec<_>>>()?;
-    Ok(cut(op_occs, limit, |op_occ| op_occ.id.to_string()))
+    let found = found.iter().map(|id| parse("an operation occurrence", id));
+    let ids = found.collect::<Result<Vec<VnfLcmOpOccId>, Error>>()?;
+    Ok(cut(ids, limit, VnfLcmOpOccId::to_string))
 }
 
 fn targets(connection: &Connection) -> Outcome<Vec<TargetId>> {
@@ -191,7 +193,7 @@ impl VnfLcm for SqliteStore {
         target: Option<&TargetId>,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<VnfLcmOpOcc>, Error> {
+    ) -> Result<Page<VnfLcmOpOccId>, Error> {
         let (target, after) = (target.map(ToString::to_string), after.unwrap_or_default().to_owned());
         self.read(move |connection| running(connection, target.as_deref(), &after, limit))
             .await

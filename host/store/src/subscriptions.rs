@@ -19,6 +19,48 @@ pub struct PendingEvent {
     pub event: Result<LcmEvent, String>,
 }
 
+/// A document that cannot be read: a newer version may have written it. It stays where it is and is not in the way of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its id; of a delivery the number of its event.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A page of subscriptions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubscriptionPage {
+    /// Its entries.
+    pub entries: Vec<Subscription>,
+    /// Those of the page that cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// Where the next page starts; none on the last one.
+    pub next: Option<String>,
+}
+
+impl SubscriptionPage {
+    /// Of documents as they were read, each with its id.
+    #[must_use]
+    pub fn of(page: Page<(String, Result<Subscription, Error>)>) -> Self {
+        let mut parted = Self {
+            entries: Vec::with_capacity(page.entries.len()),
+            unreadable: Vec::new(),
+            next: page.next,
+        };
+        for (id, read) in page.entries {
+            match read {
+                Ok(subscription) => parted.entries.push(subscription),
+                Err(error) => parted.unreadable.push(Unreadable {
+                    id,
+                    reason: error.to_string(),
+                }),
+            }
+        }
+        parted
+    }
+}
+
 /// What is to be sent to one subscriber.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -57,7 +99,7 @@ pub trait Subscriptions {
     ///
     /// # Errors
     /// When the store cannot be read.
-    async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<Page<Subscription>, Error>;
+    async fn subscriptions(&self, after: Option<&str>, limit: usize) -> Result<SubscriptionPage, Error>;
 
     /// Whether there are so many subscriptions, or more.
     ///
@@ -101,11 +143,16 @@ pub trait Subscriptions {
     /// When the store cannot be written.
     async fn hand_out(&self, decided: Vec<(String, Vec<Delivery>)>) -> Result<(), Error>;
 
-    /// What is to be sent to a subscriber, in order, at most `limit`.
+    /// What is to be sent to a subscriber, in order, from after the number `after`, at most `limit`; those that cannot be read are among them.
     ///
     /// # Errors
     /// When the store cannot be read.
-    async fn deliveries(&self, subscription: &SubscriptionId, limit: usize) -> Result<Vec<Delivery>, Error>;
+    async fn deliveries(
+        &self,
+        subscription: &SubscriptionId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Result<Delivery, Unreadable>>, Error>;
 
     /// Subscribers to whom something is to be sent, by id, from after `after`.
     ///

@@ -193,7 +193,7 @@ pub trait VnfLcm {
     ) -> Result<Revision, Error>;
 
     /// Occurrences that run (STARTING, PROCESSING, ROLLING_BACK) on an account, or without one, by id, from after `after`: what a host takes
-    /// up.
+    /// up. Their ids only, so that one that cannot be read is not in the way of others.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -202,7 +202,7 @@ pub trait VnfLcm {
         target: Option<&TargetId>,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<VnfLcmOpOcc>, Error>;
+    ) -> Result<Page<VnfLcmOpOccId>, Error>;
 
     /// Accounts on which occurrences run.
     ///

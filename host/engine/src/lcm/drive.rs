@@ -6,6 +6,7 @@
 //! * While an operation runs only its driver writes its document, its calls' journal included.
 
 mod refused;
+mod set_aside;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,8 @@ enum Over {
     Again,
     /// The store will never take what was to be written; why.
     Refused(String),
+    /// It cannot be gone on with; why.
+    SetAside(String),
     /// The host stops.
     Stopping,
 }
@@ -96,7 +99,7 @@ impl Lcm {
                 .running_op_occs(target.as_ref(), after.as_deref(), PAGE);
             match page.await {
                 Ok(page) => {
-                    page.entries.iter().for_each(|op_occ| self.wake(&op_occ.id));
+                    page.entries.iter().for_each(|id| self.wake(id));
                     after = page.next;
                     if after.is_none() {
                         return;
@@ -141,6 +144,9 @@ impl Lcm {
                 tokio::time::sleep(STORE_PAUSE).await;
                 continue;
             }
+            if let Over::SetAside(reason) = &over {
+                self.leave_aside(&id, reason);
+            }
             let mut live = lock(&self.live);
             let again = live.get_mut(&id).is_some_and(std::mem::take);
             if !again || matches!(over, Over::Stopping) {
@@ -165,8 +171,7 @@ impl Lcm {
             .read("reading an instance", || self.parts.store.vnf_instance(of))
             .await?;
         let Some(instance) = instance else {
-            tracing::error!(op_occ_id = %id, vnf_instance_id = %of, "the instance of an operation is missing; it is left as it is");
-            return Err(Over::Settled);
+            return Err(Over::SetAside(format!("its instance {of} is missing")));
         };
         let span = tracing::info_span!(
             parent: None, "lcm_op", op_occ_id = %id, vnf_instance_id = %of, vnfd_id = %instance.vnfd_id,
@@ -193,10 +198,7 @@ impl Lcm {
         } else {
             match serde_json::from_value::<Work>(op_occ.own.work.clone()) {
                 Ok(work) => (op_occ, work),
-                Err(error) => {
-                    tracing::error!(error = %error, "the work of an operation cannot be read; it is left as it is");
-                    return Err(Over::Settled);
-                }
+                Err(error) => return Err(Over::SetAside(format!("reading its work: {error}"))),
             }
         };
         let Some(package) = package else {
@@ -435,10 +437,7 @@ impl Lcm {
             now: self.parts.clock.now(),
             ended,
         })
-        .map_err(|error| {
-            tracing::error!(error = %error, "an operation cannot be ended; it is left as it is");
-            Over::Settled
-        })?;
+        .map_err(|error| Over::SetAside(format!("ending it: {error}")))?;
         let events = [events::entered(&hand.instance, &op_occ)];
         self.save(Some(&hand.right), &op_occ, write, &events).await?;
         announce(&op_occ);
@@ -557,6 +556,8 @@ impl Lcm {
         loop {
             match read().await {
                 Ok(read) => return Ok(read),
+                // The same would be read again.
+                Err(error @ StoreError::Corrupt { .. }) => return Err(Over::SetAside(format!("{doing}: {error}"))),
                 Err(error) => self.store_failed(doing, &error, &mut pause).await?,
             }
         }

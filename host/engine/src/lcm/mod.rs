@@ -24,7 +24,7 @@ mod plan;
 mod poll;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -74,6 +74,8 @@ pub struct Lcm {
     parts: Parts,
     /// Operations that are driven; true: looked at again.
     live: Mutex<HashMap<VnfLcmOpOccId, bool>>,
+    /// Operations of which it was told that they cannot be gone on with.
+    set_aside: Mutex<HashSet<VnfLcmOpOccId>>,
     pollers: poll::Pollers,
 }
 
@@ -107,6 +109,7 @@ impl Lcm {
             config,
             parts,
             live: Mutex::default(),
+            set_aside: Mutex::default(),
             pollers: poll::Pollers::default(),
         });
         tokio::spawn(lcm.clone().hear(hints));

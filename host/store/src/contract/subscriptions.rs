@@ -70,6 +70,17 @@ fn for_each(events: &[PendingEvent], subscribers: &[&str]) -> Vec<(String, Vec<D
     events.iter().map(|event| (event.number.clone(), of(event))).collect()
 }
 
+/// What is to be sent to a subscriber, all of it readable.
+async fn queue(store: &dyn Store, subscriber: &str, limit: usize) -> Vec<Delivery> {
+    let found = store.deliveries(&id(subscriber), None, limit).await.unwrap();
+    found.into_iter().map(Result::unwrap).collect()
+}
+
+/// So deep that it is written and not read again.
+fn too_deep() -> serde_json::Value {
+    (0..200).fold(json!(1), |inner, _| serde_json::Value::Array(vec![inner]))
+}
+
 /// Whole, over a restart; a second one of the id is refused.
 pub async fn a_subscription_is_kept_until_it_is_removed(subject: &mut dyn Subject) {
     {
@@ -173,16 +184,13 @@ pub async fn an_event_becomes_its_deliveries_once(subject: &mut dyn Subject) {
     store.hand_out(for_each(&events, &["a", "b"])).await.unwrap();
     assert_eq!(store.pending_events(100).await.unwrap(), []);
     let of_a = [delivery("a", &events[0]), delivery("a", &events[1])];
-    assert_eq!(store.deliveries(&id("a"), 10).await.unwrap(), of_a);
-    assert_eq!(
-        store.deliveries(&id("b"), 10).await.unwrap(),
-        [delivery("b", &events[1])]
-    );
+    assert_eq!(queue(&*store, "a", 10).await, of_a);
+    assert_eq!(queue(&*store, "b", 10).await, [delivery("b", &events[1])]);
 
     store.end_delivery(&id("a"), &events[0].number).await.unwrap();
     store.end_delivery(&id("a"), &events[0].number).await.unwrap();
     store.hand_out(for_each(&events, &["a", "b"])).await.unwrap();
-    assert_eq!(store.deliveries(&id("a"), 10).await.unwrap(), of_a[1..]);
+    assert_eq!(queue(&*store, "a", 10).await, of_a[1..]);
 
     // An event that nobody wants goes as well.
     let third = happen(&*store, &["three"]).await;
@@ -234,10 +242,40 @@ pub async fn deliveries_come_in_order_and_are_tried_again_later(subject: &mut dy
         ..delivery("a", &events[0])
     };
     assert_eq!(
-        store.deliveries(&id("a"), 10).await.unwrap(),
+        queue(&*store, "a", 10).await,
         [delayed.clone(), delivery("a", &events[2])]
     );
-    assert_eq!(store.deliveries(&id("a"), 1).await.unwrap(), [delayed]);
+    assert_eq!(queue(&*store, "a", 1).await, [delayed]);
+}
+
+/// Neither is in the way of those behind it.
+pub async fn a_subscription_or_a_delivery_that_cannot_be_read_is_told_apart_and_stays(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let unreadable = Subscription {
+        authentication: too_deep(),
+        ..subscription("a")
+    };
+    store.add_subscription(&unreadable).await.unwrap();
+    store.add_subscription(&subscription("b")).await.unwrap();
+    let page = store.subscriptions(None, 10).await.unwrap();
+    assert_eq!((page.entries, page.next), (vec![kept("b")], None));
+    assert_eq!(page.unreadable.len(), 1);
+    assert_eq!(page.unreadable[0].id, "a");
+    let read = store.subscription(&id("a")).await;
+    assert!(matches!(read, Err(Error::Corrupt { .. })), "{read:?}");
+    // A page that ends with it has one behind it.
+    let page = store.subscriptions(None, 1).await.unwrap();
+    assert_eq!((page.entries, page.next.as_deref()), (vec![], Some("a")));
+
+    let events = happen(&*store, &["one", "two"]).await;
+    let mut decided = for_each(&events, &["b"]);
+    decided[0].1[0].body = Arc::new(too_deep());
+    store.hand_out(decided).await.unwrap();
+    let found = store.deliveries(&id("b"), None, 10).await.unwrap();
+    assert_eq!(found[0].as_ref().unwrap_err().id, events[0].number);
+    assert_eq!(found[1], Ok(delivery("b", &events[1])));
+    let behind = store.deliveries(&id("b"), Some(&events[0].number), 1).await.unwrap();
+    assert_eq!(behind, [Ok(delivery("b", &events[1]))]);
 }
 
 /// Others keep theirs.
@@ -249,11 +287,8 @@ pub async fn a_subscriber_that_leaves_takes_what_it_was_to_be_sent_along(subject
     let events = happen(&*store, &["one"]).await;
     store.hand_out(for_each(&events, &["a", "b"])).await.unwrap();
     store.delete_subscription(&id("a")).await.unwrap();
-    assert_eq!(store.deliveries(&id("a"), 10).await.unwrap(), []);
-    assert_eq!(
-        store.deliveries(&id("b"), 10).await.unwrap(),
-        [delivery("b", &events[0])]
-    );
+    assert_eq!(queue(&*store, "a", 10).await, []);
+    assert_eq!(queue(&*store, "b", 10).await, [delivery("b", &events[0])]);
     let waiting = store.subscribers_waiting(None, 10).await.unwrap();
     assert_eq!((waiting.entries, waiting.next), (vec![id("b")], None));
 }
