@@ -351,6 +351,21 @@ async fn an_operation_that_cannot_be_read_is_not_in_the_way_of_others_that_are_t
 }
 
 #[tokio::test]
+async fn a_modification_that_is_to_go_to_an_account_which_cannot_be_read_fails_and_says_so() {
+    let lab = Lab::of(Some(restless())).await;
+    let lcm = lab.engine.lcm();
+    let id = left_on(&lab, &lab.id, |op_occ| op_occ.own.work = json!({"target": 5})).await;
+    let failed = lab.over(&id).await;
+    assert_eq!(failed.operation_state, OperationState::FailedTemp);
+    let problem = failed.error.unwrap();
+    assert_eq!(problem.status, 500);
+    assert!(problem.detail.contains("cannot be read"), "{}", problem.detail);
+    lcm.rollback(&id).await.unwrap();
+    assert_eq!(lab.over(&id).await.operation_state, OperationState::RolledBack);
+    assert_eq!(lcm.instance(&lab.id).await.unwrap().own.operation, None);
+}
+
+#[tokio::test]
 async fn a_modification_whose_package_went_is_not_done_by_half() {
     let lab = Lab::of(Some(restless())).await;
     let lcm = lab.engine.lcm();

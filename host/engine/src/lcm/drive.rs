@@ -5,6 +5,7 @@
 //! * Nothing is called or observed for an account that this host does not hold. Whoever gains it takes up what runs on it.
 //! * While an operation runs only its driver writes its document, its calls' journal included.
 
+mod modify;
 mod refused;
 mod set_aside;
 
@@ -288,38 +289,6 @@ impl Lcm {
                 Err(Over::Settled)
             }
         }
-    }
-
-    /// MODIFY_INFO: nothing in a VIM.
-    async fn modify_now(self: &Arc<Self>, mut op_occ: VnfLcmOpOcc, instance: VnfInstance) -> Result<(), Over> {
-        let now = self.parts.clock.now();
-        let write = if op_occ.operation_state == OperationState::RollingBack {
-            self.entered(op_occ.enter(OperationState::RolledBack, now));
-            InstanceWrite::Release
-        } else {
-            let package = match finish::new_vnfd(&op_occ) {
-                Some(vnfd) => {
-                    self.read("reading a package", || self.parts.store.vnf_package_of(&vnfd))
-                        .await?
-                }
-                None => None,
-            };
-            if let Some(vnfd) = finish::new_vnfd(&op_occ)
-                && !package.as_ref().is_some_and(VnfPackage::is_usable)
-            {
-                let reason = format!("no package that is onboarded and enabled has the VNFD '{vnfd}' any more");
-                let problem = ProblemDetails::new(422, reason);
-                return self.fail_now(op_occ, &instance, None, problem).await;
-            }
-            let after = finish::modified(&mut op_occ, &instance, package.as_ref());
-            self.entered(op_occ.enter(OperationState::Completed, now));
-            op_occ.error = None;
-            InstanceWrite::Replace(Box::new(after))
-        };
-        let events = [events::entered(&instance, &op_occ)];
-        self.save(None, &op_occ, write, &events).await?;
-        announce(&op_occ);
-        Ok(())
     }
 
     /// FAILED_TEMP for want of what a step would need: a client decides.

@@ -1,5 +1,6 @@
 //! How a run ends: what becomes of the operation and of its instance, written in one step. Pure.
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use vimhost_connector::StackResource;
 use vimhost_model::vnf::{
@@ -260,7 +261,20 @@ pub(crate) fn new_vnfd(op_occ: &VnfLcmOpOcc) -> Option<VnfdId> {
 }
 
 /// The instance after a MODIFY_INFO; what changed is noted in the occurrence.
-pub(crate) fn modified(op_occ: &mut VnfLcmOpOcc, instance: &VnfInstance, package: Option<&VnfPackage>) -> VnfInstance {
+///
+/// # Errors
+/// When what was accepted cannot be read; the occurrence is as it was then.
+pub(crate) fn modified(
+    op_occ: &mut VnfLcmOpOcc,
+    instance: &VnfInstance,
+    package: Option<&VnfPackage>,
+) -> Result<VnfInstance, FinishError> {
+    let work = &op_occ.own.work;
+    let moved = if work.is_null() {
+        None
+    } else {
+        Some(Moved::deserialize(work)?)
+    };
     let mut after = instance.clone();
     after.own.operation = None;
     let params = op_occ
@@ -268,8 +282,7 @@ pub(crate) fn modified(op_occ: &mut VnfLcmOpOcc, instance: &VnfInstance, package
         .clone()
         .unwrap_or_else(|| Value::Object(Map::new()));
     let mut changed: Map<String, Value> = params.as_object().cloned().unwrap_or_default();
-    // What was accepted has been parsed before.
-    let request: VnfInfoModificationRequest = serde_json::from_value(params).unwrap_or_default();
+    let request: VnfInfoModificationRequest = serde_json::from_value(params)?;
     if let Some(name) = request.vnf_instance_name {
         after.vnf_instance_name = name;
     }
@@ -317,14 +330,14 @@ pub(crate) fn modified(op_occ: &mut VnfLcmOpOcc, instance: &VnfInstance, package
             );
         }
     }
-    let moved = serde_json::from_value::<Moved>(op_occ.own.work.take());
-    if let Ok(moved) = moved
+    op_occ.own.work = Value::Null;
+    if let Some(moved) = moved
         && after.own.target.is_some()
     {
         after.own.target = Some(moved.target);
     }
     op_occ.changed_info = Some(changed);
-    after
+    Ok(after)
 }
 
 #[cfg(test)]
@@ -356,15 +369,30 @@ mod tests {
         let given = json!({"vnfInstanceName": null, "metadata": null, "extensions": {"c": null, "d": 4}});
         let request: VnfInfoModificationRequest = serde_json::from_value(given.clone()).unwrap();
         let mut op_occ = op_occ("MODIFY_INFO", serde_json::to_value(&request).unwrap());
-        let after = modified(&mut op_occ, &instance(), None);
+        let after = modified(&mut op_occ, &instance(), None).unwrap();
         assert_eq!((after.vnf_instance_name, after.metadata), (None, None));
         assert_eq!(after.extensions.map(Value::Object), Some(json!({"d": 4})));
         assert_eq!(op_occ.changed_info.map(Value::Object), Some(given));
 
         let mut op_occ = self::op_occ("MODIFY_INFO", json!({"metadata": {"a": null}}));
-        let after = modified(&mut op_occ, &instance(), None);
+        let after = modified(&mut op_occ, &instance(), None).unwrap();
         assert_eq!(after.vnf_instance_name.as_deref(), Some("one"));
         assert_eq!(after.metadata.map(Value::Object), Some(json!({"b": 2})));
         assert_eq!(after.extensions.map(Value::Object), Some(json!({"c": 3})));
+    }
+
+    #[test]
+    fn what_was_accepted_and_cannot_be_read_is_an_error_and_stays() {
+        for (params, work) in [
+            (json!({"vnfInstanceName": "two"}), json!({"target": 5})),
+            (json!({"vnfInstanceName": 2}), Value::Null),
+        ] {
+            let mut op_occ = op_occ("MODIFY_INFO", params);
+            op_occ.own.work = work.clone();
+            let before = op_occ.clone();
+            let refused = modified(&mut op_occ, &instance(), None);
+            assert!(matches!(refused, Err(FinishError::Kept(_))), "{refused:?}");
+            assert_eq!(op_occ, before);
+        }
     }
 }
