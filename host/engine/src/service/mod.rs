@@ -3,6 +3,7 @@
 //! A [`ServiceSpec`] is translated into the same wanted items and records that a deploy request of LCM carries, so planning,
 //! tasks and results are the same whoever asks. The service's name is its id; its VMs belong to one VNF record.
 
+mod check;
 mod spec;
 
 use serde::Serialize;

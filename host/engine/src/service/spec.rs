@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use vimhost_model::{AccountId, ItemList, NsrId, RecordId, TargetId};
 
+use super::check::check;
 use crate::Error;
 use crate::wanted::{Wanted, WantedVnf, items};
 
@@ -227,7 +228,7 @@ impl ServiceSpec {
                 ));
             }
         }
-        Ok(())
+        check(self)
     }
 
     /// Accounts that VMs using something are on; the default one when nothing uses it.
