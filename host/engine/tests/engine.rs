@@ -184,6 +184,33 @@ async fn a_key_is_let_in_by_a_password_that_nobody_keeps_and_without_any_way_in_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_is_planned_without_being_kept_and_kept_only_when_it_can_be_deployed() {
+    let lab = Lab::new();
+    let engine = lab.started().await;
+    let plan = engine.plan_service(&spec(2)).await.unwrap();
+    assert_eq!(plan.task_count(), 6, "two networks, an image, a flavour, two VMs");
+    let kept = async || engine.service(&nsr()).await;
+    assert!(matches!(kept().await, Err(Error::NotFound { .. })));
+
+    let with_user_data = |text: &str| {
+        let mut document = serde_json::to_value(spec(2)).unwrap();
+        document["vms"]["vm"]["user-data"] = json!(text);
+        ServiceSpec::parse(document).unwrap()
+    };
+    let undefined = with_user_data("#cloud-config\nhostname: {{ nobody_said }}\n");
+    let refused = engine.put_service(&undefined).await.unwrap_err();
+    assert!(refused.to_string().contains("nobody_said"), "{refused}");
+    assert!(matches!(kept().await, Err(Error::NotFound { .. })), "nothing is stored");
+
+    engine.put_service(&spec(1)).await.unwrap();
+    engine.put_service(&undefined).await.unwrap_err();
+    let plan = engine.plan_service(&spec(3)).await.unwrap();
+    assert_eq!(plan.task_count(), 7);
+    let spec_now = kept().await.unwrap().spec.unwrap();
+    assert_eq!(spec_now, spec(1), "neither a plan nor what was refused takes its place");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_is_deployed_scaled_and_terminated_without_a_trace() {
     let lab = Lab::new();
     let engine = lab.started().await;

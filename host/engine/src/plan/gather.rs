@@ -11,9 +11,10 @@ use crate::wanted::{DeployRequest, WantedItem};
 use crate::{Engine, Error};
 
 /// Whether a plan can do without the record of the service.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum NsRecord {
     Needed,
+    /// The service may be new: then this document stands for its record.
+    OrThis(Value),
     /// Whatever is there is to go. Nobody but us knows of it when somebody has removed the record, and a client takes the answer that
     /// there is no such service for the end of a terminate.
     MayBeGone,
@@ -34,7 +35,32 @@ impl Engine {
         } else {
             NsRecord::Needed
         };
-        let mut facts = self.facts(nsr, record).await?;
+        let facts = self.facts(nsr, record).await?;
+        self.prepare_with(facts, action_id, request, comparison).await
+    }
+
+    /// Plans a service that may not exist yet: then these records stand for those it would have.
+    pub(crate) async fn prepare_new(
+        &self,
+        nsr: &NsrId,
+        (record, vnfr): (Value, Record),
+        request: &DeployRequest,
+    ) -> Result<Plan, Error> {
+        let mut facts = self.facts(nsr, NsRecord::OrThis(record)).await?;
+        if facts.vnfrs.is_empty() {
+            facts.vnfrs.push(vnfr);
+        }
+        self.prepare_with(facts, &ActionId::random(), request, Comparison::Parameters)
+            .await
+    }
+
+    async fn prepare_with(
+        &self,
+        mut facts: Facts,
+        action_id: &ActionId,
+        request: &DeployRequest,
+        comparison: Comparison,
+    ) -> Result<Plan, Error> {
         let targets = all_items(request).flat_map(|item| item.targets.iter().map(|(target, _)| target.clone()));
         self.check_targets(targets.collect()).await?;
         let from_request = request.wanted.vnfs.iter().filter_map(|vnf| vnf.document.get("vnfd-id"));
@@ -42,7 +68,7 @@ impl Engine {
             .await?;
         self.add_shared(&mut facts, request).await?;
         if wants_key(request) {
-            facts.public_key = Some(self.public_key(nsr).await?);
+            facts.public_key = Some(self.public_key(&facts.nsr_id).await?);
         }
         // Templates of a request may take seconds to fail: that is no work for the threads that serve others.
         let (wanted, action_id) = (request.wanted.clone(), action_id.clone());
@@ -99,9 +125,14 @@ impl Engine {
         let record = self.record(Collection::Nsrs, &record_id).await?;
         let vnfrs = self.store.vnfrs_of(nsr).await.map_err(of_store)?;
         let resources = self.store.resources_of(nsr).await.map_err(of_store)?;
-        let record = match record {
-            Some(record) => record,
-            None if needed == NsRecord::MayBeGone && !resources.is_empty() => {
+        let record = match (record, needed) {
+            (Some(record), _) => record,
+            (None, NsRecord::OrThis(document)) => Record {
+                id: record_id,
+                document,
+                revision: 0,
+            },
+            (None, NsRecord::MayBeGone) if !resources.is_empty() => {
                 tracing::warn!(
                     nsr_id = %nsr,
                     "the record of a network service is gone; what was made for it is terminated without"
@@ -112,7 +143,7 @@ impl Engine {
                     revision: 0,
                 }
             }
-            None => return Err(Error::not_found("network service", nsr)),
+            (None, NsRecord::Needed | NsRecord::MayBeGone) => return Err(Error::not_found("network service", nsr)),
         };
         Ok(Facts {
             nsr_id: nsr.clone(),

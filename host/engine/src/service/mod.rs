@@ -8,8 +8,9 @@ mod spec;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use vimhost_model::{Collection, NsrId, RecordId, Revision, TargetId};
+use vimhost_model::{Collection, NsrId, Record, RecordId, Revision, TargetId};
 
+use crate::plan::Plan;
 use crate::wanted::{DeployRequest, digest_of};
 use crate::{Engine, Error};
 
@@ -39,26 +40,50 @@ const PUT_TRIES: usize = 20;
 pub const SPEC_KEY: &str = "vimhost-spec";
 
 impl Engine {
+    /// What a deploy of a document would do, also of one that nobody has kept; touches nothing.
+    ///
+    /// # Errors
+    /// When an account it names does not exist, when a service of that id exists that was not made here, and what a deploy of it
+    /// would be refused for.
+    pub async fn plan_service(&self, spec: &ServiceSpec) -> Result<Plan, Error> {
+        let vims = spec.networks.values().filter_map(|network| network.vim.as_ref());
+        let vims = vims.chain(spec.vms.values().filter_map(|vm| vm.vim.as_ref()));
+        for vim in std::iter::once(&spec.vim).chain(vims) {
+            self.account(&TargetId::vim(vim.clone())).await?;
+        }
+        let nsr_id = spec.id()?;
+        let record_id = nsr_id
+            .retype()
+            .map_err(|error| Error::shape("name", error.to_string()))?;
+        let record = self.record(Collection::Nsrs, &record_id).await?;
+        if record.is_some_and(|record| record.document.get(SPEC_KEY).is_none()) {
+            return Err(not_made_here(&nsr_id));
+        }
+        let vnfr = Record {
+            id: spec.vnf_id()?,
+            document: Value::Object(spec.vnfr_document()?),
+            revision: 0,
+        };
+        self.prepare_new(&nsr_id, (nsr_document(spec)?, vnfr), &request_of(spec)?)
+            .await
+    }
+
     /// Keeps a document: makes the service's records, or replaces the document of an existing service. Deploys nothing.
     ///
     /// # Errors
-    /// When an account it names does not exist, or a service of that id exists that was not made here.
+    /// As for [`Engine::plan_service`]: a document that cannot be deployed does not take the place of one that was.
     pub async fn put_service(&self, spec: &ServiceSpec) -> Result<ServiceView, Error> {
+        self.plan_service(spec).await?;
         let nsr_id = spec.id()?;
-        for vim in std::iter::once(&spec.vim).chain(spec.vms.values().filter_map(|vm| vm.vim.as_ref())) {
-            self.account(&TargetId::vim(vim.clone())).await?;
-        }
         let record_id = nsr_id
             .retype()
             .map_err(|error| Error::shape("name", error.to_string()))?;
         let vnf_id = spec.vnf_id()?;
-        let spec_value =
-            serde_json::to_value(spec).map_err(|error| crate::accounts::internal("writing a service", error))?;
+        let spec_value = document_of(spec)?;
         // Somebody's result can land in the record while its document is replaced, so replacing is repeated on what is read anew.
         for _ in 0..PUT_TRIES {
             let Some(record) = self.record(Collection::Nsrs, &record_id).await? else {
-                let nsr = json!({"_id": nsr_id, "id": nsr_id, "name": spec.name, "constituent-vnfr-ref": [vnf_id],
-                                 SPEC_KEY: spec_value});
+                let nsr = nsr_document(spec)?;
                 let vnfr = Value::Object(spec.vnfr_document()?);
                 self.store
                     .put_records(vec![
@@ -72,11 +97,7 @@ impl Engine {
             let mut nsr = record.document;
             match nsr.as_object_mut().and_then(|map| map.get_mut(SPEC_KEY)) {
                 Some(kept) => *kept = spec_value.clone(),
-                None => {
-                    return Err(Error::Conflict {
-                        reason: format!("network service '{nsr_id}' exists and was not made here"),
-                    });
-                }
+                None => return Err(not_made_here(&nsr_id)),
             }
             match self
                 .store
@@ -137,12 +158,7 @@ impl Engine {
         let spec = view.spec.ok_or_else(|| Error::Conflict {
             reason: format!("network service '{nsr}' was not made here; deploy it as NG-RO does"),
         })?;
-        let digest = digest_of(&serde_json::to_value(&spec).unwrap_or_default());
-        Ok(DeployRequest {
-            action_id: None,
-            digest,
-            wanted: spec.wanted()?,
-        })
+        request_of(&spec)
     }
 
     /// Removes a service's records and history. Refused while something of it may exist.
@@ -189,5 +205,32 @@ impl Engine {
             .await
             .map_err(|error| Error::of_store("removing a service record", error))?;
         Ok(())
+    }
+}
+
+/// The deploy request of a document.
+fn request_of(spec: &ServiceSpec) -> Result<DeployRequest, Error> {
+    Ok(DeployRequest {
+        action_id: None,
+        digest: digest_of(&serde_json::to_value(spec).unwrap_or_default()),
+        wanted: spec.wanted()?,
+    })
+}
+
+/// The NS record of a new service.
+fn nsr_document(spec: &ServiceSpec) -> Result<Value, Error> {
+    Ok(json!({
+        "_id": spec.name, "id": spec.name, "name": spec.name, "constituent-vnfr-ref": [spec.vnf_id()?],
+        SPEC_KEY: document_of(spec)?,
+    }))
+}
+
+fn document_of(spec: &ServiceSpec) -> Result<Value, Error> {
+    serde_json::to_value(spec).map_err(|error| crate::accounts::internal("writing a service", error))
+}
+
+fn not_made_here(nsr: &NsrId) -> Error {
+    Error::Conflict {
+        reason: format!("network service '{nsr}' exists and was not made here; choose another name"),
     }
 }
