@@ -47,6 +47,23 @@ impl FromRequest<Admin> for Document {
     }
 }
 
+/// No body, or an empty map. Whoever sends something expects that it counts: a document to a deploy, a component to a reload.
+pub(super) struct NoBody;
+
+impl FromRequest<Admin> for NoBody {
+    type Rejection = Failure;
+    async fn from_request(request: Request, admin: &Admin) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        let bytes = body::read(&parts.headers, body, admin.limits.body).await?;
+        match bytes.trim_ascii() {
+            b"" | b"{}" | b"null" => Ok(Self),
+            _ => Err(Failure::bad_request(
+                "this request takes no body; what it is about is kept by a PUT before it",
+            )),
+        }
+    }
+}
+
 /// The body as a typed thing.
 pub(super) struct Typed<T>(pub T);
 

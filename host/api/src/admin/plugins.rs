@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 use vimhost_connector::{InstallError, PluginInfo};
 
 use super::Admin;
-use super::input::Named;
+use super::input::{Named, NoBody};
 use super::output::{Answer, Listing};
 use crate::body;
 use crate::failure::Failure;
@@ -142,6 +142,7 @@ pub(super) async fn load(
 pub(super) async fn reload(
     State(admin): State<Admin>,
     Named(PluginName(name)): Named<PluginName>,
+    _: NoBody,
 ) -> Result<Answer<Listing<PluginInfo>>, Failure> {
     let items = admin.engine.reload_plugins(Some(&name)).await?;
     Ok(Answer::ok(Listing { items, next: None }))
@@ -150,7 +151,7 @@ pub(super) async fn reload(
 /// Take up every file of the plugin directory that is new or changed
 #[utoipa::path(post, path = "/v1/plugins", operation_id = "reloadPlugins", tag = "plugins",
     responses((status = OK, description = "What is in the directory; what cannot be used says why", body = Listing<PluginInfo>)))]
-pub(super) async fn reload_all(State(admin): State<Admin>) -> Result<Answer<Listing<PluginInfo>>, Failure> {
+pub(super) async fn reload_all(State(admin): State<Admin>, _: NoBody) -> Result<Answer<Listing<PluginInfo>>, Failure> {
     let items = admin.engine.reload_plugins(None).await?;
     Ok(Answer::ok(Listing { items, next: None }))
 }

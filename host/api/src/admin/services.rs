@@ -8,7 +8,7 @@ use vimhost_engine::{Accepted, ServiceSpec};
 use vimhost_model::{ActionId, NsrId, Role};
 
 use super::Admin;
-use super::input::{Document, IdempotencyKey, IdempotencyParams, Named, Paging, PagingParams, typed};
+use super::input::{Document, IdempotencyKey, IdempotencyParams, Named, NoBody, Paging, PagingParams, typed};
 use super::output::{Answer, Listing};
 use super::view::{AcceptedView, PlanView, ServiceEntry, ServiceShown};
 use crate::failure::Failure;
@@ -36,6 +36,8 @@ pub(super) async fn show(
 }
 
 /// Keep the document of a network service; deploys nothing
+///
+/// A document that could not be deployed is refused, and the one before it stays.
 #[utoipa::path(put, path = "/v1/network-services/{name}", operation_id = "putService", tag = "network services", params(("name" = NsrId, Path, description = "Name of the service")),
     request_body(content((ServiceSpec = "application/json"), (ServiceSpec = "application/yaml"))),
     responses((status = OK, description = "It was replaced", body = ServiceShown, headers(("ETag" = String, description = "Its revision"))),
@@ -47,10 +49,7 @@ pub(super) async fn put(
     Named(nsr): Named<NsrId>,
     Document(document): Document,
 ) -> Result<Answer<ServiceShown>, Failure> {
-    let document = with_name(document, &nsr)?;
-    // For the place of a field of the wrong type, which the engine's reading does not name.
-    typed::<ServiceSpec>(document.clone())?;
-    let spec = ServiceSpec::parse(document)?;
+    let spec = spec_of(document, &nsr)?;
     let known = match admin.engine.service(&nsr).await {
         Ok(_) => true,
         Err(vimhost_engine::Error::NotFound { .. }) => false,
@@ -77,10 +76,20 @@ pub(super) async fn remove(State(admin): State<Admin>, Named(nsr): Named<NsrId>)
 
 /// Plan: what a deploy would do; touches nothing
 #[utoipa::path(post, path = "/v1/network-services/{name}/plan", operation_id = "planService", tag = "network services", params(("name" = NsrId, Path, description = "Name of the service")),
+    request_body(content((ServiceSpec = "application/json"), (ServiceSpec = "application/yaml")),
+        description = "The document, which is not kept; `{}` or no body: the one that is kept"),
     responses((status = OK, description = "The plan", body = PlanView)))]
-pub(super) async fn plan(State(admin): State<Admin>, Named(nsr): Named<NsrId>) -> Result<Answer<PlanView>, Failure> {
-    let request = admin.engine.service_request(&nsr).await?;
-    let plan = admin.engine.plan(&nsr, &request).await?;
+pub(super) async fn plan(
+    State(admin): State<Admin>,
+    Named(nsr): Named<NsrId>,
+    Document(document): Document,
+) -> Result<Answer<PlanView>, Failure> {
+    let plan = if document.as_object().is_some_and(|map| map.is_empty()) {
+        let request = admin.engine.service_request(&nsr).await?;
+        admin.engine.plan(&nsr, &request).await?
+    } else {
+        admin.engine.plan_service(&spec_of(document, &nsr)?).await?
+    };
     Ok(Answer::ok(PlanView::of(&nsr, plan)))
 }
 
@@ -93,6 +102,7 @@ pub(super) async fn deploy(
     State(admin): State<Admin>,
     Named(nsr): Named<NsrId>,
     IdempotencyKey(key): IdempotencyKey,
+    _: NoBody,
 ) -> Result<Answer<AcceptedView>, Failure> {
     let mut request = admin.engine.service_request(&nsr).await?;
     refuse_reuse(&admin, &nsr, key.as_ref(), &request.digest).await?;
@@ -109,6 +119,7 @@ pub(super) async fn terminate(
     State(admin): State<Admin>,
     Named(nsr): Named<NsrId>,
     IdempotencyKey(key): IdempotencyKey,
+    _: NoBody,
 ) -> Result<Answer<AcceptedView>, Failure> {
     refuse_reuse(&admin, &nsr, key.as_ref(), TERMINATE_DIGEST).await?;
     Ok(accepted(admin.engine.terminate(&nsr, key).await?))
@@ -140,6 +151,14 @@ fn accepted(accepted: Accepted) -> Answer<AcceptedView> {
     Answer::ok(view)
         .with_status(StatusCode::ACCEPTED)
         .at(format!("/v1/network-services/{nsr}/actions/{action}"))
+}
+
+/// A service's document, checked.
+fn spec_of(document: Value, nsr: &NsrId) -> Result<ServiceSpec, Failure> {
+    let document = with_name(document, nsr)?;
+    // For the place of a field of the wrong type, which the engine's reading does not name.
+    typed::<ServiceSpec>(document.clone())?;
+    Ok(ServiceSpec::parse(document)?)
 }
 
 /// The document's name is that of the path; it may be left out.

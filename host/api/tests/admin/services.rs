@@ -23,6 +23,18 @@ async fn a_network_service_is_kept_planned_deployed_and_terminated() {
     assert_eq!(shape["errors"][0]["pointer"], "/flavours/small/vcpus");
     refused(put(&json!({"vim": "nobody"})), 404, "not-found").await;
 
+    // A plan of a document keeps nothing, and neither does a document that could not be deployed.
+    let plan = |body: &Value| host.admin(Method::POST, &format!("{path}/plan")).json(body);
+    assert_eq!(json_of(plan(&service()), 200).await["tasks"], 4);
+    let mut undefined = service();
+    undefined["vms"]["web"]["user-data"] = json!("{{ nobody_said }}");
+    for request in [plan(&undefined), put(&undefined)] {
+        let problem = refused(request, 400, "bad-request").await;
+        assert!(problem["detail"].as_str().unwrap().contains("nobody_said"), "{problem}");
+    }
+    refused(plan(&json!({})), 404, "not-found").await;
+    refused(host.admin(Method::GET, path), 404, "not-found").await;
+
     let kept = json_of(put(&service()), 201).await;
     assert_eq!(
         (&kept["id"], &kept["spec"]["vms"]["web"]["image"]),
@@ -33,7 +45,7 @@ async fn a_network_service_is_kept_planned_deployed_and_terminated() {
     let list = json_of(host.admin(Method::GET, "/v1/network-services"), 200).await;
     assert_eq!(list, json!({"items": [{"id": "shop", "name": "shop"}], "next": null}));
 
-    let plan = json_of(host.admin(Method::POST, &format!("{path}/plan")), 200).await;
+    let plan = json_of(plan(&json!({})), 200).await;
     assert_eq!(plan["tasks"], 4, "{plan:#}");
     assert!(
         plan["changes"]
@@ -45,6 +57,9 @@ async fn a_network_service_is_kept_planned_deployed_and_terminated() {
     );
     assert_eq!(host.vim.count(), 0);
 
+    // What is deployed is the document that is kept; one beside the request would not count.
+    let with_body = host.admin(Method::POST, &format!("{path}/deploy")).json(&service());
+    refused(with_body, 400, "bad-request").await;
     let deploy = || {
         host.admin(Method::POST, &format!("{path}/deploy"))
             .header("Idempotency-Key", "first try/1")
