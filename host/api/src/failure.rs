@@ -117,7 +117,10 @@ impl Failure {
         let (code, detail) = match status {
             StatusCode::NOT_FOUND => ("not-found", "there is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "this path does not serve this method"),
-            status if status.is_client_error() => ("bad-request", "the request cannot be understood"),
+            status if status.is_client_error() => (
+                "bad-request",
+                "the request cannot be understood; is its path percent-encoded UTF-8?",
+            ),
             _ => {
                 return Self::internal(Cause {
                     error: "a response without a reason".to_owned(),

@@ -27,6 +27,7 @@ mod serve;
 mod source;
 pub mod vnf_lcm;
 mod vnf_packages;
+mod wording;
 mod yaml;
 
 pub use exchange::RequestLimits;

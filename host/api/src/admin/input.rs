@@ -12,6 +12,7 @@ use vimhost_model::{ActionId, Revision};
 use super::Admin;
 use crate::body::{self, Reading};
 use crate::failure::Failure;
+use crate::wording::plain;
 
 /// Entries of a page unless the client asks for fewer or more.
 const PAGE: usize = 100;
@@ -79,7 +80,8 @@ impl<T: DeserializeOwned> FromRequest<Admin> for Typed<T> {
 pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path: Vec<String> = error.path().iter().map(ToString::to_string).collect();
-        Failure::shape(path.join(":").replace(['[', ']'], ""), error.into_inner().to_string())
+        let path = path.join(":").replace(['[', ']'], "");
+        Failure::shape(path, plain(&error.into_inner().to_string()))
     })
 }
 

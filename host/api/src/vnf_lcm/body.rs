@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::problem::Problem;
 use crate::RequestLimits;
 use crate::body;
+use crate::wording::plain;
 
 /// A body that was read. Shared, because what travels with a request has to be clonable.
 #[derive(Clone)]
@@ -73,7 +74,7 @@ pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
         let path = path.join("/").replace(['[', ']'], "");
         // A missing field of the whole has no path; its name stands in the reason.
         let path = if path == "." { String::new() } else { path };
-        Problem::field(path, error.into_inner().to_string())
+        Problem::field(path, plain(&error.into_inner().to_string()))
     })
 }
 
