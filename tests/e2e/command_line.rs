@@ -1,6 +1,6 @@
 //! The command line, as a person uses it.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -80,6 +80,12 @@ async fn the_examples_of_the_documentation_deploy_and_terminate() {
         assert!(plan.status.success(), "{}", text(&plan.stderr));
         assert!(text(&plan.stdout).contains("0 to delete"), "{}", text(&plan.stdout));
         assert_eq!(vim.inventory().created(), 0, "a plan touches nothing");
+        let planned = vimhost(&host, &["status", name], "");
+        assert!(
+            text(&planned.stderr).contains("not found"),
+            "a plan keeps nothing: {}",
+            text(&planned.stdout)
+        );
         let deploy = vimhost(&host, &["deploy", &file, "--wait"], "");
         assert!(deploy.status.success(), "{}", text(&deploy.stderr));
         assert!(
@@ -133,7 +139,7 @@ async fn errors_name_the_next_step_and_a_failed_action_has_an_exit_code() {
     );
     let missing = vimhost(&host, &["deploy", &example("web.yaml")], "");
     assert!(
-        text(&missing.stderr).contains("account 'mock' not found"),
+        text(&missing.stderr).contains("account 'mock' not found; `vimhost vim list`"),
         "{}",
         text(&missing.stderr)
     );
@@ -157,6 +163,41 @@ async fn errors_name_the_next_step_and_a_failed_action_has_an_exit_code() {
         text(&failed.stderr).contains("no valid host"),
         "{}",
         text(&failed.stderr)
+    );
+    vim.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_following_an_action_is_told_how_to_see_it_again() {
+    let vim = start_vim(Faults {
+        build_delay_ms: 5_000,
+        ..Faults::default()
+    })
+    .await
+    .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(&Setup::new(dir.path())).unwrap();
+    host.add_vim("mock", &vim.url()).await.unwrap();
+    let mut child = Command::new(binary().unwrap())
+        .args(["deploy", &example("router.yaml"), "--wait"])
+        .env("VIMHOST_SERVER", &host.admin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    // It follows the action now, so it listens to signals too.
+    told.find(|line| line.as_ref().unwrap().starts_with("BUILD"))
+        .unwrap()
+        .unwrap();
+    let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(signal.unwrap().success());
+    let rest: Vec<String> = told.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{rest:?}");
+    let last = rest.last().unwrap();
+    assert!(
+        last.contains("goes on") && last.contains("vimhost status router "),
+        "{rest:?}"
     );
     vim.stop().await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::settings::Given;
@@ -74,14 +75,14 @@ pub enum Command {
     ImportNgRo(Box<ImportNgRo>),
     /// Accounts of VIMs, and with --kind of WIMs and SDN controllers.
     Vim(VimOptions),
-    /// Show what deploying a network service would do; touches nothing in a VIM.
+    /// Show what deploying a network service would do; changes nothing, neither in a VIM nor at the host.
     Plan {
-        /// The network service (YAML).
+        /// The network service (YAML; docs/network-service.md explains it).
         file: PathBuf,
     },
     /// Bring a network service to what its file says.
     Deploy {
-        /// The network service (YAML).
+        /// The network service (YAML; docs/network-service.md explains it).
         file: PathBuf,
         /// Wait for the end and show progress.
         #[arg(long)]
@@ -90,6 +91,7 @@ pub enum Command {
     /// Delete everything of a network service from the VIMs.
     Terminate {
         /// Its name.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
         /// Wait for the end and show progress.
         #[arg(long)]
@@ -98,13 +100,16 @@ pub enum Command {
     /// Forget a terminated network service.
     Remove {
         /// Its name.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
-    /// How network services, or one of their actions, stand.
+    /// List network services, or show how one of them, or one of its actions, stands.
     Status {
         /// Name of a network service; without it all are listed.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: Option<String>,
-        /// One action of it.
+        /// One action of it: its tasks, and what holds them up.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         action: Option<String>,
     },
     /// Which host drives which account.

@@ -1,8 +1,10 @@
 //! Follows an action by its server-sent events.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use reqwest::Response;
 use serde_json::Value;
 
 use crate::client::{Client, encode};
@@ -20,33 +22,70 @@ impl std::fmt::Display for ActionFailed {
 }
 impl std::error::Error for ActionFailed {}
 
-/// Shows progress until the action is over. On a terminal one line is overwritten, elsewhere each state has a line.
+/// How long a host that went away while an action is followed is tried again: about what a restart takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What shows how an action goes on that nobody follows any more.
+pub fn next_step(name: &str, action: &str) -> String {
+    format!("`vimhost status {name} {action}` shows how it stands")
+}
+
+/// Shows progress until the action is over. On a terminal one line is overwritten, elsewhere each state has a line. A host that goes
+/// away meanwhile takes the action up when it comes back, so it is waited for.
 ///
 /// # Errors
 /// [`ActionFailed`] when a task failed.
 pub async fn watch(client: &Client, name: &str, action: &str) -> anyhow::Result<()> {
-    let path = format!(
-        "/v1/network-services/{}/actions/{}/events",
-        encode(name),
-        encode(action)
-    );
-    let mut events = Events::of(client.events(&path).await?);
+    let path = format!("/v1/network-services/{}/actions/{}", encode(name), encode(action));
     let mut shown = String::new();
-    while let Some(event) = events.next().await.context("following the action; it goes on")? {
-        show(&event.data, &mut shown);
-    }
-    let view = client
-        .get(&format!(
-            "/v1/network-services/{}/actions/{}",
-            encode(name),
-            encode(action)
-        ))
-        .await?;
+    let view = follow(client, &path, &mut shown)
+        .await
+        .with_context(|| format!("following the action, which goes on ({})", next_step(name, action)))?;
     finish(&shown)?;
     match text(&view, "status").as_str() {
         "DONE" => Ok(()),
         "FAILED" => Err(ActionFailed(format!("action {action} failed: {}", reasons(&view))).into()),
-        status => bail!("the host stopped telling; action {action} is {status}"),
+        status => bail!("action {action} is {status}; {}", next_step(name, action)),
+    }
+}
+
+/// Reads the action's events until it is over, again when the connection breaks or a host that stops ends them; answers the action.
+async fn follow(client: &Client, path: &str, shown: &mut String) -> anyhow::Result<Value> {
+    let events = format!("{path}/events");
+    let mut until: Option<Instant> = None;
+    loop {
+        let broken = match client.events(&events).await {
+            Ok(response) => match read(response, client, path, shown).await {
+                Ok(view) => return Ok(view),
+                Err(error) => error,
+            },
+            // A host that was never there is not waited for.
+            Err(error) if until.is_none_or(|until| Instant::now() > until) => return Err(error),
+            Err(_) => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        finish(shown)?;
+        eprintln!("{broken:#}; trying again");
+        until = Some(Instant::now() + PATIENCE);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Reads one stream to its end; answers the action when that was the end of it.
+async fn read(response: Response, client: &Client, path: &str, shown: &mut String) -> anyhow::Result<Value> {
+    let mut events = Events::of(response);
+    while let Some(event) = events.next().await? {
+        show(&event.data, shown);
+    }
+    let view = client.get(path).await?;
+    match text(&view, "status").as_str() {
+        "DONE" | "FAILED" => Ok(view),
+        status => bail!("the host stopped telling while the action is {status}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::cli::Global;
@@ -14,16 +14,36 @@ fn path(name: &str) -> String {
     format!("/v1/network-services/{}", encode(name))
 }
 
+/// Longest name of a network service; the host says what else a name may be.
+const MAX_NAME: usize = 63;
+
 /// Reads a network service's file.
 fn read(file: &Path) -> anyhow::Result<(String, Value)> {
     let content = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let document: Value =
-        serde_saphyr::from_str(&content).with_context(|| format!("{} is not YAML", file.display()))?;
-    let name = document
-        .get("name")
-        .and_then(Value::as_str)
-        .context("the file has no 'name'")?
-        .to_owned();
+    parsed(&content).with_context(|| format!("{} is no network service", file.display()))
+}
+
+fn parsed(content: &str) -> anyhow::Result<(String, Value)> {
+    let document: Value = serde_saphyr::from_str(content).map_err(|error| {
+        // The library's own words are for programmers.
+        anyhow!(error.render_with_formatter(&serde_saphyr::UserMessageFormatter))
+    })?;
+    match &document {
+        Value::Object(map) if !map.is_empty() => {}
+        Value::Null | Value::Object(_) => bail!("it is empty"),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            bail!("it is no map that begins like 'name: web'")
+        }
+    }
+    let name = match document.get("name") {
+        Some(Value::String(name)) => name.clone(),
+        Some(_) => bail!("its 'name' is no text; put it into quotes"),
+        None => bail!("it has no 'name'"),
+    };
+    // It becomes part of a URL.
+    if name.is_empty() || name.len() > MAX_NAME {
+        bail!("its 'name' has {} letters; 1 to {MAX_NAME} are allowed", name.len());
+    }
     Ok((name, document))
 }
 
@@ -31,8 +51,7 @@ fn read(file: &Path) -> anyhow::Result<(String, Value)> {
 pub async fn plan(global: &Global, file: &Path) -> anyhow::Result<()> {
     let client = Client::new(global)?;
     let (name, document) = read(file)?;
-    client.put(&path(&name), document).await?;
-    let plan = client.post(&format!("{}/plan", path(&name)), json!({})).await?;
+    let plan = client.post(&format!("{}/plan", path(&name)), document).await?;
     print(global, &plan, plan_text)
 }
 
@@ -104,7 +123,13 @@ async fn follow(global: &Global, client: &Client, name: &str, accepted: &Value, 
         });
     }
     eprintln!("action {action} accepted");
-    progress::watch(client, name, &action).await?;
+    tokio::select! {
+        ended = progress::watch(client, name, &action) => ended?,
+        _ = tokio::signal::ctrl_c() => {
+            eprintln!();
+            bail!("not followed any more; the action goes on: {}", progress::next_step(name, &action));
+        }
+    }
     let view = client
         .get(&format!("{}/actions/{}", path(name), encode(&action)))
         .await?;
@@ -190,7 +215,12 @@ fn service_text(service: &Value) -> String {
             .flatten()
             .map(|a| row(a, &["id", "kind", "tasks", "created_at"])),
     );
-    format!("{}\n{}", table(&rows), table(&actions))
+    let name = text(service, "id");
+    format!(
+        "{}\n{}\n`vimhost status {name} ACTION` shows the tasks of an action and what holds them up\n",
+        table(&rows),
+        table(&actions)
+    )
 }
 
 fn action_text(action: &Value) -> String {
@@ -245,4 +275,32 @@ pub async fn leases(global: &Global) -> anyhow::Result<()> {
         }
         table(&rows)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_network_service_is_told_so_in_words_of_the_file() {
+        for (content, said) in [
+            ("", "empty"),
+            ("# nothing yet", "empty"),
+            ("just text", "no map"),
+            ("[1, 2]", "no map"),
+            ("vim: lab", "no 'name'"),
+            ("name: 12", "quotes"),
+            ("name: ''", "0 letters"),
+            ("name: a\nname: b", "duplicate mapping key `name`"),
+            ("name: a\n---\nname: b", "only single YAML document"),
+            ("a: [1", "line"),
+        ] {
+            let told = format!("{:#}", parsed(content).unwrap_err());
+            assert!(told.contains(said), "{content:?}: {told}");
+            assert!(!told.contains("Options"), "{told}");
+        }
+        let long = format!("name: {}", "x".repeat(1 << 20));
+        assert!(parsed(&long).unwrap_err().to_string().len() < 100);
+        assert_eq!(parsed("name: web\nvim: lab").unwrap().0, "web");
+    }
 }
