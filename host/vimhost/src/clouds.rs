@@ -45,9 +45,13 @@ pub fn read(file: &Path, cloud: &str) -> anyhow::Result<Described> {
     }
     let clouds = all.get("clouds").and_then(Value::as_object);
     let clouds = clouds.with_context(|| format!("{} has no 'clouds'", file.display()))?;
-    let Some(Value::Object(found)) = clouds.get(cloud) else {
-        let known: Vec<&str> = clouds.keys().map(String::as_str).collect();
-        bail!("{} has no cloud {cloud}; it has {}", file.display(), known.join(", "));
+    let found = match clouds.get(cloud) {
+        Some(Value::Object(found)) => found,
+        Some(_) => bail!("cloud {cloud} of {} is no map with 'auth'", file.display()),
+        None => {
+            let known: Vec<&str> = clouds.keys().map(String::as_str).collect();
+            bail!("{} has no cloud {cloud}; it has {}", file.display(), known.join(", "))
+        }
     };
     let folder = file.parent().unwrap_or(Path::new("."));
     Cloud::of(found)
@@ -313,6 +317,9 @@ clouds:
         assert!(vendor.contains("auth_url") && !vendor.contains("CANARY"), "{vendor}");
         let unknown = format!("{:#}", read(&file, "nowhere").unwrap_err());
         assert!(unknown.contains("credential, lab"), "{unknown}");
+        let (_folder, odd) = files("clouds: {lab: CANARY}", None);
+        let odd = format!("{:#}", read(&odd, "lab").unwrap_err());
+        assert!(odd.contains("no map") && !odd.contains("CANARY"), "{odd}");
         let (_folder, broken) = files("clouds: {lab: {auth: {password: CANARY", None);
         let broken = format!("{:#}", read(&broken, "lab").unwrap_err());
         assert!(broken.contains("not YAML") && !broken.contains("CANARY"), "{broken}");

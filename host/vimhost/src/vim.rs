@@ -83,7 +83,10 @@ async fn add(global: &Global, client: &Client, kind: AccountKind, options: VimAd
     }
     check(global, client, kind, &id).await.with_context(|| {
         let option = kind.option();
-        format!("account {id} was added and does not work yet; `vimhost vim {option}check {id}` tries again")
+        format!(
+            "account {id} was added and does not work yet; `vimhost vim {option}check {id}` tries again, \
+             `vimhost vim {option}rm {id}` removes it, to add it otherwise"
+        )
     })
 }
 
@@ -100,7 +103,7 @@ fn config_of(settings: &[String]) -> anyhow::Result<Map<String, Value>> {
     settings
         .iter()
         .map(|setting| {
-            let Some((key, value)) = setting.split_once('=') else {
+            let Some((key, value)) = setting.split_once('=').filter(|(key, _)| !key.is_empty()) else {
                 bail!("--config {setting}: not KEY=VALUE")
             };
             let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
@@ -204,6 +207,13 @@ async fn check(global: &Global, client: &Client, kind: AccountKind, id: &str) ->
 }
 
 async fn allow(global: &Global, client: &Client, kind: AccountKind, options: VimAllow) -> anyhow::Result<()> {
+    let nothing = options.grants.origins.is_empty()
+        && options.grants.addresses.is_empty()
+        && options.grants.domain_suffixes.is_empty()
+        && !options.grants.same_host_any_port;
+    if nothing && !options.rules {
+        bail!("nothing to grant: give --origin, --address, --domain-suffix, --same-host-any-port or --rules");
+    }
     let account = client.get(&path(kind, &options.id)).await?;
     let grants = merged(account.get("grants").unwrap_or(&Value::Null), &options.grants);
     let edited = client
