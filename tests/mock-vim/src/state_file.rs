@@ -68,7 +68,8 @@ pub enum StateFileError {
 pub(crate) fn read(path: &Path) -> Result<Option<State>, StateFileError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // Where there is no directory there will be no file: better told now than at the first change.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && has_directory(path) => return Ok(None),
         Err(source) => {
             return Err(StateFileError::Read {
                 path: path.to_owned(),
@@ -87,6 +88,13 @@ pub(crate) fn read(path: &Path) -> Result<Option<State>, StateFileError> {
         });
     }
     Ok(Some(State::load(saved)))
+}
+
+fn has_directory(path: &Path) -> bool {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory.is_dir(),
+        _ => true,
+    }
 }
 
 fn write(path: &Path, saved: &Saved) -> Result<(), StateFileError> {
