@@ -83,6 +83,11 @@ async fn an_answer_means_that_the_file_holds_it() {
 async fn a_file_that_cannot_be_written_fails_the_request_and_is_tried_again() {
     let directory = tempfile::tempdir().unwrap();
     let inside = directory.path().join("inside");
+    let error = Server::start(config(&inside.join("state.json"))).await.unwrap_err();
+    assert!(
+        matches!(error, Error::StateFile(StateFileError::Read { .. })),
+        "{error}"
+    );
     std::fs::create_dir(&inside).unwrap();
     let server = Server::start(config(&inside.join("state.json"))).await.unwrap();
     let client = Client::log_in(&server).await;
