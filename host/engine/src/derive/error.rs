@@ -29,7 +29,10 @@ pub enum Error {
     #[error(transparent)]
     Position(#[from] Box<Misplaced>),
     /// A cloud-init template uses a variable that is not given.
-    #[error("cloud-init {location} of VDU {vdu} uses the variable {variable}, which additionalParams does not define")]
+    #[error(
+        "cloud-init {location} of VDU {vdu} uses the variable {variable}, which is not defined: in additionalParams, or under \
+         'variables' in the file of a network service"
+    )]
     UndefinedVariable {
         /// The expression as it stands in the template.
         variable: String,

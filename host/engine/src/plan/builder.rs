@@ -320,6 +320,10 @@ impl<'f> Builder<'f> {
             Existing::Nothing | Existing::Recorded(None) => "wanted and not there".to_owned(),
         };
         let derived = derive(self.facts, self.wanted, vnf, &slot.0, item, (target, info))?;
+        let reason = match derived.params {
+            Some(_) => reason,
+            None => format!("{reason}; looked up in the VIM, never made"),
+        };
         let kind = kind_of(slot.0.list, target, info);
         let change = self.line(slot.clone(), kind, Verb::Create, &reason);
         let place = self.place(kind, target, item.common_id.as_deref());
