@@ -155,7 +155,12 @@ pub enum TokenCommand {
         #[arg(long, default_value = "viewer")]
         role: vimhost_model::Role,
         /// Days after which it is no longer taken; without it, it has no end.
-        #[arg(long, value_name = "N")]
+        #[arg(
+            long,
+            value_name = "N",
+            allow_negative_numbers = true,
+            value_parser = clap::value_parser!(u64).range(1..=3660)
+        )]
         days: Option<u64>,
     },
     /// List tokens, ended ones too.
