@@ -256,6 +256,9 @@ pub async fn cancel(global: &Global, name: &str, action: &str) -> anyhow::Result
                 rows.push(vec![task.as_str().unwrap_or_default().to_owned(), now.to_owned()]);
             }
         }
+        if rows.len() == 1 {
+            return format!("nothing of action {action} is left to cancel; it is over\n");
+        }
         table(&rows)
     })
 }

@@ -229,7 +229,9 @@ impl Lcm {
                 reason: "no account has a connector that makes stacks; add one with `vimhost vim add`".to_owned(),
             }),
             (Some(_), Some(_)) => Err(Error::Unprocessable {
-                reason: "several accounts make stacks, the request names none and no default VIM is set".to_owned(),
+                reason: "several accounts make stacks and the request names none: it does so by a 'vimId' in 'vimConnectionInfo'; the \
+                         setting vnf-lcm-default-vim is for those that do not"
+                    .to_owned(),
             }),
         }
     }
