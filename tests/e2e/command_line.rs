@@ -201,3 +201,37 @@ async fn who_stops_following_an_action_is_told_how_to_see_it_again() {
     );
     vim.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_without_progress_says_where_the_reason_stands() {
+    let vim = start_vim(Faults::default()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(&Setup::new(dir.path())).unwrap();
+    host.add_vim("mock", &vim.url()).await.unwrap();
+    vim.stop().await.unwrap();
+    let mut child = Command::new(binary().unwrap())
+        .args(["deploy", &example("router.yaml"), "--wait"])
+        .env("VIMHOST_SERVER", &host.admin)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    let hint = told
+        .find(|line| line.as_ref().unwrap().contains("no progress"))
+        .unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let hint = hint.unwrap();
+    let action = hint
+        .split_whitespace()
+        .skip_while(|word| *word != "router")
+        .nth(1)
+        .unwrap();
+    let status = vimhost(&host, &["status", "router", action.trim_end_matches('`')], "");
+    assert!(
+        text(&status.stdout).contains("cannot be reached"),
+        "{hint}: {}",
+        text(&status.stdout)
+    );
+}

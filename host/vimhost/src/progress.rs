@@ -28,9 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// After which time without progress a person is told where to look. A VM may well take as long; a VIM that is down takes for ever.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// What shows how an action goes on that nobody follows any more.
 pub fn next_step(name: &str, action: &str) -> String {
-    format!("`vimhost status {name} {action}` shows how it stands")
+    format!("`vimhost status {name} {action}` shows how it stands and what holds it up")
 }
 
 /// Shows progress until the action is over. On a terminal one line is overwritten, elsewhere each state has a line. A host that goes
@@ -40,26 +43,29 @@ pub fn next_step(name: &str, action: &str) -> String {
 /// [`ActionFailed`] when a task failed.
 pub async fn watch(client: &Client, name: &str, action: &str) -> anyhow::Result<()> {
     let path = format!("/v1/network-services/{}/actions/{}", encode(name), encode(action));
-    let mut shown = String::new();
-    let view = follow(client, &path, &mut shown)
+    let (mut shown, next_step) = (String::new(), next_step(name, action));
+    let view = follow(client, &path, &mut shown, &next_step)
         .await
-        .with_context(|| format!("following the action, which goes on ({})", next_step(name, action)))?;
+        .with_context(|| format!("following the action, which goes on ({next_step})"))?;
     finish(&shown)?;
     match text(&view, "status").as_str() {
         "DONE" => Ok(()),
         "FAILED" => Err(ActionFailed(format!("action {action} failed: {}", reasons(&view))).into()),
-        status => bail!("action {action} is {status}; {}", next_step(name, action)),
+        status => bail!("action {action} is {status}; {next_step}"),
     }
 }
 
 /// Reads the action's events until it is over, again when the connection breaks or a host that stops ends them; answers the action.
-async fn follow(client: &Client, path: &str, shown: &mut String) -> anyhow::Result<Value> {
+async fn follow(client: &Client, path: &str, shown: &mut String, next_step: &str) -> anyhow::Result<Value> {
     let events = format!("{path}/events");
     let mut until: Option<Instant> = None;
     loop {
         let broken = match client.events(&events).await {
-            Ok(response) => match read(response, client, path, shown).await {
-                Ok(view) => return Ok(view),
+            Ok(response) => match read(response, shown, next_step).await {
+                Ok(()) => match end(client, path).await {
+                    Ok(view) => return Ok(view),
+                    Err(error) => error,
+                },
                 Err(error) => error,
             },
             // A host that was never there is not waited for.
@@ -76,12 +82,31 @@ async fn follow(client: &Client, path: &str, shown: &mut String) -> anyhow::Resu
     }
 }
 
-/// Reads one stream to its end; answers the action when that was the end of it.
-async fn read(response: Response, client: &Client, path: &str, shown: &mut String) -> anyhow::Result<Value> {
+/// Shows one stream to its end.
+async fn read(response: Response, shown: &mut String, next_step: &str) -> anyhow::Result<()> {
     let mut events = Events::of(response);
-    while let Some(event) = events.next().await? {
-        show(&event.data, shown);
+    let (mut since, mut told) = (Instant::now(), false);
+    loop {
+        let before = shown.clone();
+        // A wait that is given up loses nothing: what has come is kept with the stream.
+        if let Ok(event) = tokio::time::timeout(QUIET, events.next()).await {
+            match event? {
+                Some(event) => show(&event.data, shown),
+                None => return Ok(()),
+            }
+        }
+        if *shown != before {
+            (since, told) = (Instant::now(), false);
+        } else if !told && since.elapsed() >= QUIET {
+            finish(shown)?;
+            eprintln!("no progress for {} s; {next_step}", QUIET.as_secs());
+            told = true;
+        }
     }
+}
+
+/// The action once its stream has ended. A host that stops ends it too, before the action is over.
+async fn end(client: &Client, path: &str) -> anyhow::Result<Value> {
     let view = client.get(path).await?;
     match text(&view, "status").as_str() {
         "DONE" | "FAILED" => Ok(view),
