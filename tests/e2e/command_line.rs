@@ -154,6 +154,11 @@ async fn errors_name_the_next_step_and_a_failed_action_has_an_exit_code() {
         text(&wrong.stderr)
     );
 
+    let no_url = vimhost(&host, &["vim", "add", "x", "--type", "mock", "--url", "not a url"], "");
+    assert!(text(&no_url.stderr).contains("https://"), "{}", text(&no_url.stderr));
+    let nothing = vimhost(&host, &["vim", "allow", "x"], "");
+    assert!(text(&nothing.stderr).contains("--address"), "{}", text(&nothing.stderr));
+
     host.add_vim("mock", &vim.url()).await.unwrap();
     let faults = serde_json::json!({"server_error": [{"name": "*", "message": "no valid host"}]});
     vim.set_faults(serde_json::from_value(faults).unwrap()).unwrap();

@@ -69,9 +69,12 @@ async fn add(global: &Global, client: &Client, kind: AccountKind, options: VimAd
     if let Some(password) = password {
         credentials.insert("password".to_owned(), json!(password));
     }
+    let url = options.url.unwrap_or(from.url);
+    // Without its value, which may hold a password and may come out of a file.
+    url::Url::parse(&url).context("the account's URL is none like https://keystone.example:5000/v3")?;
     let body = json!({
         "id": options.id.as_deref().unwrap_or(&options.name), "name": options.name,
-        "vim_type": options.vim_type.as_deref().unwrap_or(OPENSTACK), "url": options.url.unwrap_or(from.url),
+        "vim_type": options.vim_type.as_deref().unwrap_or(OPENSTACK), "url": url,
         "user": options.user.or(from.user), "tenant": options.tenant.or(from.tenant), "config": config,
         "credentials": credentials, "ca_certificates": ca, "insecure_tls": options.insecure || (from.insecure && options.ca_file.is_none()),
         "grants": merged(&json!({}), &options.grants),
