@@ -33,6 +33,7 @@ mod quiet;
 mod request;
 mod set_aside;
 mod token;
+mod v1;
 
 pub use authentication::{AuthType, AuthenticationRequest, ParamsBasic, ParamsOauth2ClientCredentials};
 pub use error::Error;

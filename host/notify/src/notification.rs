@@ -3,7 +3,8 @@
 //! Built once per event, version and verbosity; what is a subscriber's own (`id`, `subscriptionId`, its link) is put in when it is sent.
 //! The `id` follows from subscription and event, so a notification that is sent again is known for the same one.
 //!
-//! Version 1 (1.3.0) has no verbosity, and knows neither external link ports nor changes of the package.
+//! Version 1 (1.3.0) has no verbosity, and knows neither external link ports nor changes of the package; where it has other shapes,
+//! `v1` makes them.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -13,6 +14,8 @@ use vimhost_model::vnf::{
     ApiVersion, EventKind, LcmEvent, LcmOperation, NotificationType, OperationState, Verbosity, VnfLcmOpOcc,
 };
 use vimhost_model::{SubscriptionId, Timestamp};
+
+use crate::v1;
 
 /// Ids of notifications are made in this name space: drawn once, for no other use.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f1c_8f0e_52d4_4b7a_9d0c_3a5e_7b91_24c6);
@@ -115,16 +118,25 @@ impl Body {
             self.put_some("affectedVirtualLinks", changes.affected_virtual_links.as_ref())?;
             self.put_some("affectedVirtualStorages", changes.affected_virtual_storages.as_ref())?;
         }
-        self.put_some("changedInfo", op_occ.changed_info.as_ref())?;
-        self.put_some("changedExtConnectivity", op_occ.changed_ext_connectivity.as_ref())?;
-        if version == ApiVersion::V2 {
-            let ports = op_occ
-                .resource_changes
-                .as_ref()
-                .and_then(|changes| changes.affected_ext_link_ports.as_ref());
-            self.put_some("affectedExtLinkPorts", ports)?;
-            let modifications = op_occ.modifications_triggered_by_vnf_pkg_change.as_ref();
-            self.put_some("modificationsTriggeredByVnfPkgChange", modifications)?;
+        match version {
+            ApiVersion::V1 => {
+                let info = op_occ.changed_info.as_ref().map(v1::changed_info);
+                self.put_some("changedInfo", info.as_ref())?;
+                let links = op_occ.changed_ext_connectivity.as_deref();
+                let links = links.map(v1::ext_connectivity).transpose()?;
+                self.put_some("changedExtConnectivity", links.as_ref())?;
+            }
+            ApiVersion::V2 => {
+                self.put_some("changedInfo", op_occ.changed_info.as_ref())?;
+                self.put_some("changedExtConnectivity", op_occ.changed_ext_connectivity.as_ref())?;
+                let ports = op_occ
+                    .resource_changes
+                    .as_ref()
+                    .and_then(|changes| changes.affected_ext_link_ports.as_ref());
+                self.put_some("affectedExtLinkPorts", ports)?;
+                let modifications = op_occ.modifications_triggered_by_vnf_pkg_change.as_ref();
+                self.put_some("modificationsTriggeredByVnfPkgChange", modifications)?;
+            }
         }
         Ok(())
     }
@@ -332,5 +344,44 @@ pub(crate) mod tests {
             assert!(href.starts_with("http://vnfm/vnflcm/v1/"), "{href}");
         }
         assert_eq!(version_header(ApiVersion::V1), "1.3.0");
+    }
+
+    #[test]
+    fn configurations_of_connection_points_are_an_array_in_version_1_and_a_map_in_version_2() {
+        let configuration = json!({"cpProtocolData": [{"layerProtocol": "IP_OVER_ETHERNET"}]});
+        let child = json!({"parentCpConfigId": "a", "linkPortId": "port-2"});
+        let links = json!([{
+            "id": "external-1",
+            "resourceHandle": {"resourceId": "network-1"},
+            "currentVnfExtCpData": [{"cpdId": "VDU1_CP1", "cpConfig": {"a": configuration, "b": child, "gone": null}}],
+        }]);
+        let mut event = operation("CHANGE_EXT_CONN", "COMPLETED");
+        if let EventKind::OperationOccurrence { op_occ } = &mut event.what {
+            op_occ.changed_ext_connectivity = serde_json::from_value(links.clone()).unwrap();
+        }
+        let told = |version| sent(&event, version, Verbosity::Full)["changedExtConnectivity"].clone();
+        assert_eq!(told(ApiVersion::V2), links);
+        let mut expected = links;
+        // Its configurations have no ids, so none has a parent.
+        expected[0]["currentVnfExtCpData"][0]["cpConfig"] = json!([configuration, {"linkPortId": "port-2"}]);
+        assert_eq!(told(ApiVersion::V1), expected);
+    }
+
+    #[test]
+    fn changed_connections_are_an_array_with_ids_in_version_1_and_a_map_in_version_2() {
+        let connection = json!({"vimType": "mock", "accessInfo": {"username": "user-2"}});
+        let info = json!({"vnfInstanceName": "name-2", "vimConnectionInfo": {"vim1": connection, "vim2": null}});
+        let mut event = operation("MODIFY_INFO", "COMPLETED");
+        if let EventKind::OperationOccurrence { op_occ } = &mut event.what {
+            op_occ.changed_info = serde_json::from_value(info.clone()).unwrap();
+        }
+        let told = |version| sent(&event, version, Verbosity::Full)["changedInfo"].clone();
+        assert_eq!(told(ApiVersion::V2), info);
+        let mut first = connection;
+        first["id"] = json!("vim1");
+        assert_eq!(
+            told(ApiVersion::V1),
+            json!({"vnfInstanceName": "name-2", "vimConnectionInfo": [first]})
+        );
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use vimhost_tests::wait_until;
 
 use super::listener::{Listener, states, subscribe};
-use super::{LIMIT, World, at, forceful, texts};
+use super::{LIMIT, World, at, ends, forceful, texts};
 
 const PATH: &str = "/vnflcm/v1/subscriptions";
 
@@ -117,4 +117,61 @@ async fn subscribers_of_version_1_are_told_of_their_vnfds_in_the_words_of_that_v
     let versions = listener.header("/mine", "version");
     assert_eq!(versions.into_iter().collect::<Vec<_>>(), ["1.3.0"]);
     assert_eq!(listener.told("/others"), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_a_map_of_version_2_is_an_array_for_subscribers_of_version_1() {
+    let world = World::new(Faults::default()).await;
+    let listener = Listener::start().await;
+    let body = json!({"callbackUri": format!("{}/v1", listener.url)});
+    let (status, _, made) = ask(&world, "POST", PATH, Some(&body)).await;
+    assert_eq!(status, 201, "{made:#}");
+    subscribe(&world, &format!("{}/v2", listener.url), json!({})).await;
+    let id = world.instantiated("in-arrays").await;
+    let configuration = json!({"cpProtocolData": [{"layerProtocol": "IP_OVER_ETHERNET"}]});
+    let moved = json!({"extVirtualLinks": [{"id": "external-2", "resourceId": "net-external-3",
+        "extCps": [{"cpdId": "VDU2_CP1", "cpConfig": {"VDU2_CP1": configuration}}]}]});
+    world.client.complete(&id, "change_ext_conn", &moved).await.unwrap();
+    let patch = json!({"vimConnectionInfo": {"vim1": {"extra": {"rack": "7"}}}});
+    let path = format!("/vnflcm/v2/vnf_instances/{id}");
+    let patch = Some(&patch);
+    let changed = world.client.expect(202, reqwest::Method::PATCH, &path, patch).await;
+    let op_occ = changed.unwrap().location.unwrap();
+    ends(&world, op_occ.rsplit('/').next().unwrap(), "COMPLETED").await;
+    // The creation, three states of each operation on the stack, two of the change.
+    let told = |path: &str| listener.told(path);
+    wait_until("the notifications", LIMIT, async || {
+        Ok(told("/v1").len() == 9 && told("/v2").len() == 9)
+    })
+    .await
+    .unwrap();
+
+    for (path, configurations, connections) in [
+        (
+            "/v1",
+            json!([configuration]),
+            json!([{"id": "vim1", "extra": {"rack": "7"}}]),
+        ),
+        (
+            "/v2",
+            json!({"VDU2_CP1": configuration}),
+            json!({"vim1": {"extra": {"rack": "7"}}}),
+        ),
+    ] {
+        let told = told(path);
+        assert_eq!(
+            states(&told)[4..],
+            ["STARTING", "PROCESSING", "COMPLETED", "PROCESSING", "COMPLETED"]
+        );
+        let links = at(&told[6], "/changedExtConnectivity").as_array().unwrap();
+        let link = links.iter().find(|link| link["id"] == "external-2").unwrap();
+        assert_eq!(at(link, "/resourceHandle/resourceId"), "net-external-3", "{path}");
+        let cp = at(link, "/currentVnfExtCpData/0");
+        assert_eq!(
+            (&cp["cpdId"], &cp["cpConfig"]),
+            (&json!("VDU2_CP1"), &configurations),
+            "{path}"
+        );
+        assert_eq!(at(&told[8], "/changedInfo/vimConnectionInfo"), &connections, "{path}");
+    }
 }
