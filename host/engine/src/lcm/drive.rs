@@ -8,13 +8,14 @@
 mod modify;
 mod refused;
 mod set_aside;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 use vimhost_connector::{Call, operation_token};
 use vimhost_model::vnf::{
     ChangeCurrentVnfPkgRequest, LcmEvent, LcmOperation, OperationState, ProblemDetails, VnfInstance, VnfLcmOpOcc,
@@ -32,6 +33,7 @@ use super::poll::Watch;
 use super::work::{StackNow, Work};
 use super::{Lcm, events, lock};
 use crate::schedule::{OpOccHint, Right};
+use told::{Cause, announce, not_begun};
 
 /// How long a write waits before it is tried again when the store is away; doubled up to [`STORE_PAUSE_CAP`].
 const STORE_PAUSE: Duration = Duration::from_millis(50);
@@ -205,7 +207,9 @@ impl Lcm {
         let Some(package) = package else {
             // Not left running: a client can roll it back to the package of the instance, which is in use and stays.
             let problem = ProblemDetails::new(422, "the package of the operation does not exist any more");
-            return self.fail_now(op_occ, &instance, Some(&right), problem).await;
+            return self
+                .fail_now(op_occ, &instance, Some(&right), problem, Cause::Conflict)
+                .await;
         };
         let hand = Hand {
             instance,
@@ -274,7 +278,7 @@ impl Lcm {
                 let mut op_occ = self.written(&document)?;
                 let events = [events::entered(instance, &op_occ)];
                 op_occ.own.revision = self.save(Some(right), &op_occ, InstanceWrite::None, &events).await?;
-                announce(&op_occ);
+                announce(&op_occ, None);
                 Ok((op_occ, document.work))
             }
             Err(problem) => {
@@ -283,9 +287,9 @@ impl Lcm {
                 let events = [events::entered(instance, &op_occ)];
                 self.save(Some(right), &op_occ, InstanceWrite::Release, &events).await?;
                 if let Some(problem) = &op_occ.error {
-                    tracing::error!(error = %problem.detail, status = problem.status, "operation not begun");
+                    not_begun(problem, Cause::Schema);
                 }
-                announce(&op_occ);
+                announce(&op_occ, None);
                 Err(Over::Settled)
             }
         }
@@ -298,12 +302,13 @@ impl Lcm {
         instance: &VnfInstance,
         right: Option<&Right>,
         problem: ProblemDetails,
+        cause: Cause,
     ) -> Result<(), Over> {
         self.entered(op_occ.enter(OperationState::FailedTemp, self.parts.clock.now()));
         op_occ.error = Some(problem);
         let events = [events::entered(instance, &op_occ)];
         self.save(right, &op_occ, InstanceWrite::None, &events).await?;
-        announce(&op_occ);
+        announce(&op_occ, Some(cause));
         Ok(())
     }
 
@@ -324,6 +329,7 @@ impl Lcm {
                 installation: &self.parts.installation,
                 op_occ: &op_occ_id,
             };
+            let cause = Cause::of(&event);
             let todo = {
                 let mut document = hand.document.lock().await;
                 let before = document.work.clone();
@@ -376,8 +382,8 @@ impl Lcm {
                         None => Event::Go,
                     }
                 }
-                Todo::Done(resources) => return self.end(&hand, Ended::Done(resources)).await,
-                Todo::Failed(problem) => return self.end(&hand, Ended::Failed(problem)).await,
+                Todo::Done(resources) => return self.end(&hand, Ended::Done(resources), None).await,
+                Todo::Failed(problem) => return self.end(&hand, Ended::Failed(problem), Some(cause)).await,
             };
         }
     }
@@ -391,7 +397,7 @@ impl Lcm {
     }
 
     /// The last write of a run.
-    async fn end(self: &Arc<Self>, hand: &Hand, ended: Ended) -> Result<(), Over> {
+    async fn end(self: &Arc<Self>, hand: &Hand, ended: Ended, cause: Option<Cause>) -> Result<(), Over> {
         let document = hand.document.lock().await;
         let account = self
             .read("reading an account", || self.parts.store.account(&hand.target))
@@ -409,7 +415,7 @@ impl Lcm {
         .map_err(|error| Over::SetAside(format!("ending it: {error}")))?;
         let events = [events::entered(&hand.instance, &op_occ)];
         self.save(Some(&hand.right), &op_occ, write, &events).await?;
-        announce(&op_occ);
+        announce(&op_occ, cause);
         Ok(())
     }
 
@@ -547,22 +553,4 @@ impl Lcm {
 pub(super) fn elapsed_ms(op_occ: &VnfLcmOpOcc) -> u64 {
     let elapsed = op_occ.state_entered_time.since(op_occ.start_time);
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Says that a state was entered, which is on disk by now: so the cause of a failure is told once.
-fn announce(op_occ: &VnfLcmOpOcc) {
-    let state = op_occ.operation_state.as_str();
-    if op_occ.operation_state == OperationState::FailedTemp
-        && let Some(problem) = &op_occ.error
-    {
-        tracing::error!(state, error = %problem.detail, status = problem.status, "operation failed");
-    }
-    let elapsed_ms = elapsed_ms(op_occ);
-    tracing::info!(op_occ_id = %op_occ.id, operation = op_occ.operation.as_str(), state, elapsed_ms, "operation entered a state");
-    if !op_occ.operation_state.is_running() {
-        // For traces. Once and behind the line: a span's text keeps every value that was recorded, and is part of each line inside.
-        let span = Span::current();
-        span.record("state", state);
-        span.record("elapsed_ms", elapsed_ms);
-    }
 }

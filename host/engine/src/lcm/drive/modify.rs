@@ -6,7 +6,8 @@ use vimhost_model::vnf::{OperationState, ProblemDetails, VnfInstance, VnfLcmOpOc
 use vimhost_store::InstanceWrite;
 
 use super::super::{Lcm, events, finish};
-use super::{Over, announce};
+use super::Over;
+use super::told::{Cause, announce};
 
 impl Lcm {
     /// MODIFY_INFO: nothing in a VIM.
@@ -32,13 +33,13 @@ impl Lcm {
             {
                 let reason = format!("no package that is onboarded and enabled has the VNFD '{vnfd}' any more");
                 let problem = ProblemDetails::new(422, reason);
-                return self.fail_now(op_occ, &instance, None, problem).await;
+                return self.fail_now(op_occ, &instance, None, problem, Cause::Conflict).await;
             }
             let after = match finish::modified(&mut op_occ, &instance, package.as_ref()) {
                 Ok(after) => after,
                 Err(error) => {
                     let problem = ProblemDetails::new(500, error.to_string());
-                    return self.fail_now(op_occ, &instance, None, problem).await;
+                    return self.fail_now(op_occ, &instance, None, problem, Cause::Db).await;
                 }
             };
             self.entered(op_occ.enter(OperationState::Completed, now));
@@ -47,7 +48,7 @@ impl Lcm {
         };
         let events = [events::entered(&instance, &op_occ)];
         self.save(None, &op_occ, write, &events).await?;
-        announce(&op_occ);
+        announce(&op_occ, None);
         Ok(())
     }
 }

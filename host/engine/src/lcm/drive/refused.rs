@@ -10,7 +10,8 @@ use vimhost_model::vnf::{OperationState, ProblemDetails};
 use vimhost_store::InstanceWrite;
 
 use super::super::{Lcm, events};
-use super::{Over, announce};
+use super::Over;
+use super::told::{Cause, announce, not_begun};
 
 /// Letters of a reason that are kept: the server's words may quote what they are about, and this record has to fit.
 const LONGEST_REASON: usize = 512;
@@ -66,16 +67,19 @@ impl Lcm {
         let events = [events::entered(&instance, &op_occ)];
         match self.save(right.as_ref(), &op_occ, write, &events).await {
             Ok(_) => {
-                if state == OperationState::RolledBack {
-                    tracing::error!(error = reason, "operation not begun");
+                if state == OperationState::RolledBack
+                    && let Some(problem) = &op_occ.error
+                {
+                    not_begun(problem, Cause::Db);
                 }
-                announce(&op_occ);
+                announce(&op_occ, Some(Cause::Db));
                 Ok(())
             }
             Err(Over::Refused(again)) => {
                 tracing::error!(
                     error = reason,
                     error.again = again,
+                    error.kind = "db",
                     "an operation cannot be ended; it is left as it is"
                 );
                 Err(Over::Settled)
