@@ -74,8 +74,9 @@ async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<bool> {
     let own = matches.subcommand().map_or(matches, |(_, own)| own);
     match command {
         Command::Serve(given) => {
-            let resolved = given.resolve(own).map_err(|problems| settings::refused(&problems))?;
-            serve::run(resolved).await?;
+            let own = own.clone();
+            let resolve = move || given.resolve(&own).map_err(|problems| settings::refused(&problems));
+            serve::run(resolve()?, resolve).await?;
         }
         Command::CheckConfig(given) => return settings::check_config(&global, &given, own),
         Command::Doctor(given) => return doctor::run(&global, &given, own).await,

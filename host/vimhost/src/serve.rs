@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use vimhost_api::{RequestLimits, ServeOptions, SourceRanges, admin, ng_ro, vnf_lcm as vnf_lcm_api};
 use vimhost_engine::{Engine, EngineConfig, SystemClock};
@@ -22,7 +22,7 @@ use crate::osm::Osm;
 use crate::plugin_dir::PluginDir;
 use crate::settings::{Effective, Resolved, Settings, Source, Unused};
 use crate::store;
-use crate::telemetry::{self, Metrics, Telemetry};
+use crate::telemetry::{self, Filter, Metrics, Telemetry, Traces};
 use crate::vnf_lcm;
 
 /// How long calls in flight may take at a stop. What is not over then is taken up by the next start.
@@ -31,14 +31,34 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How long compiled images are kept that no start uses: long enough to go back to an earlier version.
 const IMAGES_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Runs the host.
-pub async fn run(resolved: Resolved) -> anyhow::Result<()> {
+/// Runs the host. `again` reads the settings once more, as they stand then.
+pub async fn run(
+    resolved: Resolved,
+    again: impl Fn() -> anyhow::Result<Resolved> + Send + 'static,
+) -> anyhow::Result<()> {
+    let Telemetry {
+        metrics,
+        traces,
+        filter,
+        lines,
+    } = telemetry::start(&resolved.settings)?;
+    // From here on a hangup ends the host no more.
+    let hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    tokio::spawn(follow_log_setting(hangups, filter, again));
+    let served = Box::pin(serve(resolved, metrics, traces)).await;
+    if let Err(error) = &served {
+        say_critical(error);
+    }
+    drop(lines);
+    served
+}
+
+async fn serve(resolved: Resolved, metrics: Metrics, traces: Option<Traces>) -> anyhow::Result<()> {
     let Resolved {
         settings,
         effective,
         unused,
     } = resolved;
-    let Telemetry { metrics, traces } = telemetry::start(&settings)?;
     tokio::spawn(metrics.clone().upkeep());
     say_settings(&effective);
     say_unused(&unused);
@@ -249,6 +269,29 @@ async fn wait_for_signal() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// At each hangup the settings are read again, and which lines are logged is as they say now. Nothing else of them is taken: what was bound,
+/// opened and loaded by them is in use.
+async fn follow_log_setting(mut hangups: Signal, filter: Filter, again: impl Fn() -> anyhow::Result<Resolved> + Send) {
+    while hangups.recv().await.is_some() {
+        let set = again().and_then(|resolved| {
+            filter.set(&resolved.settings.log)?;
+            Ok(resolved)
+        });
+        match set {
+            Ok(resolved) => {
+                let row = resolved.effective.iter().find(|row| row.key == "log");
+                let source = row.map(|row| row.source.to_string());
+                let value = row.and_then(|row| row.value.as_deref());
+                tracing::info!(filter = value, source, "the filter of the log was read again");
+            }
+            Err(error) => {
+                let error = format!("{error:#}").replace('\n', "; ");
+                tracing::warn!(error, "settings cannot be read again; the filter of the log stays");
+            }
+        }
+    }
+}
+
 fn render(metrics: &Metrics, engine: &Arc<Engine>) -> admin::RenderMetrics {
     let (metrics, engine) = (metrics.clone(), engine.clone());
     Arc::new(move || metrics.render(&engine))
@@ -261,6 +304,18 @@ fn admin_options(settings: &Settings, shutdown: &CancellationToken, render: admi
         shutdown: shutdown.clone(),
         ..admin::Options::default()
     }
+}
+
+/// Says why the host ends: somebody has to act. The target and the field are what alerts select.
+fn say_critical(error: &anyhow::Error) {
+    let chain: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+    tracing::error!(
+        target: "vimhost::critical",
+        critical = true,
+        error = %error,
+        error.chain = (!chain.is_empty()).then(|| chain.join(": ")),
+        "the host cannot go on"
+    );
 }
 
 /// What somebody set, in one line: what is not said is as the documentation has it.

@@ -16,16 +16,17 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, fmt as lines};
 use vimhost_telemetry::trace;
 
-/// The layer that writes lines.
-pub(super) fn layer<S>(json: bool) -> Box<dyn Layer<S> + Send + Sync>
+/// The layer that writes lines to what ends at the standard error output.
+pub(super) fn layer<S, W>(json: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+    W: for<'w> lines::MakeWriter<'w> + Send + Sync + 'static,
 {
     if json {
-        return Box::new(json_to(std::io::stderr));
+        return Box::new(json_to(writer));
     }
     let colours = std::io::stderr().is_terminal();
-    Box::new(lines::layer().with_writer(std::io::stderr).with_ansi(colours))
+    Box::new(lines::layer().with_writer(writer).with_ansi(colours))
 }
 
 fn json_to<S, W>(writer: W) -> impl Layer<S> + Send + Sync
