@@ -21,6 +21,7 @@ mod import_ng_ro;
 mod kill;
 mod lcm;
 mod lcm_bytes;
+mod log;
 mod metrics;
 mod misbehaviour;
 mod operations;

@@ -221,6 +221,14 @@ impl Host {
         signal("-CONT", self.child.id())
     }
 
+    /// Asks it to read its settings again.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn hang_up(&self) -> anyhow::Result<()> {
+        signal("-HUP", self.child.id())
+    }
+
     /// Asks it to stop and waits for its end.
     ///
     /// # Errors

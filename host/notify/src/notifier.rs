@@ -51,7 +51,13 @@ impl Notifier {
             Arc::clone(&set_aside),
         ));
         if let Err(reason) = &courier.client {
-            tracing::error!(error = reason, "nobody can be notified");
+            tracing::error!(
+                target: "vimhost_notify::critical",
+                critical = true,
+                error = reason,
+                error.kind = "io",
+                "nobody can be notified"
+            );
         }
         let watch = Watch {
             store: Arc::clone(&store),

@@ -179,7 +179,13 @@ async fn hold(core: Arc<Core>) {
         tokio::time::sleep(HOST_LEASE / 3).await;
         match open::sign_of_life(&core.db, &core.instance).await {
             Ok(true) => {}
-            Ok(false) => tracing::error!("another host has taken the standalone database over"),
+            // Two hosts write to it by now, and neither can end that.
+            Ok(false) => tracing::error!(
+                target: "vimhost_store_mongo::critical",
+                critical = true,
+                error.kind = "db",
+                "another host has taken the standalone database over"
+            ),
             Err(fault) => tracing::debug!(?fault, "the database is not reached for a sign of life"),
         }
     }

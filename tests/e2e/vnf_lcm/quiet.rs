@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use vimhost_tests::{Host, SamplePackage, Setup, VnfLcm, instantiate_request, start_vim, wait_until};
 
 use super::listener::{ACCESS_TOKEN, Listener, subscribe};
-use super::{LIMIT, World, forceful};
+use super::{LIMIT, World, ends, forceful};
 use crate::canary::holds;
 
 /// Lines of an operation beside that of its request.
@@ -97,6 +97,37 @@ async fn an_operation_has_as_many_lines_with_one_subscriber_as_with_hundreds_dea
     assert!((1..=2).contains(&warned), "{warned} warnings: {log}");
     assert!(with_dead <= many + warned, "{with_dead} lines: {log}");
     assert!(!log.contains("ERROR"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_that_fails_says_what_could_not_be_done_why_and_of_what_kind_that_is() {
+    let error = json!([{"operation": "create", "nth": 1, "message": "no valid host was found"}]);
+    let faults = Faults {
+        stack_error: serde_json::from_value(error).unwrap(),
+        ..Faults::default()
+    };
+    let world = World::new(faults).await;
+    let id = world.created("failing").await;
+    let request = instantiate_request("mock");
+    let op_occ = world.client.begin(&id, "instantiate", &request).await.unwrap();
+    ends(&world, &op_occ, "FAILED_TEMP").await;
+    let told = |line: &str| line.contains("operation failed");
+    // It is written after the state can be seen.
+    wait_until("the cause", LIMIT, async || Ok(world.host.log().lines().any(told)))
+        .await
+        .unwrap();
+    let log = world.host.log();
+    let lines: Vec<&str> = log.lines().filter(|line| told(line)).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    for part in [
+        "ERROR",
+        "error=\"Stack create failed\"",
+        "no valid host was found",
+        "error.kind=\"vim_status\"",
+        &op_occ,
+    ] {
+        assert!(lines[0].contains(part), "{part}: {}", lines[0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
