@@ -63,7 +63,7 @@ impl Drop for Lines {
 pub fn start(settings: &Settings) -> anyhow::Result<Telemetry> {
     let metrics = Metrics::install()?;
     let traces = settings.otlp_endpoint.as_ref().map(Traces::new).transpose()?;
-    let queue = Queue::to_stderr(say_dropped).context("cannot start the thread that writes log lines")?;
+    let queue = Queue::for_stderr(say_dropped).context("cannot start the thread that writes log lines")?;
     let filter = match &traces {
         // A layer that is `None` is none of no effect: beside it, whoever asks whether a line would be written is told that it
         // would be, and the line after that is lost.

@@ -58,7 +58,7 @@ pub(super) struct Dropped {
 
 impl Queue {
     /// To the standard error output.
-    pub(super) fn to_stderr(told: impl Fn(Dropped) + Send + 'static) -> io::Result<Self> {
+    pub(super) fn for_stderr(told: impl Fn(Dropped) + Send + 'static) -> io::Result<Self> {
         let write = |lines: &[u8]| {
             // There is nowhere to say that it failed.
             let _ = io::stderr().lock().write_all(lines);
