@@ -2,6 +2,9 @@
 //!
 //! With an id the stack of that id is deleted, whoever made it: the host has the id from its own records. By its name alone only a
 //! stack that carries the token is: a creation that failed since the name was somebody else's is cleaned up too.
+//!
+//! An id that Heat does not know any more was a stack of ours, so what lives under its name now has taken its place: it is ours, or
+//! people have made it anew, and then it carries no token. One with the token of another element has an owner, and stays.
 
 use std::time::Duration;
 
@@ -71,15 +74,29 @@ fn remove(vim: &Vim, call: &Call, at: At<'_>) -> Result<Removal, Failure> {
         cache::remove(&remembered);
         return Ok(Removal::Gone);
     }
-    let found = vim.find(at.name)?.filter(|found| found.carries(&call.token));
-    let Some(found) = found else {
+    let Some(found) = vim.find(at.name)? else {
         return Ok(Removal::Gone);
     };
     if found.id == at.id {
         return Err(unknown);
     }
-    warn!("stack_id lost", stack = at.name, given = at.id, found = found.id);
+    if !found.carries(&call.token) && found.has_an_owner() {
+        warn!(
+            "stack_id lost: the stack of this name is another element's and stays",
+            stack = at.name,
+            given = at.id,
+            found = found.id
+        );
+        return Ok(Removal::Gone);
+    }
+    // Said once, when it is asked for: later calls find it going.
     if !found.is_going() {
+        warn!(
+            "stack_id lost: the stack that has the name now is deleted",
+            stack = at.name,
+            given = at.id,
+            found = found.id
+        );
         ask(
             vim,
             At {

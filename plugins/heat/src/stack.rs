@@ -10,6 +10,9 @@ use vimhost_sdk::tokens;
 /// What Heat goes on showing by name and id of a stack that is gone, until an operator purges its database.
 const DELETED: &str = "DELETE_COMPLETE";
 
+/// How many letters of an installation begin its tokens.
+const LETTERS: usize = 5;
+
 /// A stack as Heat shows it.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Stack {
@@ -51,6 +54,12 @@ impl Stack {
         tags.any(|tag| tag.trim() == token)
     }
 
+    /// Whether one of its tags is a token of some installation of vimhost, whichever element it names.
+    pub(crate) fn has_an_owner(&self) -> bool {
+        let mut tags = self.tags.0.iter().flat_map(|tags| tags.split(','));
+        tags.any(|tag| is_token(tag.trim()))
+    }
+
     /// The token of ours that it carries; none of an operation.
     pub(crate) fn token(&self, prefix: &str) -> Option<&str> {
         let tags = self.tags.0.iter().flat_map(|tags| tags.split(','));
@@ -86,6 +95,15 @@ impl Stack {
     }
 }
 
+/// Whether a text has the form of a token: an installation's letters, and what it names. Which installation that is nobody here knows,
+/// so any will do.
+fn is_token(text: &str) -> bool {
+    let letters = text.split_once('-').map(|(letters, _)| letters);
+    let is_installation =
+        |letters: &str| letters.len() == LETTERS && letters.bytes().all(|byte| byte.is_ascii_lowercase());
+    letters.is_some_and(is_installation) && tokens::ours(text, "").is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +120,27 @@ mod tests {
         assert_eq!(observed.reason, None);
         let bare: Stack = serde_json::from_value(json!({"id": "i1", "stack_name": "s", "tags": null})).unwrap();
         assert!(!bare.carries("a-1"));
+    }
+
+    #[test]
+    fn only_a_tag_with_an_installations_letters_says_that_a_stack_has_an_owner() {
+        let owned = |tags: Value| {
+            let shown = json!({"id": "i1", "stack_name": "s", "tags": tags});
+            serde_json::from_value::<Stack>(shown).unwrap().has_an_owner()
+        };
+        for tags in [
+            json!(["abcde-op-1"]),
+            json!(["blue", "qwert-op-1.op-0a"]),
+            json!("blue,qwert-1"),
+        ] {
+            assert!(owned(tags.clone()), "{tags}");
+        }
+        for tags in [
+            json!(null),
+            json!([]),
+            json!(["blue", "team-a", "Abcde-1", "abcde", "abcdef-1"]),
+        ] {
+            assert!(!owned(tags.clone()), "{tags}");
+        }
     }
 }

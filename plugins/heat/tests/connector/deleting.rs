@@ -8,6 +8,9 @@ use vimhost_sdk::prelude::*;
 use crate::heat::{Fate, error};
 use crate::lab::{Lab, NAME, TOKEN, made, stack};
 
+/// Said when the stack of a lost id has a successor.
+const TAKEN: &str = "stack_id lost: the stack that has the name now is deleted";
+
 #[test]
 fn a_deletion_is_accepted_with_one_request_and_confirmed_with_another() {
     let lab = Lab::new();
@@ -66,10 +69,47 @@ fn a_wrong_id_leads_to_our_stack_of_the_name_and_is_waited_for() {
     let ours = lab.heat.put(NAME, "CREATE_COMPLETE", &[TOKEN]);
     let wrong = stack(Some("ffffffff-0000-4000-8000-000000000000"));
     assert!(matches!(lab.delete(&wrong).unwrap(), DeleteStep::Pending(_)));
-    assert_eq!(lab.warnings(), ["stack_id lost"]);
+    assert_eq!(lab.warnings(), [TAKEN]);
     assert!(matches!(lab.delete(&wrong).unwrap(), DeleteStep::Pending(_)));
+    assert_eq!(lab.warnings(), [TAKEN], "once");
     lab.heat.set(&ours, "DELETE_COMPLETE");
     assert!(matches!(lab.delete(&wrong).unwrap(), DeleteStep::Done));
+}
+
+#[test]
+fn a_stack_that_people_have_made_anew_under_our_name_is_deleted_in_place_of_ours() {
+    let of_people: [&[&str]; 2] = [&[], &["team-blue", "made by hand"]];
+    for tags in of_people {
+        let lab = Lab::new();
+        let old = lab.heat.put(NAME, "CREATE_COMPLETE", &[TOKEN]);
+        lab.heat.set(&old, "DELETE_COMPLETE");
+        let anew = lab.heat.put(NAME, "CREATE_COMPLETE", tags);
+        let known = stack(Some(&old));
+        assert!(matches!(lab.delete(&known).unwrap(), DeleteStep::Pending(_)));
+        assert_eq!(lab.heat.stack(&anew).status, "DELETE_IN_PROGRESS");
+        assert_eq!(lab.warnings(), [TAKEN]);
+        assert!(matches!(lab.delete(&known).unwrap(), DeleteStep::Pending(_)));
+        lab.heat.set(&anew, "DELETE_COMPLETE");
+        assert!(matches!(lab.delete(&known).unwrap(), DeleteStep::Done));
+        let deletions = lab.sent().iter().filter(|sent| sent.starts_with("DELETE")).count();
+        assert_eq!(deletions, 4, "ours at each call, and the new one once");
+    }
+}
+
+#[test]
+fn a_stack_of_our_name_with_the_token_of_another_element_stays_and_is_told() {
+    for token in ["abcde-task-2", "vwxyz-task-1"] {
+        let lab = Lab::new();
+        let old = lab.heat.put(NAME, "CREATE_COMPLETE", &[TOKEN]);
+        lab.heat.set(&old, "DELETE_COMPLETE");
+        let theirs = lab.heat.put(NAME, "CREATE_COMPLETE", &[token]);
+        assert!(matches!(lab.delete(&stack(Some(&old))).unwrap(), DeleteStep::Done));
+        assert_eq!(lab.heat.stack(&theirs).status, "CREATE_COMPLETE");
+        assert_eq!(
+            lab.warnings(),
+            ["stack_id lost: the stack of this name is another element's and stays"]
+        );
+    }
 }
 
 #[test]
