@@ -54,6 +54,13 @@ impl Inventory {
         Self(rest.map(|(key, name)| (key.clone(), name.clone())).collect())
     }
 
+    /// What of it is so, by kind and id.
+    #[must_use]
+    pub fn filtered(&self, is_so: impl Fn(&str, &str) -> bool) -> Self {
+        let rest = self.0.iter().filter(|((kind, id), _)| is_so(kind, id));
+        Self(rest.map(|(key, name)| (key.clone(), name.clone())).collect())
+    }
+
     /// Ids of a kind.
     #[must_use]
     pub fn ids(&self, kind: &str) -> Vec<&str> {

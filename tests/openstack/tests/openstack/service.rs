@@ -1,5 +1,6 @@
 //! A service of LCM on an OpenStack.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -156,6 +157,18 @@ impl Service {
         self.host.admin_ok("GET", &path, None).await.unwrap()
     }
 
+    /// Every text in the service's records as they are now: all ids of what it owns in the VIM are among them.
+    pub(crate) async fn recorded(&self) -> BTreeSet<String> {
+        let path = format!("/v1/records/nsrs/{}", self.nsr);
+        let nsr = self.host.admin_ok("GET", &path, None).await.unwrap();
+        let mut all = BTreeSet::new();
+        texts(&nsr, &mut all);
+        for index in 0..self.records.vnfrs.len() {
+            texts(&self.vnfr(index).await, &mut all);
+        }
+        all
+    }
+
     pub(crate) async fn put_vnfr(&mut self, index: usize, vnfr: Value) {
         let path = format!("/v1/records/vnfrs/{}", self.vnf(index));
         self.host.admin_ok("PUT", &path, Some(vnfr.clone())).await.unwrap();
@@ -241,6 +254,17 @@ impl Service {
         let mut vnfr = self.vnfr(1).await;
         vnfr["vdur"].as_array_mut().unwrap().remove(1);
         self.put_vnfr(1, vnfr).await;
+    }
+}
+
+fn texts(value: &Value, all: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            all.insert(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| texts(item, all)),
+        Value::Object(items) => items.values().for_each(|item| texts(item, all)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

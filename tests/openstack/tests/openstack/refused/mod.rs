@@ -14,7 +14,7 @@ use http_proxy::{Effect, Fault, Proxies};
 use serde_json::{Value, json};
 use url::Url;
 use vimhost_openstack_tests::{Account, Cloud, Inventory, cloud};
-use vimhost_tests::{Host, Records, binary, plugin_dir};
+use vimhost_tests::{Host, Records, binary, plugin_dir, wait_until};
 
 use crate::lab_only::{lab, one_vm};
 use crate::service::{ACCOUNT, Service, TARGET, assert_as_before, turn};
@@ -150,6 +150,8 @@ async fn refused(
     let (check, works) = check(&service);
     let doctor = doctor(&service);
     if works {
+        // Before the termination, which would clear away what a creation that failed has left.
+        assert_no_strays(cloud, &before, &service.recorded().await).await;
         // A flavour that was made, and a VM in error, go with the service.
         service.terminate().await;
     }
@@ -161,6 +163,35 @@ async fn refused(
         works,
         doctor,
     }
+}
+
+/// Asserts that nothing but the service's own is there besides what was there before. What a creation that failed undoes may take a
+/// moment to go.
+async fn assert_no_strays(cloud: &Cloud, before: &Inventory, recorded: &BTreeSet<String>) {
+    let limit = Duration::from_secs(60);
+    wait_until("what failed to be undone", limit, async || {
+        Ok(strays(cloud, before, recorded)?.is_empty())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error}; there are\n{}", strays(cloud, before, recorded).unwrap()));
+}
+
+/// What is there and has no owner. A flavour and networks are a service's when its records name them, and so is a server, which then is
+/// in error; of a port it is enough that such a server has it. Nothing else may be left of one that could not be made, whoever names it:
+/// not a volume, nor an address.
+fn strays(cloud: &Cloud, before: &Inventory, recorded: &BTreeSet<String>) -> anyhow::Result<Inventory> {
+    let new = Inventory::of(cloud)?.without(before);
+    let mut ports = BTreeSet::new();
+    for server in new.ids("server").into_iter().filter(|id| recorded.contains(*id)) {
+        for port in cloud.list(&["port", "list", "--server", server])? {
+            ports.extend(port["ID"].as_str().map(str::to_owned));
+        }
+    }
+    Ok(new.filtered(|kind, id| match kind {
+        "flavour" | "network" | "subnet" | "server" => !recorded.contains(id),
+        "port" => !ports.contains(id),
+        _ => true,
+    }))
 }
 
 async fn account_refused(name: &str, cloud: &Cloud, account: &Account) -> Told {
