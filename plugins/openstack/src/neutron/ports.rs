@@ -31,7 +31,7 @@ pub(crate) fn create(
         SETTLED,
         |token| with_token(vim, PORTS, token),
         |token| {
-            let name = interface.name.as_deref().unwrap_or(server_name);
+            let name = name_of(interface, server_name);
             let body = body(vim, name, interface, groups, token);
             let doing = format!(
                 "creating port {name} of server {server_name} on network {}",
@@ -40,6 +40,11 @@ pub(crate) fn create(
             id_of(&make(vim, PORTS, &Value::Object(body), doing)?)
         },
     )
+}
+
+/// What the port of a server's interface is named.
+pub(crate) fn name_of<'n>(interface: &'n ServerInterface, server_name: &'n str) -> &'n str {
+    interface.name.as_deref().unwrap_or(server_name)
 }
 
 fn body(vim: &Vim, name: &str, interface: &ServerInterface, groups: &[String], token: &str) -> Map<String, Value> {

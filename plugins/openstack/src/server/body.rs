@@ -8,6 +8,7 @@ use vimhost_sdk::prelude::*;
 
 use super::Disk;
 use crate::compute::{Server, TOKEN, nova, nova_at};
+use crate::neutron::ports;
 use crate::settings::Settings;
 use crate::user_data;
 use crate::vim::Vim;
@@ -20,6 +21,13 @@ const NETWORKS_NAMED: (u16, u16) = (2, 37);
 
 /// From here on a server gets tags with its creation, by which it can be found.
 const TAGS: Microversion = Microversion::new(2, 52);
+
+/// A request's networks take tags from the first to before the second, and again from the third on: Nova lost them meanwhile, and refuses
+/// a tag there as it refuses every word that it does not know.
+const PORT_TAGS: ((u16, u16), (u16, u16), (u16, u16)) = ((2, 32), (2, 37), (2, 42));
+
+/// What Nova takes of a tag.
+const LONGEST_TAG: usize = 60;
 
 /// From here on Nova keeps a description.
 const DESCRIPTION: (u16, u16) = (2, 19);
@@ -87,7 +95,11 @@ impl Creating<'_> {
                 json!(crate::flavours::cut(description, LONGEST_DESCRIPTION)),
             );
         }
-        put("networks", self.networks(supports(NETWORKS_NAMED)));
+        let (first, lost, again) = PORT_TAGS;
+        let tagged = supports(again) || (supports(first) && !supports(lost));
+        // Nova's driver of VMware gives up a server that has a tag.
+        let tagged = tagged && !self.settings.vio;
+        put("networks", self.networks(supports(NETWORKS_NAMED), tagged));
         put(
             "availability_zone",
             json!(self.settings.zone(request.availability_zone.as_deref())),
@@ -120,12 +132,24 @@ impl Creating<'_> {
         Ok(Value::Object(body))
     }
 
-    fn networks(&self, named: bool) -> Value {
+    fn networks(&self, named: bool, tagged: bool) -> Value {
         if self.ports.is_empty() {
             // Otherwise Nova would give the server a network of its own choice.
             return if named { json!("none") } else { json!([]) };
         }
-        self.ports.iter().map(|port| json!({ "port": port })).collect()
+        let entry = |(index, port): (usize, &String)| match self.tag(index).filter(|_| tagged) {
+            Some(tag) => json!({ "port": port, "tag": tag }),
+            None => json!({ "port": port }),
+        };
+        self.ports.iter().enumerate().map(entry).collect()
+    }
+
+    /// What the guest finds an interface by: its port's name, where Nova takes that for a tag.
+    fn tag(&self, index: usize) -> Option<&str> {
+        let interface = self.request.interfaces.get(index)?;
+        let name = ports::name_of(interface, &self.request.name);
+        let fits = !name.is_empty() && name.chars().count() <= LONGEST_TAG && !name.contains([',', '/']);
+        fits.then_some(name)
     }
 
     /// Volumes in order; the image first where the server boots from one, since Nova then counts it among the devices.
@@ -284,7 +308,61 @@ mod tests {
             disks: &[],
         };
         assert_eq!(creating.body("t", |_| true).unwrap_err().kind, ErrorKind::BadRequest);
-        assert_eq!(creating.networks(true), json!("none"));
+        assert_eq!(creating.networks(true, true), json!("none"));
+    }
+
+    fn with_port(name: Option<&str>) -> ServerRequest {
+        ServerRequest {
+            name: "vm".into(),
+            image: Some("i".into()),
+            interfaces: vec![ServerInterface {
+                name: name.map(str::to_owned),
+                ..ServerInterface::default()
+            }],
+            ..ServerRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_port_is_tagged_with_its_name_where_the_microversion_takes_tags_of_networks() {
+        let request = with_port(Some("eth0"));
+        for minor in [1, 31, 37, 41] {
+            let body = body(&request, &[], (2, minor));
+            assert_eq!(body["server"]["networks"], json!([{"port": "p"}]), "2.{minor}");
+        }
+        for minor in [32, 36, 42, 60] {
+            let body = body(&request, &[], (2, minor));
+            let expected = json!([{"port": "p", "tag": "eth0"}]);
+            assert_eq!(body["server"]["networks"], expected, "2.{minor}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_nova_does_not_take_for_a_tag_is_none() {
+        let tag = |name: Option<&str>| {
+            let body = body(&with_port(name), &[], (2, 60));
+            body["server"]["networks"][0].get("tag").cloned()
+        };
+        // As the port itself is named.
+        assert_eq!(tag(None), Some(json!("vm")));
+        let (longest, longer) = ("ü".repeat(60), "x".repeat(61));
+        assert_eq!(tag(Some(&longest)), Some(json!(longest)));
+        for name in ["", "a/b", "a,b", &longer] {
+            assert_eq!(tag(Some(name)), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_driver_that_knows_no_tags_hears_of_none() {
+        let creating = Creating {
+            request: &with_port(Some("eth0")),
+            settings: &settings(r#"{"vim_type": "VIO"}"#),
+            user_data: None,
+            ports: &["p".to_owned()],
+            disks: &[],
+        };
+        let body = creating.body("t", |_| true).unwrap();
+        assert_eq!(body["server"]["networks"], json!([{"port": "p"}]));
     }
 
     #[test]

@@ -62,6 +62,35 @@ fn a_server_is_made_with_its_ports_its_volume_and_its_address() {
 }
 
 #[test]
+fn the_ports_of_a_server_are_tagged_with_their_names_where_nova_takes_it() {
+    for (newest, tagged) in [
+        (31, false),
+        (32, true),
+        (36, true),
+        (37, false),
+        (41, false),
+        (42, true),
+        (93, true),
+    ] {
+        let cloud = Cloud::new();
+        cloud.nova().newest.set(newest);
+        let mut request = cloud.request();
+        request.interfaces[0].name = Some("eth0".into());
+        let created = cloud.create_server("t1", &request).unwrap();
+        let server = cloud.nova().server(&created.id).unwrap();
+        let networks = server["_asked"]["networks"].as_array().unwrap();
+        let tags: Vec<_> = networks.iter().map(|network| network.get("tag")).collect();
+        let (named, unnamed) = (json!("eth0"), json!("vdu"));
+        let expected = if tagged {
+            [Some(&named), Some(&unnamed)]
+        } else {
+            [None, None]
+        };
+        assert_eq!(tags, expected, "2.{newest}");
+    }
+}
+
+#[test]
 fn a_server_with_two_ports_is_three_requests() {
     let cloud = Cloud::new();
     let mut request = cloud.request();
