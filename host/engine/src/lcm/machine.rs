@@ -165,7 +165,10 @@ fn go(work: &mut Work, around: &Around<'_>) -> Todo {
         }
         Phase::Waiting { .. } => {
             let minutes = around.timeout_minutes;
-            let reason = format!("the VIM has not ended it in {minutes} minutes");
+            let reason = match &work.cause {
+                Some(cause) => format!("{cause}; the VIM has not undone it in {minutes} minutes"),
+                None => format!("the VIM has not ended it in {minutes} minutes"),
+            };
             return Todo::Failed(problem(step, &reason));
         }
         Phase::Begin => {}
@@ -398,12 +401,12 @@ fn seen(work: &mut Work, sight: Sight, around: &Around<'_>) -> Todo {
         | (Step::Update { .. }, StackAction::Update, StackProgress::Complete) => Verdict::Done,
         (Step::Create { .. }, StackAction::Create, StackProgress::InProgress)
         | (Step::Update { .. }, StackAction::Update, StackProgress::InProgress) => Verdict::GoOn,
-        // The VIM undoes it by itself: what it says then is told when it has ended.
+        // The VIM undoes it by itself, and then shows how that went: why it had to be is told here.
         (Step::Create { .. }, StackAction::Create, StackProgress::Failed)
         | (Step::Update { .. }, StackAction::Update, StackProgress::Failed)
             if around.rollback_on_failure =>
         {
-            Verdict::GoOn
+            Verdict::Undone
         }
         (Step::Create { .. } | Step::Update { .. }, StackAction::Rollback, StackProgress::InProgress) => Verdict::GoOn,
         (Step::Delete, StackAction::Delete, StackProgress::Failed) => Verdict::Failed,
@@ -418,20 +421,34 @@ fn seen(work: &mut Work, sight: Sight, around: &Around<'_>) -> Todo {
             next(work, around)
         }
         Verdict::GoOn => going_on,
-        Verdict::Failed => {
-            let reason = observation
-                .reason
-                .filter(|reason| !reason.is_empty())
-                .unwrap_or_else(|| format!("the stack is {}", observation.status_text));
-            Todo::Failed(problem(step, &reason))
+        Verdict::Undone => {
+            let told = observation.reason.filter(|reason| !reason.is_empty());
+            work.cause = told.or_else(|| work.cause.take());
+            going_on
         }
+        Verdict::Failed => Todo::Failed(problem(step, &reason(work.cause.as_deref(), observation))),
     }
 }
 
 enum Verdict {
     Done,
     GoOn,
+    /// It has failed, and the VIM undoes it.
+    Undone,
     Failed,
+}
+
+/// Why a step failed: its cause where that was seen, and what the stack shows where that says more than that it is undone.
+fn reason(cause: Option<&str>, shown: StackObservation) -> String {
+    let is_undone = shown.progress == StackProgress::Complete;
+    let told = shown.reason.filter(|reason| !reason.is_empty());
+    match (cause, told) {
+        (Some(cause), Some(told)) if !is_undone && told.contains(cause) => told,
+        (Some(cause), Some(told)) if !is_undone => format!("{cause}; {told}"),
+        (Some(cause), _) => cause.to_owned(),
+        (None, Some(told)) => told,
+        (None, None) => format!("the stack is {}", shown.status_text),
+    }
 }
 
 /// Marks of members of groups that are not known.

@@ -181,6 +181,9 @@ pub(crate) struct Work {
     /// Failed tries of the call at hand.
     #[serde(default)]
     pub failed: u32,
+    /// Why the step at hand has failed at the VIM, which undoes it by itself and shows something else when that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// What the connector left for its next call.
     #[serde(default)]
     pub state: Option<Vec<u8>>,
@@ -206,6 +209,7 @@ impl Work {
             undo: None,
             forward: None,
             failed: 0,
+            cause: None,
             state: None,
             journal: Vec::new(),
             last_entry: 0,
@@ -245,6 +249,7 @@ impl Work {
         self.phase = Phase::Begin;
         self.looked_up = false;
         self.failed = 0;
+        self.cause = None;
         self.state = None;
     }
 }

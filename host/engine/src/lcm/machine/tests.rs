@@ -31,11 +31,20 @@ fn update() -> Step {
 }
 
 fn at(work: &mut Work, event: Event, now: Timestamp) -> Todo {
+    decided(work, event, now, false)
+}
+
+/// At a VIM that undoes what fails.
+fn undoing(work: &mut Work, event: Event) -> Todo {
+    decided(work, event, NOW, true)
+}
+
+fn decided(work: &mut Work, event: Event, now: Timestamp, rollback_on_failure: bool) -> Todo {
     let op_occ = op_occ();
     let around = Around {
         now,
         timeout_minutes: 20,
-        rollback_on_failure: false,
+        rollback_on_failure,
         installation: "qwert",
         op_occ: &op_occ,
     };
@@ -265,4 +274,101 @@ fn a_retry_after_a_rollback_that_failed_goes_forward() {
         work.steps
     );
     assert!(matches!(then(&mut work, Event::Go), Todo::Call(Request::Update(..))));
+}
+
+/// The stack in the middle of a step, with the reason that it shows.
+fn shown(action: StackAction, progress: StackProgress, reason: &str) -> Event {
+    let mut shown = observation("s", action, progress);
+    shown.reason = Some(reason.to_owned());
+    Event::Seen(Sight::Present(shown))
+}
+
+#[test]
+fn what_the_vim_undoes_by_itself_fails_with_the_cause_and_not_with_the_end_of_the_undoing() {
+    for (step, action, title) in [
+        (create(), StackAction::Create, "Stack create failed"),
+        (update(), StackAction::Update, "Stack update failed"),
+    ] {
+        let mut work = work(vec![step, Step::Resources], None);
+        work.stack.id = Some("s".parse().unwrap());
+        undoing(&mut work, Event::Go);
+        work.phase = Phase::Waiting {
+            deadline: Timestamp(NOW.0 + 600_000),
+        };
+        for event in [
+            shown(action, StackProgress::InProgress, "started"),
+            shown(action, StackProgress::Failed, "resources.VDU1: no host"),
+            // Without one the first stays.
+            shown(action, StackProgress::Failed, ""),
+            shown(
+                StackAction::Rollback,
+                StackProgress::InProgress,
+                "Stack ROLLBACK started",
+            ),
+        ] {
+            assert!(matches!(undoing(&mut work, event), Todo::Observe(..)));
+        }
+        // The cause is on disk before anything else is done: another host tells it too.
+        let kept = serde_json::to_value(&work).unwrap();
+        let mut work: Work = serde_json::from_value(kept).unwrap();
+        let over = shown(
+            StackAction::Rollback,
+            StackProgress::Complete,
+            "Stack ROLLBACK completed successfully",
+        );
+        assert_eq!(
+            undoing(&mut work, over),
+            Todo::Failed(ProblemDetails::titled(422, title, "resources.VDU1: no host"))
+        );
+        // A retry begins without it.
+        retry(&mut work);
+        assert_eq!(work.cause, None);
+    }
+}
+
+#[test]
+fn an_undoing_that_fails_tells_both_reasons_and_one_whose_cause_nobody_saw_tells_its_own() {
+    let detail = |seen: Option<&str>, progress: StackProgress, told: &str| {
+        let mut work = work(vec![create()], Some("s"));
+        work.phase = Phase::Waiting {
+            deadline: Timestamp(NOW.0 + 600_000),
+        };
+        if let Some(seen) = seen {
+            undoing(&mut work, shown(StackAction::Create, StackProgress::Failed, seen));
+        }
+        match undoing(&mut work, shown(StackAction::Rollback, progress, told)) {
+            Todo::Failed(problem) => problem.detail,
+            todo => panic!("{todo:?}"),
+        }
+    };
+    let (complete, failed) = (StackProgress::Complete, StackProgress::Failed);
+    assert_eq!(detail(Some("no host"), failed, "port in use"), "no host; port in use");
+    // Connectors that know the cause tell it themselves.
+    assert_eq!(
+        detail(Some("no host"), failed, "no host; port in use"),
+        "no host; port in use"
+    );
+    assert_eq!(detail(None, complete, "no host"), "no host");
+    assert_eq!(detail(None, complete, ""), "the stack is WORD");
+}
+
+#[test]
+fn an_undoing_that_takes_too_long_tells_what_had_failed() {
+    let mut work = work(vec![create()], Some("s"));
+    let deadline = Timestamp(NOW.0 + 600_000);
+    work.phase = Phase::Waiting { deadline };
+    undoing(&mut work, shown(StackAction::Create, StackProgress::Failed, "no host"));
+    let Todo::Failed(problem) = at(&mut work, Event::Go, deadline) else {
+        panic!("{work:?}");
+    };
+    assert!(problem.detail.starts_with("no host; "), "{}", problem.detail);
+}
+
+#[test]
+fn work_of_a_host_that_kept_no_cause_is_read() {
+    let mut kept = serde_json::to_value(work(vec![create()], Some("s"))).unwrap();
+    assert_eq!(kept.get("cause"), None, "where there is none nothing is written");
+    kept.as_object_mut().unwrap().remove("cause");
+    let read: Work = serde_json::from_value(kept).unwrap();
+    assert_eq!(read.cause, None);
 }
