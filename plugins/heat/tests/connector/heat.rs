@@ -57,6 +57,8 @@ pub struct Heat {
     /// Resources marked unhealthy, as `stack/resource reason`.
     pub marked: RefCell<Vec<String>>,
     pub resources: RefCell<Vec<Value>>,
+    /// Reasons of failures, the newest first.
+    pub failures: RefCell<Vec<String>>,
 }
 
 impl Heat {
@@ -203,6 +205,18 @@ impl Heat {
             (Method::Get, ["files"]) => Answer::new(200).json(&json!({"nested/a.yaml": "x: 1"})),
             (Method::Get, ["environment"]) => Answer::new(200).json(&json!({"parameter_defaults": {}})),
             (Method::Get, ["resources"]) => Answer::new(200).json(&json!({"resources": *self.resources.borrow()})),
+            (Method::Get, ["resources", resource, "events"]) => {
+                let of_failures =
+                    "resource_action=CREATE&resource_action=UPDATE&resource_status=FAILED&sort_dir=desc&limit=1";
+                assert_eq!((*resource, exchange.target.query.as_str()), (name, of_failures));
+                let failures = self.failures.borrow();
+                if failures.is_empty() {
+                    return error(404, "NotFound", &format!("No events found for resource {name}"));
+                }
+                let event = |reason: &String| json!({"resource_name": name, "resource_status_reason": reason});
+                let newest: Vec<Value> = failures.iter().take(1).map(event).collect();
+                Answer::new(200).json(&json!({ "events": newest }))
+            }
             (Method::Patch, ["resources", resource]) if !stack.is_deleted() => {
                 let body = body(exchange);
                 assert_eq!(body.as_object().unwrap().len(), 2, "Heat refuses any other key");

@@ -1,5 +1,7 @@
 //! Observing stacks: many in one request, and gone only what Heat says is gone.
 
+use std::slice::from_ref;
+
 use vimhost_heat::Heat;
 use vimhost_sdk::http::{Answer, Method};
 use vimhost_sdk::prelude::*;
@@ -84,6 +86,46 @@ fn a_deleted_stack_is_gone_whatever_heat_still_shows_by_its_id() {
     let gone = lab.observe(&[stack(Some(&id))]).unwrap();
     assert_eq!(gone.gone, [stack(Some(&id))]);
     assert_eq!(lab.sent().len(), 1);
+}
+
+#[test]
+fn a_stack_that_heat_has_undone_tells_why_it_had_to() {
+    let cause = "Resource CREATE failed: ValueError: resources.VDU1: no host";
+    for (status, reason) in [
+        ("ROLLBACK_COMPLETE", cause.to_owned()),
+        ("ROLLBACK_FAILED", format!("{cause}; Stack ROLLBACK_FAILED says so")),
+    ] {
+        let lab = Lab::new();
+        *lab.heat.failures.borrow_mut() = vec![cause.to_owned(), "an older one".to_owned()];
+        let id = lab.heat.put(NAME, "ROLLBACK_IN_PROGRESS", &[TOKEN]);
+        let known = stack(Some(&id));
+        lab.observe(from_ref(&known)).unwrap();
+        assert_eq!(lab.sent().len(), 1, "it is not over");
+        lab.heat.set(&id, status);
+        lab.kit.clear_exchanges();
+        let observed = lab.observe(from_ref(&known)).unwrap();
+        assert_eq!(observed.changed[0].action, StackAction::Rollback);
+        assert_eq!(observed.changed[0].reason.as_deref(), Some(reason.as_str()));
+        let expected = [
+            format!("GET /stacks/{NAME}/{id}"),
+            format!("GET /stacks/{NAME}/{id}/resources/{NAME}/events"),
+        ];
+        assert_eq!(lab.sent(), expected);
+    }
+}
+
+#[test]
+fn an_undone_stack_whose_events_cannot_be_read_is_told_as_it_is_shown() {
+    let lab = Lab::new();
+    let id = lab.heat.put(NAME, "ROLLBACK_COMPLETE", &[TOKEN]);
+    let shown = || lab.observe(&[stack(Some(&id))]).unwrap().changed[0].reason.clone();
+    let own = Some("Stack ROLLBACK_COMPLETE says so".to_owned());
+    assert_eq!(shown(), own, "there are none");
+    lab.heat.failures.borrow_mut().push("no host".to_owned());
+    let forbidden = error(403, "Forbidden", "You are not authorized to use index.");
+    lab.heat.next(Method::Get, "/events", Fate::Answered(forbidden));
+    assert_eq!(shown(), own);
+    assert_eq!(shown(), Some("no host".to_owned()));
 }
 
 #[test]

@@ -115,8 +115,19 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(cloud: &'static Cloud, package: &SamplePackage, proxies: Option<&Proxies>) -> Self {
+        Self::with(cloud, package, proxies, &[]).await
+    }
+
+    /// With arguments of the host.
+    pub(crate) async fn with(
+        cloud: &'static Cloud,
+        package: &SamplePackage,
+        proxies: Option<&Proxies>,
+        arguments: &[&str],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut setup = Setup::new(dir.path());
+        setup.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         setup.log = "info,vimhost_engine=debug".to_owned();
         let host = Host::start(&setup).unwrap();
         let account = match proxies {

@@ -63,3 +63,33 @@ async fn an_instantiation_that_failed_on_heat_is_retried_or_rolled_back() {
         assert_as_before(world.cloud, &before, 0).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the lab; `cargo xtask test --lab` has it"]
+async fn an_instantiation_that_heat_undoes_by_itself_fails_with_what_had_failed() {
+    let _turn = turn().await;
+    let before = Inventory::of(lab()).unwrap();
+    let arguments = ["--vnf-lcm-rollback-on-failure=true"];
+    let world = World::with(lab(), &package(), None, &arguments).await;
+    let id = world.created("undone").await;
+    let healed = AtLast(|| lab().set_faults(&json!([])));
+    world
+        .cloud
+        .set_faults(&json!([{"server": "*", "fail": ["spawn"]}]))
+        .unwrap();
+    let body = request(world.cloud);
+    let op_occ = world.client.begin(&id, "instantiate", &body).await.unwrap();
+    let over = world.ends(&op_occ, "FAILED_TEMP").await;
+    drop(healed);
+    let told = over["error"]["detail"].as_str().unwrap();
+    assert!(told.contains("CREATE failed") && !told.contains("ROLLBACK"), "{told}");
+    let name = format!("vnf-{id}");
+    let stack = world.cloud.openstack(&["stack", "show", &name]).unwrap();
+    assert_eq!(stack["stack_status"], "ROLLBACK_COMPLETE", "{stack:#}");
+    let made = Inventory::of(world.cloud).unwrap().without(&before);
+    assert_eq!((made.count("server"), made.count("port")), (0, 0), "{made}");
+    world.decide(&op_occ, "rollback").await;
+    world.ends(&op_occ, "ROLLED_BACK").await;
+    assert_eq!(world.stacks(&id), Vec::<String>::new());
+    assert_as_before(world.cloud, &before, 0).await;
+}
