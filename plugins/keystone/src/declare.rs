@@ -146,17 +146,24 @@ fn properties() -> Vec<(&'static str, Value)> {
         ),
         (
             "insecure",
-            flag("No verification of TLS. Applied by the host; excludes `ca_cert`."),
+            flag(
+                "No verification of TLS, in an account of OSM's: applied by the host; excludes `ca_cert_content`. An account of the host's \
+                 own has `insecure_tls` beside its settings.",
+            ),
         ),
         (
             "ca_cert",
             text(
-                "Path of a CA's certificate. Not read by the connector: the host takes the content when the account is added.",
+                "Path of a CA's certificate in OSM's container, which nobody here can read. The host refuses an account of OSM's that has \
+                 it and neither `ca_cert_content` nor `insecure`; in an account of its own it is not read.",
             ),
         ),
         (
             "ca_cert_content",
-            text("A CA's certificate as PEM. Applied by the host."),
+            text(
+                "A CA's certificate as PEM, in an account of OSM's: applied by the host. An account of the host's own has `ca_certificates` \
+                 beside its settings (`vimhost vim add --ca-file`).",
+            ),
         ),
     ]
 }

@@ -134,4 +134,15 @@ mod tests {
             assert!(described.as_str().is_some_and(|text| !text.is_empty()), "{name}");
         }
     }
+
+    #[test]
+    fn of_a_certificate_in_a_file_nobody_is_told_that_it_is_read() {
+        let schema: Value = serde_json::from_str(&schema()).unwrap();
+        let described = schema["properties"]["ca_cert"]["description"].as_str().unwrap();
+        assert!(described.contains("it is not read"), "{described}");
+        assert!(
+            described.contains("`ca_cert_content`"),
+            "what to give instead: {described}"
+        );
+    }
 }
