@@ -310,11 +310,17 @@ pub(crate) fn delete(vim: &Vim<'_>, call: &Call, stack: &StackRef) -> Result<Del
     Ok(removal.into_step(call, FIRST_LOOK_MS, LONGEST_LOOK_MS))
 }
 
-/// Deletes the stack of a name that has another id than the one given, if it is the call's.
+/// Deletes the stack of a name that has another id than the one given: the call's, or one that somebody has made anew in its place, which
+/// carries no token.
 fn of_another_id(vim: &Vim<'_>, call: &Call, name: &str, given: &str) -> Result<Removal, Error> {
-    let Some(found) = ours(vim, call, name)? else {
+    let Some(found) = named(vim, name)? else {
         return Ok(Removal::Gone);
     };
+    if found.text("token").is_some_and(|owner| owner != call.token) {
+        stays(name);
+        return Ok(Removal::Gone);
+    }
+    let found = found.id()?;
     vimhost_sdk::warn!("stack_id lost", stack = name, given = given, found = found);
     Ok(match vim.delete(Collection::Stacks, &found)? {
         Removal::Gone => Removal::Gone,
@@ -331,8 +337,12 @@ fn ours(vim: &Vim<'_>, call: &Call, name: &str) -> Result<Option<String>, Error>
         return Ok(None);
     };
     if found.text("token") != Some(call.token.as_str()) {
-        vimhost_sdk::warn!("a stack of the name is somebody else's and stays", stack = name);
+        stays(name);
         return Ok(None);
     }
     Ok(Some(found.id()?))
+}
+
+fn stays(name: &str) {
+    vimhost_sdk::warn!("a stack of the name is somebody else's and stays", stack = name);
 }

@@ -12,7 +12,9 @@ use std::num::NonZeroU64;
 
 use common::{Lab, done, until};
 use mock_vim::{AnswerLost, Faults, Kind, Operation, StackError};
+use serde_json::json;
 use vimhost_plugin_mock::Mock;
+use vimhost_sdk::http::Answer;
 use vimhost_sdk::prelude::*;
 
 const TEMPLATE: &str = "
@@ -315,6 +317,24 @@ fn a_stack_whose_id_is_false_is_deleted_by_its_name_if_it_is_ours() {
     assert!(matches!(delete(), DeleteStep::Pending(_)), "it cannot be observed");
     assert!(matches!(delete(), DeleteStep::Pending(_)));
     assert!(lab.inventory().stacks[0].status.is_in_progress());
+}
+
+#[test]
+fn a_stack_that_somebody_has_made_anew_without_a_token_is_deleted_in_place_of_ours() {
+    let lab = Lab::new();
+    let made = stack(&lab, "vnf-1");
+    lab.kit.set_journal(Vec::new());
+    let given = StackRef {
+        id: Some("of-nobody".into()),
+        ..by_name("vnf-1")
+    };
+    // Whoever makes a stack by hand gives it no token.
+    let bare = json!({"items": [{"id": made.id, "name": "vnf-1", "status": "CREATE_COMPLETE"}], "next": null});
+    lab.kit.answer(Method::Delete, "/v1/stacks/of-nobody", Answer::new(404));
+    lab.kit
+        .answer(Method::Get, "/v1/stacks?name=vnf-1", Answer::new(200).json(&bare));
+    let deleted = Mock::delete_stack(&lab.account, &lab.kit.call("other"), &given).unwrap();
+    assert_eq!((deleted, lab.inventory().stacks.len()), (DeleteStep::Done, 0));
 }
 
 #[test]
