@@ -73,6 +73,11 @@ fn complete_components(components: &mut Object) {
         for (name, shape) in shapes::all() {
             schemas.insert(name.to_owned(), shape);
         }
+        // Kept as they came, and so of no type; what may come is checked by `limits`.
+        let protocol = object(schemas, "ExtCpProtocolInfo").and_then(|protocol| object(protocol, "properties"));
+        if let Some(properties) = protocol {
+            properties.extend(shapes::protocol());
+        }
     }
     let keystone = json!({
         "type": "apiKey", "in": "header", "name": "X-Auth-Token",

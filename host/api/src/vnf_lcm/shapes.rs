@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::limits::{IP_CHOICES, IP_TYPES, LAYER_PROTOCOL};
 use super::links::{self, Links};
 
 /// All but those of [`links_of_instance`] and [`links_of_op_occ`], which stand where they are used.
@@ -9,6 +10,7 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("Link", link()),
         ("ApiVersionInformation", versions()),
+        ("IpAddresses", ip_addresses()),
         ("LccnSubscription", subscription()),
         ("LccnSubscriptionList", list_of("LccnSubscription")),
         ("VnfPkgInfo", package()),
@@ -69,6 +71,43 @@ fn versions() -> Value {
     json!({
         "type": "object", "description": "Versions of the interface.", "required": ["uriPrefix", "apiVersions"],
         "properties": {"uriPrefix": {"type": "string"}, "apiVersions": {"type": "array", "items": version}},
+    })
+}
+
+/// Attributes of a connection point's protocol.
+pub(super) fn protocol() -> Vec<(String, Value)> {
+    let addresses = json!({
+        "type": ["object", "null"], "description": "Addresses.",
+        "properties": {
+            "macAddress": {"type": "string", "minLength": 1, "maxLength": 255},
+            "segmentationId": {"description": "Of the network."},
+            "ipAddresses": {"type": "array", "items": reference("IpAddresses")},
+        },
+    });
+    vec![
+        (
+            "layerProtocol".to_owned(),
+            json!({"type": "string", "enum": [LAYER_PROTOCOL]}),
+        ),
+        ("ipOverEthernet".to_owned(), addresses),
+    ]
+}
+
+fn ip_addresses() -> Value {
+    let address = || json!({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]});
+    let ways: Vec<Value> = IP_CHOICES.iter().map(|name| json!({"required": [name]})).collect();
+    json!({
+        "type": "object", "description": "Addresses of one kind, said in exactly one of three ways.",
+        "required": ["type"], "oneOf": ways,
+        "properties": {
+            "type": {"type": "string", "enum": IP_TYPES},
+            "fixedAddresses": {"type": "array", "minItems": 1, "items": address()},
+            "numDynamicAddresses": {"type": "integer", "minimum": 1},
+            "addressRange": {
+                "type": "object", "required": ["min", "max"], "properties": {"min": address(), "max": address()},
+            },
+            "subnetId": {"type": "string", "minLength": 1, "maxLength": 255},
+        },
     })
 }
 

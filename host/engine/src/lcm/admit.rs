@@ -1,15 +1,14 @@
 //! What is refused before anything begins, and with which word. Pure.
 
-use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use vimhost_model::TargetId;
 use vimhost_model::vnf::{
     ChangeCurrentVnfPkgRequest, HealVnfRequest, InstantiationState, ScaleInfo, ScaleVnfRequest, TerminateVnfRequest,
-    VimConnectionInfo, VnfInfoModificationRequest, VnfInstance, VnfcInfo,
+    VnfInfoModificationRequest, VnfInstance, VnfcInfo,
 };
 
+use super::connection::merged;
 use super::plan::levels::level_after;
-use super::plan::template::merge;
 use super::work::Kept;
 use crate::Error;
 use crate::accounts::internal;
@@ -100,28 +99,14 @@ pub(super) fn modify(instance: &VnfInstance, request: &VnfInfoModificationReques
             "the VNF instance is NOT_INSTANTIATED and has no connections to change",
         ));
     }
-    for (key, patch) in request.vim_connection_info.iter().flatten() {
-        connection(instance, key, patch)?;
+    if let Some(patch) = &request.vim_connection_info {
+        // What would be none is refused here, since afterwards nobody is asked.
+        merged(&instance.vim_connection_info, patch)?;
     }
     for change in request.vnfc_info_modifications.iter().flatten() {
         known_vnfc(instance, "vnfcInfoModifications", &change.id)?;
     }
     Ok(())
-}
-
-/// A patch of a connection makes a connection of it; null removes it. What would be none is refused here, since afterwards nobody is asked.
-fn connection(instance: &VnfInstance, key: &str, patch: &Value) -> Result<(), Error> {
-    if patch.is_null() {
-        return Ok(());
-    }
-    let wrong = |error: serde_json::Error| {
-        let reason = format!("the connection '{key}' would be none: {error}");
-        Error::shape("vimConnectionInfo", reason)
-    };
-    let known = instance.vim_connection_info.get(key).map(serde_json::to_value);
-    let mut changed = known.transpose().map_err(wrong)?.unwrap_or_default();
-    merge(&mut changed, patch);
-    VimConnectionInfo::deserialize(changed).map(drop).map_err(wrong)
 }
 
 pub(super) fn terminate(request: &TerminateVnfRequest) -> Result<(), Error> {

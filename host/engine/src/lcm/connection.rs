@@ -6,37 +6,26 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 use vimhost_model::vnf::{VimConnectionInfo, VnfInstance};
 use vimhost_model::{AccountId, AccountSource, AccountState, Origin, Secret, TargetId, TargetKind};
 use vimhost_store::StoredAccount;
 
 use super::Lcm;
+use super::inline::{Inline, PASSWORD};
+use super::plan::template::merge;
 use crate::Error;
 use crate::accounts::{internal, seal_context};
 
 /// OpenStack, in the words of SOL003.
 pub(super) const VIM_TYPE: &str = "ETSINFV.OPENSTACK_KEYSTONE.V_3";
 
+/// The attribute of a connection that says who logs in.
+const ACCESS: &str = "accessInfo";
+
 /// Attributes of `accessInfo` that are secrets.
-const SECRETS: [&str; 3] = ["password", "bearer_token", "client_secret"];
-
-/// The credential slot of a password.
-const PASSWORD: &str = "password";
-
-/// Settings of a connector of OpenStack by the attributes of `accessInfo` that they are made of, each with the one that says the same by id.
-const SETTINGS: [(&str, &str, Option<&str>); 3] = [
-    ("region", "region_name", None),
-    ("projectDomain", "project_domain_name", Some("project_domain_id")),
-    ("userDomain", "user_domain_name", Some("user_domain_id")),
-];
-
-/// Settings of a registered account that say who logs in: of no use to another user.
-const OF_THE_USER: [&str; 2] = ["application_credential_id", "application_credential_name"];
-
-/// The domain where none is named.
-const DEFAULT_DOMAIN: &str = "default";
+const SECRETS: [&str; 3] = [PASSWORD, "bearer_token", "client_secret"];
 
 /// Accounts that were made of connections are called this and so many hexadecimal digits.
 const MADE: &str = "vnf-";
@@ -52,7 +41,7 @@ const NAMESAKES: u32 = 4;
 const PAGE: usize = 200;
 
 /// Takes secrets out of connections.
-pub(super) fn strip(connections: Option<&mut BTreeMap<String, VimConnectionInfo>>) {
+fn strip(connections: Option<&mut BTreeMap<String, VimConnectionInfo>>) {
     for connection in connections.into_iter().flat_map(BTreeMap::values_mut) {
         if let Some(access) = &mut connection.access_info {
             SECRETS.iter().for_each(|name| drop(access.remove(*name)));
@@ -60,106 +49,50 @@ pub(super) fn strip(connections: Option<&mut BTreeMap<String, VimConnectionInfo>
     }
 }
 
-/// A connection that is written out in full.
-struct Inline {
-    origin: Origin,
-    endpoint: String,
-    user: String,
-    project: String,
-    /// Settings by the connector's names.
-    config: Map<String, Value>,
-    password: Option<Secret>,
+/// Takes secrets out of a request as it is kept, wherever it has a connection: attributes that nobody knows are kept too.
+pub(super) fn strip_all(request: &mut Value) {
+    if let Some(object) = request.as_object_mut() {
+        for (name, value) in object.iter_mut() {
+            if let Some(access) = value.as_object_mut().filter(|_| name == ACCESS) {
+                SECRETS.iter().for_each(|name| drop(access.remove(*name)));
+            }
+            strip_all(value);
+        }
+    } else if let Some(list) = request.as_array_mut() {
+        list.iter_mut().for_each(strip_all);
+    }
 }
 
-impl Inline {
-    /// None: it only names an account.
-    fn of(connection: &VimConnectionInfo) -> Result<Option<Self>, Error> {
-        let (Some(interface), Some(access)) = (&connection.interface_info, &connection.access_info) else {
-            return Ok(None);
+/// The connections of an instance after a merge patch (RFC 7396), which makes a connection of each that it names, or removes it.
+pub(super) fn merged(
+    known: &BTreeMap<String, VimConnectionInfo>,
+    patch: &Map<String, Value>,
+) -> Result<BTreeMap<String, VimConnectionInfo>, Error> {
+    let mut after = known.clone();
+    for (key, change) in patch {
+        if change.is_null() {
+            after.remove(key);
+            continue;
+        }
+        let wrong = |error: serde_json::Error| {
+            let reason = format!("the connection '{key}' would be none: {error}");
+            Error::shape("vimConnectionInfo", reason)
         };
-        let text =
-            |object: &Map<String, Value>, name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
-        let missing = |name: &str| Error::shape("vimConnectionInfo", format!("a connection has no {name}"));
-        let endpoint = text(interface, "endpoint").ok_or_else(|| missing("interfaceInfo.endpoint"))?;
-        let origin = Origin::of_url(&endpoint)
-            .map_err(|error| Error::shape("vimConnectionInfo", format!("interfaceInfo.endpoint: {error}")))?;
-        let mut config = Map::new();
-        for (name, setting, _) in SETTINGS {
-            if let Some(value) = text(access, name) {
-                config.insert(setting.to_owned(), Value::from(value));
-            }
-        }
-        Ok(Some(Self {
-            origin,
-            user: text(access, "username").ok_or_else(|| missing("accessInfo.username"))?,
-            project: text(access, "project").ok_or_else(|| missing("accessInfo.project"))?,
-            config,
-            password: text(access, PASSWORD).map(Secret::new),
-            endpoint,
-        }))
+        let before = after.get(key).map(serde_json::to_value).transpose().map_err(wrong)?;
+        let mut connection = before.unwrap_or_default();
+        merge(&mut connection, change);
+        let connection = VimConnectionInfo::deserialize(connection).map_err(wrong)?;
+        after.insert(key.clone(), connection);
     }
+    Ok(after)
+}
 
-    /// Whether an account is of the same user in the same project and region. What is not said is the cloud's default.
-    fn is_user_of(&self, account: &StoredAccount) -> bool {
-        let text = |config: &Map<String, Value>, name: &str| {
-            let value = config.get(name).and_then(Value::as_str);
-            value.filter(|value| !value.is_empty()).map(str::to_owned)
-        };
-        let is_same = |(_, name, by_id): (&str, &str, Option<&str>)| {
-            let Some(wanted) = text(&self.config, name) else {
-                return true;
-            };
-            match (
-                text(&account.config, name),
-                by_id.and_then(|id| text(&account.config, id)),
-            ) {
-                (Some(named), None) => named == wanted,
-                // The default domain has the same name and id but for the case of its first letter.
-                (None, domain) if by_id.is_some() => {
-                    let domain = domain.as_deref().unwrap_or(DEFAULT_DOMAIN);
-                    domain == DEFAULT_DOMAIN && wanted.eq_ignore_ascii_case(DEFAULT_DOMAIN)
-                }
-                // Said twice, or a region where the account takes the catalogue's first: nobody knows.
-                (Some(_) | None, _) => false,
-            }
-        };
-        account.user.as_deref() == Some(&self.user)
-            && account.tenant.as_deref() == Some(&self.project)
-            && SETTINGS.into_iter().all(is_same)
-    }
-
-    /// The settings of an account of its own beside another one.
-    fn settings_beside(&self, base: &StoredAccount) -> Map<String, Value> {
-        let mut config = base.config.clone();
-        for name in OF_THE_USER {
-            config.remove(name);
-        }
-        for (_, name, by_id) in SETTINGS {
-            if let Some(by_id) = by_id.filter(|_| self.config.contains_key(name)) {
-                config.remove(by_id);
-            }
-        }
-        config.extend(self.config.clone());
-        config
-    }
-
-    /// Who logs in where, without the secret: a digest.
-    fn who(&self) -> String {
-        let mut digest = Sha256::new();
-        let setting = |name: &str| self.config.get(name).and_then(Value::as_str).unwrap_or_default();
-        for part in [
-            self.endpoint.as_str(),
-            &self.user,
-            &self.project,
-            setting("user_domain_name"),
-            setting("project_domain_name"),
-            setting("region_name"),
-        ] {
-            digest.update(part.len().to_be_bytes());
-            digest.update(part.as_bytes());
-        }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
+/// Whether two connections mean the same account.
+fn reach_the_same(one: &VimConnectionInfo, other: &VimConnectionInfo) -> bool {
+    one.vim_id == other.vim_id
+        && one.vim_type == other.vim_type
+        && one.interface_info == other.interface_info
+        && one.access_info == other.access_info
 }
 
 /// The account of this name that was made of a connection.
@@ -180,19 +113,24 @@ impl Lcm {
             .and_then(|connections| connections.values().next().cloned());
         strip(connections.take());
         match first {
-            Some(connection) => self.target_of_connection(&connection).await,
+            Some(connection) => self.target_of_connection(&connection, None).await,
             None => self.default_target().await,
         }
     }
 
-    async fn target_of_connection(&self, connection: &VimConnectionInfo) -> Result<TargetId, Error> {
+    /// `own`: the account of the instance, which does where none is registered any more.
+    async fn target_of_connection(
+        &self,
+        connection: &VimConnectionInfo,
+        own: Option<StoredAccount>,
+    ) -> Result<TargetId, Error> {
         if let Some(inline) = Inline::of(connection)? {
             if !self.serves_stacks(&connection.vim_type) {
                 return Err(Error::Unprocessable {
                     reason: format!("no connector makes stacks for the vimType '{}'", connection.vim_type),
                 });
             }
-            return self.target_of_inline(inline, None).await;
+            return self.target_of_inline(inline, own).await;
         }
         let Some(vim_id) = &connection.vim_id else {
             return self.default_target().await;
@@ -269,18 +207,23 @@ impl Lcm {
         }
     }
 
-    /// The account of a connection. `own`: the one of its instance, which does where none is registered any more.
+    /// The account of a connection that is written out.
     async fn target_of_inline(&self, inline: Inline, own: Option<StoredAccount>) -> Result<TargetId, Error> {
+        let is_there =
+            |account: &StoredAccount| Origin::of_url(&account.url).is_ok_and(|origin| origin == inline.origin);
         let mut registered = self.accounts_with_stacks().await?;
-        registered.retain(|account| Origin::of_url(&account.url).is_ok_and(|origin| origin == inline.origin));
+        registered.retain(is_there);
         let of_user = registered.iter().position(|account| inline.is_user_of(account));
+        // Who leaves the password out means what is registered, with the trust that it has.
         if let Some(same) = of_user.and_then(|at| registered.get(at))
             && self.has_password(same, inline.password.as_ref())
+            && (inline.password.is_none() || inline.trusts_as(same))
         {
             return Ok(same.target.clone());
         }
         // Another password than the registered one is not that account's: with one of its own the cloud says whether it is right.
-        let base = registered.into_iter().nth(of_user.unwrap_or_default()).or(own);
+        let base = registered.into_iter().nth(of_user.unwrap_or_default());
+        let base = base.or(own.filter(is_there));
         let Some(base) = base else {
             return Err(Error::Unprocessable {
                 reason: format!(
@@ -293,14 +236,17 @@ impl Lcm {
         self.keep_account(&inline, &base).await
     }
 
+    /// The password of an account, where it has one that can be opened.
+    fn password_of(&self, account: &StoredAccount) -> Option<Secret> {
+        let sealed = account.credentials.get(PASSWORD)?;
+        let opened = self.parts.keys.open(sealed, &seal_context(&account.target, PASSWORD));
+        opened.ok()
+    }
+
     /// Whether the password of a connection is an account's, or it brings none.
     fn has_password(&self, account: &StoredAccount, password: Option<&Secret>) -> bool {
         let Some(password) = password else { return true };
-        let sealed = account.credentials.get(PASSWORD);
-        sealed.is_some_and(|sealed| {
-            let opened = self.parts.keys.open(sealed, &seal_context(&account.target, PASSWORD));
-            opened.is_ok_and(|opened| opened == *password)
-        })
+        self.password_of(account).is_some_and(|known| known == *password)
     }
 
     /// Whether an account that was made of a connection is that of another one: its secret too is the same.
@@ -416,8 +362,7 @@ impl Lcm {
         });
         // What an operator has changed at the registered account counts here too.
         account.grants = base.grants.clone();
-        account.ca_certificates.clone_from(&base.ca_certificates);
-        account.insecure_tls = base.insecure_tls;
+        (account.ca_certificates, account.insecure_tls) = inline.trust_beside(base);
         if let Some(password) = &inline.password
             && !self.has_password(&account, Some(password))
         {
@@ -428,40 +373,68 @@ impl Lcm {
         Ok(account)
     }
 
-    /// Takes the secrets out of a change of an instance's connections. Answers the account that the instance has with its new password, if
-    /// that is another one: only this instance goes there.
-    pub(super) async fn take_over_secrets(
+    /// Takes the secrets out of a merge patch of an instance's connections. Answers the account that the first one means afterwards, if that
+    /// is another one than the instance has: only this instance goes there.
+    pub(super) async fn moved_by(
         &self,
         instance: &VnfInstance,
-        connections: &mut Map<String, Value>,
+        patch: &mut Map<String, Value>,
     ) -> Result<Option<TargetId>, Error> {
-        // Where an instance is, its first connection says.
-        let first = instance.vim_connection_info.iter().next();
-        let mut password = None;
-        for (key, connection) in connections.iter_mut() {
-            let access = connection.get_mut("accessInfo").and_then(Value::as_object_mut);
-            let Some(access) = access else { continue };
-            for name in SECRETS {
-                let secret = access.remove(name);
-                if name == PASSWORD && first.is_some_and(|(first, _)| first == key) {
-                    password = secret.as_ref().and_then(Value::as_str).map(Secret::new);
-                }
-            }
+        let own = match &instance.own.target {
+            Some(target) => self.read_account(target).await?,
+            None => None,
+        };
+        let mut known = instance.vim_connection_info.clone();
+        // A password is part of the connection, although only its account has it. That of an account that an operator has registered is not:
+        // whoever left it out has no say in where else it is shown.
+        let first = known.values_mut().next();
+        if let Some(access) = first.and_then(|first| first.access_info.as_mut())
+            && let Some(password) = own
+                .as_ref()
+                .filter(|own| is_made(own))
+                .and_then(|own| self.password_of(own))
+        {
+            access.insert(PASSWORD.to_owned(), Value::from(password.expose()));
         }
-        let (Some(password), Some((_, connection)), Some(target)) = (password, first, &instance.own.target) else {
+        let after = merged(&known, patch);
+        patch.values_mut().for_each(strip_all);
+        let after = after?;
+        // Where an instance is, its first connection says; one that says nothing leaves it where it is.
+        let Some((key, first)) = after.iter().next() else {
             return Ok(None);
         };
-        // One that names an account has that one's password.
-        let Some(inline) = Inline::of(connection)? else {
+        let is_same = match instance.vim_connection_info.iter().next() {
+            Some((known, before)) => known == key && (!patch.contains_key(key) || reach_the_same(before, first)),
+            None => false,
+        };
+        if is_same || (first.vim_id.is_none() && Inline::of(first)?.is_none()) {
+            return Ok(None);
+        }
+        let Some(target) = &instance.own.target else {
             return Ok(None);
         };
-        let own = self.read_account(target).await?;
-        let renewed = Inline {
-            password: Some(password),
-            ..inline
+        let meant = self.target_of_connection(first, own).await?;
+        Ok((meant != *target).then_some(meant))
+    }
+
+    /// The account that an operation is done with which brings connections to an instance: they are merged into those that it has, and their
+    /// secrets are out of the request afterwards.
+    pub(super) async fn target_with(
+        &self,
+        instance: &VnfInstance,
+        connections: Option<&mut BTreeMap<String, VimConnectionInfo>>,
+    ) -> Result<Option<TargetId>, Error> {
+        let Some(connections) = connections else {
+            return Ok(instance.own.target.clone());
         };
-        let renewed = self.target_of_inline(renewed, own).await?;
-        Ok((renewed != *target).then_some(renewed))
+        let patch = connections
+            .iter()
+            .map(|(key, connection)| serde_json::to_value(connection).map(|value| (key.clone(), value)));
+        let patch: Result<Map<String, Value>, serde_json::Error> = patch.collect();
+        let mut patch = patch.map_err(|error| internal("reading the connections of a request", error))?;
+        strip(Some(connections));
+        let moved = self.moved_by(instance, &mut patch).await?;
+        Ok(moved.or_else(|| instance.own.target.clone()))
     }
 }
 
@@ -469,26 +442,4 @@ impl Lcm {
 fn is_made(account: &StoredAccount) -> bool {
     let digits = account.target.account.as_str().strip_prefix(MADE);
     digits.is_some_and(|digits| digits.len() == MADE_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// Instances are driven with accounts that were named so.
-    #[test]
-    fn who_logs_in_where_is_told_by_the_digest_that_named_accounts_before() {
-        let connection = json!({
-            "vimType": VIM_TYPE,
-            "interfaceInfo": {"endpoint": "http://cloud.example:5000/v3"},
-            "accessInfo": {"username": "u", "password": "canary", "project": "p", "userDomain": "Default", "region": "r"},
-        });
-        let mut connection: VimConnectionInfo = serde_json::from_value(connection).unwrap();
-        let who = Inline::of(&connection).unwrap().unwrap().who();
-        assert!(who.starts_with("76182d0a9cdaed22"), "{who}");
-        connection.access_info.as_mut().unwrap().remove(PASSWORD);
-        assert_eq!(Inline::of(&connection).unwrap().unwrap().who(), who);
-    }
 }

@@ -1,5 +1,7 @@
 //! How a run ends: what becomes of the operation and of its instance, written in one step. Pure.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 use vimhost_connector::StackResource;
@@ -12,7 +14,7 @@ use vimhost_model::{TargetId, Timestamp, VnfdId};
 use vimhost_store::InstanceWrite;
 
 use super::changes;
-use super::connection::VIM_TYPE;
+use super::connection::{VIM_TYPE, merged};
 use super::journal::Document;
 use super::map::Picture;
 use super::plan::template::merge_object;
@@ -83,7 +85,8 @@ pub(crate) fn ended(run: Run<'_>) -> Result<(VnfLcmOpOcc, InstanceWrite), Finish
         if op_occ.operation == LcmOperation::Instantiate {
             clear(&mut after);
         } else {
-            after.instantiated_vnf_info = info(&run, &kept, resources)?.or(after.instantiated_vnf_info);
+            let info = info(&run, &kept, resources, &after.vim_connection_info);
+            after.instantiated_vnf_info = info.or(after.instantiated_vnf_info);
             after.own.stack = serde_json::to_value(&kept)?;
         }
     } else {
@@ -139,7 +142,19 @@ pub(crate) fn ended(run: Run<'_>) -> Result<(VnfLcmOpOcc, InstanceWrite), Finish
                         request.vnf_configurable_properties.as_ref(),
                     );
                 }
-                after.instantiated_vnf_info = info(&run, &kept, resources)?.or(after.instantiated_vnf_info);
+                // Others have no connections: what they call so is kept with their request and says nothing.
+                let brings = matches!(
+                    op_occ.operation,
+                    LcmOperation::ChangeExtConn | LcmOperation::ChangeVnfpkg
+                );
+                let params = op_occ.operation_params.as_ref().filter(|_| brings);
+                let brought = params.and_then(|params| params.get("vimConnectionInfo")?.as_object());
+                if let Some(brought) = brought {
+                    take_connections(&mut after, brought);
+                    after.own.target = Some(run.target.clone());
+                }
+                let info = info(&run, &kept, resources, &after.vim_connection_info);
+                after.instantiated_vnf_info = info.or(after.instantiated_vnf_info);
                 after.own.stack = serde_json::to_value(&kept)?;
             }
         }
@@ -208,10 +223,22 @@ fn picture<'a>(
     })
 }
 
-fn info(run: &Run<'_>, kept: &Kept, resources: &[StackResource]) -> Result<Option<InstantiatedVnfInfo>, FinishError> {
-    let connection = run.instance.vim_connection_info.keys().next();
-    let picture = picture(run, kept, resources, connection.map(String::as_str));
-    Ok(picture.map(|picture| picture.info()))
+fn info(
+    run: &Run<'_>,
+    kept: &Kept,
+    resources: &[StackResource],
+    connections: &BTreeMap<String, VimConnectionInfo>,
+) -> Option<InstantiatedVnfInfo> {
+    let connection = connections.keys().next();
+    let picture = picture(run, kept, resources, connection.map(String::as_str))?;
+    Some(picture.info())
+}
+
+/// Merges connections that a request brought. They have been merged once before, to find the account they mean.
+fn take_connections(instance: &mut VnfInstance, brought: &Map<String, Value>) {
+    if let Ok(connections) = merged(&instance.vim_connection_info, brought) {
+        instance.vim_connection_info = connections;
+    }
 }
 
 fn merge_into(object: &mut Option<Map<String, Value>>, patch: Option<&Map<String, Value>>) {
@@ -283,6 +310,8 @@ pub(crate) fn modified(
         .unwrap_or_else(|| Value::Object(Map::new()));
     let mut changed: Map<String, Value> = params.as_object().cloned().unwrap_or_default();
     let request: VnfInfoModificationRequest = serde_json::from_value(params)?;
+    // An attribute that nobody knows has changed nothing.
+    changed.retain(|name, _| !request.other.contains_key(name));
     if let Some(name) = request.vnf_instance_name {
         after.vnf_instance_name = name;
     }
@@ -301,21 +330,8 @@ pub(crate) fn modified(
         take_package(&mut after, package, vnfd);
         changed.extend(changed_package(vnfd));
     }
-    for (key, patch) in request.vim_connection_info.iter().flatten() {
-        let known = after
-            .vim_connection_info
-            .get(key)
-            .and_then(|known| serde_json::to_value(known).ok());
-        let mut value = known.unwrap_or_else(|| Value::Object(Map::new()));
-        super::plan::template::merge(&mut value, patch);
-        match serde_json::from_value::<VimConnectionInfo>(value) {
-            Ok(connection) => {
-                after.vim_connection_info.insert(key.clone(), connection);
-            }
-            Err(_) => {
-                after.vim_connection_info.remove(key);
-            }
-        }
+    if let Some(connections) = &request.vim_connection_info {
+        take_connections(&mut after, connections);
     }
     let infos = after
         .instantiated_vnf_info

@@ -4,7 +4,7 @@
 //! * `plan` — request, VNFD and instance become steps, pure.
 //! * `machine` — one operation and one event, pure.
 //! * `drive`, `call`, `poll`, `journal` — do what the machine asks for; `finish`, `map`, `changes` say what an instance is afterwards, pure.
-//! * `connection` — which account a request means.
+//! * `connection`, `inline` — which account a request means.
 //!
 //! Parameters and template of a stack are kept with the instance, so in a normal life nothing is read back from the VIM but its resources.
 
@@ -16,6 +16,7 @@ mod create;
 mod drive;
 mod events;
 mod finish;
+mod inline;
 mod journal;
 mod machine;
 mod map;
@@ -182,7 +183,7 @@ impl Lcm {
             self.usable_package(vnfd).await?;
         }
         let moved = match &mut request.vim_connection_info {
-            Some(connections) => self.take_over_secrets(&instance, connections).await?,
+            Some(connections) => self.moved_by(&instance, connections).await?,
             None => None,
         };
         let work = match moved {
@@ -263,8 +264,8 @@ impl Lcm {
         mut request: ChangeExtVnfConnectivityRequest,
     ) -> Result<VnfLcmOpOccId, Error> {
         let instance = self.instantiated(id).await?;
-        connection::strip(request.vim_connection_info.as_mut());
-        let target = instance.own.target.clone();
+        let target = self.target_with(&instance, request.vim_connection_info.as_mut());
+        let target = target.await?;
         self.accept(&instance, LcmOperation::ChangeExtConn, target, &request)
             .await
     }
@@ -281,9 +282,9 @@ impl Lcm {
         let instance = self.instantiated(id).await?;
         admit::change_vnfpkg(&request)?;
         self.usable_package(&request.vnfd_id).await?;
-        connection::strip(request.vim_connection_info.as_mut());
         admit::strip_vdu_passwords(request.additional_params.as_mut());
-        let target = instance.own.target.clone();
+        let target = self.target_with(&instance, request.vim_connection_info.as_mut());
+        let target = target.await?;
         self.accept(&instance, LcmOperation::ChangeVnfpkg, target, &request)
             .await
     }
@@ -317,7 +318,8 @@ impl Lcm {
     ) -> Result<VnfLcmOpOccId, Error> {
         let now = self.parts.clock.now();
         let params = serde_json::to_value(request);
-        let params = params.map_err(|error| crate::accounts::internal("keeping a request", error))?;
+        let mut params = params.map_err(|error| crate::accounts::internal("keeping a request", error))?;
+        connection::strip_all(&mut params);
         let op_occ = VnfLcmOpOcc {
             id: VnfLcmOpOccId::random(),
             operation_state: match operation {
@@ -504,7 +506,10 @@ impl Lcm {
                 } else {
                     Value::Null
                 };
-                instance.own.target = op_occ.own.target.clone().filter(|_| is_left);
+                // One that is instantiated stays where its connections lead: those that the operation brought go with it.
+                if instance.instantiation_state == InstantiationState::NotInstantiated {
+                    instance.own.target = op_occ.own.target.clone().filter(|_| is_left);
+                }
                 instance.own.operation = None;
                 let metadata = instance
                     .instantiated_vnf_info

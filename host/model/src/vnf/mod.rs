@@ -29,7 +29,7 @@ pub use problem::ProblemDetails;
 pub use request::{
     ChangeCurrentVnfPkgRequest, ChangeExtVnfConnectivityRequest, CreateVnfRequest, ExtLinkPortData,
     ExtManagedVirtualLinkData, ExtVirtualLinkData, HealVnfRequest, InstantiateVnfRequest, ScaleType, ScaleVnfRequest,
-    TerminateVnfRequest, TerminationType, VnfExtCpConfig, VnfExtCpData, VnfInfoModificationRequest,
+    TerminateVnfRequest, TerminationType, VnfExtCpConfig, VnfExtCpData, VnfInfoModificationRequest, VnfLinkPortData,
     VnfcInfoModification,
 };
 pub use subscription::{

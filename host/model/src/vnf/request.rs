@@ -1,4 +1,5 @@
-//! What clients ask for (SOL003 5.5.2). Unknown attributes are accepted everywhere.
+//! What clients ask for (SOL003 5.5.2). Unknown attributes are accepted everywhere, and kept where an occurrence shows what was asked
+//! (`operationParams`), but for those of connections: nobody knows which of them are secrets.
 
 use std::collections::BTreeMap;
 
@@ -36,13 +37,19 @@ pub struct CreateVnfRequest {
 pub struct VnfExtCpConfig {
     /// Parent port of a trunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub parent_cp_config_id: Option<String>,
     /// A port that exists, of `extLinkPorts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub link_port_id: Option<String>,
     /// Addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cp_protocol_data: Option<Vec<ExtCpProtocolInfo>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// External connection points of one CPD.
@@ -53,9 +60,12 @@ pub struct VnfExtCpData {
     #[schema(min_length = 1, max_length = 255)]
     pub cpd_id: String,
     /// Configurations by id; null in a change removes one.
-    #[serde(default)]
     #[schema(value_type = BTreeMap<String, VnfExtCpConfig>)]
     pub cp_config: BTreeMap<String, Option<VnfExtCpConfig>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// An external network.
@@ -80,6 +90,10 @@ pub struct ExtVirtualLinkData {
     /// Ports that exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ext_link_ports: Option<Vec<ExtLinkPortData>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// A port that exists.
@@ -87,7 +101,23 @@ pub struct ExtVirtualLinkData {
 #[serde(rename_all = "camelCase")]
 pub struct ExtLinkPortData {
     /// Id the client gives.
+    #[schema(min_length = 1, max_length = 255)]
     pub id: String,
+    /// The port.
+    pub resource_handle: ResourceHandle,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
+}
+
+/// A port of an internal network that the client provides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VnfLinkPortData {
+    /// Id the client gives.
+    #[schema(min_length = 1, max_length = 255)]
+    pub vnf_link_port_id: String,
     /// The port.
     pub resource_handle: ResourceHandle,
 }
@@ -111,9 +141,16 @@ pub struct ExtManagedVirtualLinkData {
     /// The network's id in the VIM.
     #[schema(min_length = 1, max_length = 255)]
     pub resource_id: String,
+    /// Ports that exist. One name for all of them, as the standard has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vnf_link_port: Option<Vec<VnfLinkPortData>>,
     /// Link over several sites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ext_managed_multisite_virtual_link_id: Option<String>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// `POST …/instantiate`
@@ -151,6 +188,10 @@ pub struct InstantiateVnfRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub vnf_configurable_properties: Option<Map<String, Value>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// How a VNF ends.
@@ -177,6 +218,10 @@ pub struct TerminateVnfRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// Direction.
@@ -211,6 +256,10 @@ pub struct ScaleVnfRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// `POST …/heal`
@@ -229,6 +278,10 @@ pub struct HealVnfRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// `POST …/change_ext_conn`
@@ -245,6 +298,10 @@ pub struct ChangeExtVnfConnectivityRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub additional_params: Option<Map<String, Value>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// `POST …/change_vnfpkg`
@@ -274,6 +331,10 @@ pub struct ChangeCurrentVnfPkgRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub vnf_configurable_properties: Option<Map<String, Value>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 /// Configurable properties of one VNFC.
@@ -322,6 +383,10 @@ pub struct VnfInfoModificationRequest {
     /// Configurable properties of VNFCs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vnfc_info_modifications: Option<Vec<VnfcInfoModification>>,
+    /// What else was written, kept as it came.
+    #[serde(flatten)]
+    #[schema(ignore, value_type = Object)]
+    pub other: Map<String, Value>,
 }
 
 fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
