@@ -70,7 +70,7 @@ endpoints! {
     instances::terminate [409];
     instances::scale [409];
     instances::heal [409];
-    instances::change_ext_conn [409];
+    instances::change_ext_conn [409, 422];
     instances::change_vnfpkg [409, 422];
     op_occs::list [];
     op_occs::show [];
