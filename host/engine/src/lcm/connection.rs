@@ -3,6 +3,9 @@
 //! A connection that a client writes out in full reaches only where an operator has registered an account of the same origin, because an
 //! account says what a connector may reach. It then gets an account of its own, with the grants of the registered one. Its secret is part of
 //! what names that account: whoever writes another one, a wrong one too, means another account and changes nothing for the instances of this one.
+//!
+//! A change of connections is merged into those that an instance has, and what comes of it is taken as if a request had brought it whole. So what
+//! an instance shows is what it is driven with.
 
 use std::collections::BTreeMap;
 

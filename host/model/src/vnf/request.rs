@@ -394,3 +394,32 @@ fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::<T>::deserialize(deserializer).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// As requests are kept in operations, and links with an instance.
+    #[test]
+    fn what_was_written_is_kept_with_what_nobody_knows() {
+        let port = json!({"id": "p", "resourceHandle": {"resourceId": "port"}, "more": 1});
+        let config = json!({"linkPortId": "p", "createExtLinkPort": false});
+        let point = json!({"cpdId": "c", "cpConfig": {"one": config, "two": null}, "more": {"a": null}});
+        let link = json!({"id": "l", "resourceId": "n", "extCps": [point], "extLinkPorts": [port], "more": [1.5]});
+        let managed = json!({"id": "m", "vnfVirtualLinkDescId": "v", "resourceId": "n", "more": true,
+            "vnfLinkPort": [{"vnfLinkPortId": "q", "resourceHandle": {"resourceId": "port"}}]});
+        let written = json!({"flavourId": "f", "extVirtualLinks": [link], "extManagedVirtualLinks": [managed],
+            "localizationLanguage": "de", "more": "text"});
+        let request: InstantiateVnfRequest = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(Value::Object(request.other.clone()), json!({"more": "text"}));
+        assert_eq!(serde_json::to_value(&request).unwrap(), written);
+        let text = serde_json::to_string(&written).unwrap();
+        assert_eq!(serde_json::from_str::<InstantiateVnfRequest>(&text).unwrap(), request);
+
+        let patch = json!({"vnfInstanceName": null, "more": null});
+        let request: VnfInfoModificationRequest = serde_json::from_value(patch.clone()).unwrap();
+        assert_eq!(request.vnf_instance_name, Some(None));
+        assert_eq!(serde_json::to_value(&request).unwrap(), patch);
+    }
+}
