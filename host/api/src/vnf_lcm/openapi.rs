@@ -200,7 +200,7 @@ fn query_of(operation: &str) -> Vec<Value> {
         ]);
     }
     if pages {
-        let marker = json!({"type": "string", "minLength": 1, "maxLength": 255});
+        let marker = json!({"type": "string", "format": "uuid"});
         query.push(parameter(
             "nextpage_opaque_marker",
             "Where the page starts: of a `Link`",

@@ -9,15 +9,15 @@ use crate::path::encoded;
 /// The parameter that says where a page starts.
 const MARKER: &str = "nextpage_opaque_marker";
 
-/// A marker is an id.
-const LONGEST: usize = 255;
+/// Characters of a marker: it is the id of an entry, and this host makes ids of one form only.
+const LENGTH: usize = 36;
 
-/// Where the page starts that a query asks for.
+/// Where the page starts that a query asks for. Whether the entry is still there does not count: what follows it is the next page.
 pub(crate) fn marker(query: &[(String, String)]) -> Result<Option<String>, Problem> {
     let Some((_, marker)) = query.iter().find(|(key, _)| key == MARKER) else {
         return Ok(None);
     };
-    if marker.is_empty() || marker.len() > LONGEST || marker.chars().any(char::is_control) {
+    if marker.len() != LENGTH || uuid::Uuid::try_parse(marker).is_err() {
         return Err(Problem::new(400, format!("'{MARKER}' is not of a 'Link' of this list")));
     }
     Ok(Some(marker.clone()))
@@ -70,9 +70,17 @@ mod tests {
     fn a_marker_is_an_id() {
         let query = |marker: &str| vec![(MARKER.to_owned(), marker.to_owned())];
         assert_eq!(marker(&[]).unwrap(), None);
-        assert_eq!(marker(&query("a")).unwrap().as_deref(), Some("a"));
-        for wrong in ["", "a\nb", &"x".repeat(256)] {
-            assert_eq!(marker(&query(wrong)).unwrap_err().status(), 400);
+        let id = "4f1b2c9e-8a35-4d2a-9d5e-6a0c1b7f3e10";
+        assert_eq!(marker(&query(id)).unwrap().as_deref(), Some(id));
+        for wrong in [
+            "",
+            "a",
+            "a\nb",
+            &"x".repeat(LENGTH),
+            &"x".repeat(256),
+            &id.replace('-', ""),
+        ] {
+            assert_eq!(marker(&query(wrong)).unwrap_err().status(), 400, "{wrong}");
         }
     }
 }
