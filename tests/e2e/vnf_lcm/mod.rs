@@ -1,6 +1,5 @@
 //! ETSI SOL003 VNF LCM, driven as its clients drive it, on stacks of the mock VIM.
 
-use std::path::Path;
 use std::time::Duration;
 
 use mock_vim::{Faults, Server};
@@ -8,12 +7,16 @@ use serde_json::{Value, json};
 use vimhost_tests::{Host, SamplePackage, Setup, VnfLcm, instantiate_request, start_vim, wait_until};
 
 mod admission;
+mod changes;
+mod changes_killed;
+mod codes;
 mod failures;
 mod kill;
 mod life;
 mod listener;
 mod lists;
 mod packages;
+mod paging;
 mod quiet;
 mod states;
 mod stored;
@@ -32,6 +35,8 @@ struct World {
     host: Host,
     client: VnfLcm,
     package: SamplePackage,
+    /// How the host is started, and started again.
+    setup: Setup,
     /// Dropped last: the host writes there.
     dir: tempfile::TempDir,
 }
@@ -42,8 +47,15 @@ impl World {
     }
 
     async fn on(vim: Server) -> Self {
+        Self::with(vim, &[]).await
+    }
+
+    /// On a host with more arguments.
+    async fn with(vim: Server, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let host = Host::start(&Self::setup(dir.path())).unwrap();
+        let mut setup = Setup::new(dir.path());
+        setup.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let host = Host::start(&setup).unwrap();
         host.add_vim("mock", &vim.url()).await.unwrap();
         let client = VnfLcm::new(&host.vnf_lcm).unwrap();
         let package = SamplePackage::default();
@@ -53,18 +65,15 @@ impl World {
             host,
             client,
             package,
+            setup,
             dir,
         }
-    }
-
-    fn setup(dir: &Path) -> Setup {
-        Setup::new(dir)
     }
 
     /// The host dies and comes back.
     fn restart(&mut self) {
         self.host.kill();
-        self.host = Host::start(&Self::setup(self.dir.path())).unwrap();
+        self.host = Host::start(&self.setup).unwrap();
         self.client = VnfLcm::new(&self.host.vnf_lcm).unwrap();
     }
 

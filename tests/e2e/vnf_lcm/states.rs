@@ -12,7 +12,7 @@ use super::{LIMIT, World, at, at_work, ends, forceful, scale_in, scale_out, vm_c
 /// How long stacks take: long enough to die in.
 const SLOW: u64 = 1000;
 
-fn slow() -> Faults {
+pub(super) fn slow() -> Faults {
     Faults {
         stack_delay_ms: SLOW,
         stack_delete_delay_ms: SLOW,
