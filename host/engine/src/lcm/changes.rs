@@ -158,8 +158,10 @@ fn ext_link_ports(
     let ports = |info: Option<&InstantiatedVnfInfo>| -> Vec<_> {
         let links = info.and_then(|info| info.ext_virtual_link_info.as_ref());
         let links = links.into_iter().flatten();
+        // A port of the client's that no connection point is on is known and nothing of the instance.
         links
             .flat_map(|link| link.ext_link_ports.iter().flatten())
+            .filter(|port| port.cp_instance_id.is_some())
             .cloned()
             .collect()
     };

@@ -242,11 +242,13 @@ impl Lcm {
                 let begins = op_occ.operation_state == OperationState::Starting;
                 Ok(package.filter(|package| !begins || package.is_usable()))
             }
-            None => {
-                let read = || self.parts.store.vnf_package(&instance.own.package);
-                self.read("reading a package", read).await
-            }
+            None => self.own_package(instance).await,
         }
+    }
+
+    async fn own_package(self: &Arc<Self>, instance: &VnfInstance) -> Result<Option<VnfPackage>, Over> {
+        let read = || self.parts.store.vnf_package(&instance.own.package);
+        self.read("reading a package", read).await
     }
 
     /// STARTING: makes the plan. The grant is the host's own.
@@ -257,12 +259,21 @@ impl Lcm {
         package: Option<&VnfPackage>,
         right: &Right,
     ) -> Result<(VnfLcmOpOcc, Work), Over> {
+        let own;
+        let before = if op_occ.operation == LcmOperation::ChangeVnfpkg {
+            own = self.own_package(instance).await?;
+            own.as_ref()
+        } else {
+            package
+        };
         let vnfd = package.and_then(|package| package.vnfd.as_ref());
-        let planned = match vnfd {
-            Some(vnfd) => plan::plan(Given {
+        let vnfd_before = before.and_then(|package| package.vnfd.as_ref());
+        let planned = match vnfd.zip(vnfd_before) {
+            Some((vnfd, vnfd_before)) => plan::plan(Given {
                 op_occ: &op_occ,
                 instance,
                 vnfd,
+                vnfd_before,
                 installation: &self.parts.installation,
             }),
             None => Err(ProblemDetails::new(

@@ -1,20 +1,22 @@
 //! From the resources of a stack to what SOL003 shows of an instance. Pure.
 //!
 //! Ids are the VIM's own, so an element keeps its id for as long as it lives. Which VM a port or a volume belongs to is what Heat says: the
-//! same stack, and the VM among those that need it.
+//! same stack, and the VM among those that need it. A port that the client provides is no resource of the stack: its VM is that of the member
+//! for which the template was given it.
 
 use std::cmp::Reverse;
 
 use serde_json::{Map, Value};
 use vimhost_connector::StackResource;
 use vimhost_model::vnf::{
-    DeploymentFlavour, ExtCpProtocolInfo, ExtLinkPortInfo, ExtManagedVirtualLinkInfo, ExtVirtualLinkInfo,
-    InstantiatedVnfInfo, ResourceHandle, ScaleInfo, VirtualStorageResourceInfo, VnfExtCpInfo, VnfLinkPortInfo,
-    VnfOperationalState, VnfVirtualLinkResourceInfo, VnfcCpInfo, VnfcInfo, VnfcResourceInfo,
+    DeploymentFlavour, ExtCpProtocolInfo, ExtLinkPortData, ExtLinkPortInfo, ExtManagedVirtualLinkInfo,
+    ExtVirtualLinkData, ExtVirtualLinkInfo, InstantiatedVnfInfo, ResourceHandle, ScaleInfo, VirtualStorageResourceInfo,
+    VnfExtCpConfig, VnfExtCpInfo, VnfLinkPortInfo, VnfOperationalState, VnfVirtualLinkResourceInfo, VnfcCpInfo,
+    VnfcInfo, VnfcResourceInfo,
 };
 
 use super::plan::parameters::external;
-use super::plan::template::base_name;
+use super::plan::template::{base_name, number_of};
 use super::work::Kept;
 
 const SERVER: &str = "OS::Nova::Server";
@@ -40,10 +42,28 @@ pub(crate) struct Picture<'a> {
     pub before: Option<&'a InstantiatedVnfInfo>,
 }
 
+/// A port that the client provides, as the template was given it.
+struct Provided<'a> {
+    link: &'a ExtVirtualLinkData,
+    cpd: &'a str,
+    config_id: &'a str,
+    config: &'a VnfExtCpConfig,
+    port: &'a ExtLinkPortData,
+    /// Id of the VM it is plugged into.
+    server: Option<&'a str>,
+}
+
+impl Provided<'_> {
+    fn cp_id(&self) -> String {
+        format!("cp-{}", self.port.resource_handle.resource_id)
+    }
+}
+
 impl Picture<'_> {
     /// What SOL003 shows.
     pub(crate) fn info(&self) -> InstantiatedVnfInfo {
-        let vnfcs = self.vnfcs();
+        let provided = self.provided();
+        let vnfcs = self.vnfcs(&provided);
         InstantiatedVnfInfo {
             flavour_id: self.kept.flavour.clone(),
             vnf_state: VnfOperationalState::Started,
@@ -52,8 +72,8 @@ impl Picture<'_> {
                 let described = self.flavour.aspects.get(aspect);
                 described.map(|aspect| aspect.max_scale_level).unwrap_or_default()
             }),
-            ext_cp_info: Some(self.ext_cps()),
-            ext_virtual_link_info: some(self.ext_links()),
+            ext_cp_info: Some(self.ext_cps(&provided)),
+            ext_virtual_link_info: some(self.ext_links(&provided)),
             ext_managed_virtual_link_info: some(self.ext_managed()),
             localization_language: self.before.and_then(|before| before.localization_language.clone()),
             vnfc_info: some(vnfcs.iter().map(|vnfc| self.vnfc_info(vnfc)).collect()),
@@ -131,37 +151,88 @@ impl Picture<'_> {
         }
         put("stack_id", stack_id(resource));
         put("resource_name", resource.name.clone());
-        let member = self.member_of(resource);
-        if let Some(member) = member {
+        if let Some(member) = self.member_of(resource) {
             put("parent_stack_id", stack_id(member));
             put("parent_resource_name", member.name.clone());
         }
-        let numbered = member.map_or(resource.name.as_str(), |member| member.name.as_str());
-        if let Some((base, number)) = numbered.rsplit_once('-')
-            && self.flavour.vdus.contains_key(base)
-            && let Ok(number) = number.parse::<u32>()
-        {
+        if let Some(number) = number_of(self.member_name(resource), |name| self.is_vdu(name)) {
             metadata.insert("vdu_idx".to_owned(), Value::from(number));
         }
         metadata
     }
 
+    fn is_vdu(&self, name: &str) -> bool {
+        self.flavour.vdus.contains_key(name)
+    }
+
+    fn is_cpd(&self, name: &str) -> bool {
+        self.flavour.cps.contains_key(name)
+    }
+
+    /// What a template calls the member that a resource is of. A nested stack has its own names, the same for every member: then it is the
+    /// name of the resource whose stack that is.
+    fn member_name<'r>(&'r self, resource: &'r StackResource) -> &'r str {
+        self.member_of(resource)
+            .map_or(resource.name.as_str(), |member| member.name.as_str())
+    }
+
+    /// The number of the member that a resource is of.
+    fn number_of(&self, resource: &StackResource) -> Option<u32> {
+        let is_known = |name: &str| self.is_vdu(name) || self.is_cpd(name);
+        number_of(&resource.name, is_known).or_else(|| number_of(self.member_name(resource), is_known))
+    }
+
     fn vdu_of<'r>(&self, server: &'r StackResource) -> Option<&'r str> {
-        base_name(&server.name, |name| self.flavour.vdus.contains_key(name))
+        base_name(&server.name, |name| self.is_vdu(name))
     }
 
     fn cpd_of<'r>(&self, port: &'r StackResource) -> Option<&'r str> {
-        base_name(&port.name, |name| self.flavour.cps.contains_key(name))
+        base_name(&port.name, |name| self.is_cpd(name))
     }
 
-    fn vnfcs(&self) -> Vec<VnfcResourceInfo> {
+    /// The ports that the template was given. One that it does not ask for is used by nothing.
+    fn provided(&self) -> Vec<Provided<'_>> {
+        let sent = self.kept.nfv.get("CP").and_then(Value::as_object);
+        sent.into_iter()
+            .flatten()
+            .filter_map(|(name, fields)| {
+                let given = fields.get("port")?.as_str()?;
+                let cpd = base_name(name, |name| self.is_cpd(name))?;
+                let (link, cp) = external(self.kept, cpd)?;
+                let mut ports = link.ext_link_ports.iter().flatten();
+                let port = ports.find(|port| port.resource_handle.resource_id == given)?;
+                let mut configs = cp
+                    .cp_config
+                    .iter()
+                    .filter_map(|(key, config)| Some((key.as_str(), config.as_ref()?)));
+                let (config_id, config) = configs.find(|(_, config)| config.link_port_id.as_ref() == Some(&port.id))?;
+                let vdu = self.flavour.cps.get(cpd).and_then(|cp| cp.vdu.as_deref());
+                let number = number_of(name, |name| self.is_cpd(name));
+                let server = vdu.and_then(|vdu| {
+                    self.of_type(SERVER).find(|(server, _)| {
+                        self.vdu_of(server) == Some(vdu) && (number.is_none() || number == self.number_of(server))
+                    })
+                });
+                Some(Provided {
+                    link,
+                    cpd,
+                    config_id,
+                    config,
+                    port,
+                    server: server.map(|(_, id)| id),
+                })
+            })
+            .collect()
+    }
+
+    fn vnfcs(&self, provided: &[Provided<'_>]) -> Vec<VnfcResourceInfo> {
         let servers = self.of_type(SERVER);
         let mut found: Vec<(Option<String>, Option<u64>, VnfcResourceInfo)> = servers
             .filter_map(|(server, id)| {
                 let vdu_id = self.vdu_of(server)?.to_owned();
                 let mut metadata = self.metadata_of(server);
                 if let Some(parameters) = self.kept.nfv.get("VDU").and_then(|vdus| {
-                    let own = vdus.get(&server.name);
+                    let own = vdus.get(self.member_name(server));
                     own.or_else(|| vdus.get(&vdu_id))
                 }) {
                     for (name, field) in [("flavor", "computeFlavourId"), ("zone", "locationConstraints")] {
@@ -184,7 +255,7 @@ impl Picture<'_> {
                     zone_id: zone,
                     storage_resource_ids: some(volumes.map(|(_, id)| id.to_owned()).collect()),
                     reservation_id: None,
-                    vnfc_cp_info: some(self.cps_of(server, id)),
+                    vnfc_cp_info: some(self.cps_of(server, id, provided)),
                     metadata: Some(metadata),
                 };
                 Some((server.created.clone(), number, vnfc))
@@ -195,21 +266,30 @@ impl Picture<'_> {
         found.into_iter().map(|(_, _, vnfc)| vnfc).collect()
     }
 
-    fn cps_of(&self, server: &StackResource, id: &str) -> Vec<VnfcCpInfo> {
+    fn cps_of(&self, server: &StackResource, id: &str, provided: &[Provided<'_>]) -> Vec<VnfcCpInfo> {
         let ports = self.of_type(PORT).filter(|(port, _)| belongs(port, server));
-        ports
-            .filter_map(|(port, port_id)| {
-                let cpd = self.cpd_of(port)?;
-                let external = external(self.kept, cpd).is_some();
-                Some(VnfcCpInfo {
-                    id: format!("{cpd}-{id}"),
-                    cpd_id: cpd.to_owned(),
-                    vnf_ext_cp_id: external.then(|| format!("cp-{port_id}")),
-                    cp_protocol_info: None,
-                    vnf_link_port_id: (!external).then(|| port_id.to_owned()),
-                    metadata: None,
-                })
+        let of_stack = ports.filter_map(|(port, port_id)| {
+            let cpd = self.cpd_of(port)?;
+            let external = external(self.kept, cpd).is_some();
+            Some(VnfcCpInfo {
+                id: format!("{cpd}-{id}"),
+                cpd_id: cpd.to_owned(),
+                vnf_ext_cp_id: external.then(|| format!("cp-{port_id}")),
+                cp_protocol_info: None,
+                vnf_link_port_id: (!external).then(|| port_id.to_owned()),
+                metadata: None,
             })
+        });
+        let of_client = provided.iter().filter(|provided| provided.server == Some(id));
+        of_stack
+            .chain(of_client.map(|provided| VnfcCpInfo {
+                id: format!("{}-{id}", provided.cpd),
+                cpd_id: provided.cpd.to_owned(),
+                vnf_ext_cp_id: Some(provided.cp_id()),
+                cp_protocol_info: None,
+                vnf_link_port_id: None,
+                metadata: None,
+            }))
             .collect()
     }
 
@@ -235,45 +315,47 @@ impl Picture<'_> {
         }
     }
 
-    fn ext_cps(&self) -> Vec<VnfExtCpInfo> {
+    fn ext_cps(&self, provided: &[Provided<'_>]) -> Vec<VnfExtCpInfo> {
         let ports = self.of_type(PORT);
-        ports
-            .filter_map(|(port, id)| {
-                let cpd = self.cpd_of(port)?;
-                let (_, cp) = external(self.kept, cpd)?;
-                // With a port for each member the configurations are given to them in order.
-                let number = port
-                    .name
-                    .rsplit_once('-')
-                    .and_then(|(_, number)| number.parse::<usize>().ok());
-                let index = number.filter(|_| port.name != cpd).unwrap_or_default();
-                let mut configs = cp
-                    .cp_config
-                    .iter()
-                    .filter_map(|(key, config)| Some((key, config.as_ref()?)));
-                let (key, config) = configs.clone().nth(index).or_else(|| configs.next()).unzip();
-                let protocols = config.and_then(|config| config.cp_protocol_data.clone());
-                Some(VnfExtCpInfo {
-                    id: format!("cp-{id}"),
-                    cpd_id: cpd.to_owned(),
-                    cp_config_id: key.cloned().unwrap_or_default(),
-                    vnfd_id: Some(self.vnfd_id.to_owned()),
-                    cp_protocol_info: protocols.unwrap_or_else(|| {
-                        vec![ExtCpProtocolInfo {
-                            layer_protocol: "IP_OVER_ETHERNET".to_owned(),
-                            ip_over_ethernet: None,
-                        }]
-                    }),
-                    ext_link_port_id: Some(id.to_owned()),
-                    metadata: None,
-                    associated_vnfc_cp_id: self.cp_of(port),
-                    associated_vnf_virtual_link_id: None,
-                })
+        let of_stack = ports.filter_map(|(port, id)| {
+            let cpd = self.cpd_of(port)?;
+            let (_, cp) = external(self.kept, cpd)?;
+            // With a port for each member the configurations are given to them in order.
+            let number = self.number_of(port).and_then(|number| usize::try_from(number).ok());
+            let mut configs = cp
+                .cp_config
+                .iter()
+                .filter_map(|(key, config)| Some((key.as_str(), config.as_ref()?)));
+            let configured = configs.clone().nth(number.unwrap_or_default());
+            let (key, config) = configured.or_else(|| configs.next()).unzip();
+            Some(VnfExtCpInfo {
+                id: format!("cp-{id}"),
+                cpd_id: cpd.to_owned(),
+                cp_config_id: key.unwrap_or_default().to_owned(),
+                vnfd_id: Some(self.vnfd_id.to_owned()),
+                cp_protocol_info: protocols(config),
+                ext_link_port_id: Some(id.to_owned()),
+                metadata: None,
+                associated_vnfc_cp_id: self.cp_of(port),
+                associated_vnf_virtual_link_id: None,
             })
+        });
+        of_stack
+            .chain(provided.iter().map(|provided| VnfExtCpInfo {
+                id: provided.cp_id(),
+                cpd_id: provided.cpd.to_owned(),
+                cp_config_id: provided.config_id.to_owned(),
+                vnfd_id: Some(self.vnfd_id.to_owned()),
+                cp_protocol_info: protocols(Some(provided.config)),
+                ext_link_port_id: Some(provided.port.id.clone()),
+                metadata: None,
+                associated_vnfc_cp_id: provided.server.map(|id| format!("{}-{id}", provided.cpd)),
+                associated_vnf_virtual_link_id: None,
+            }))
             .collect()
     }
 
-    fn ext_links(&self) -> Vec<ExtVirtualLinkInfo> {
+    fn ext_links(&self, provided: &[Provided<'_>]) -> Vec<ExtVirtualLinkInfo> {
         let links = self.kept.ext_links.iter();
         links
             .map(|link| {
@@ -282,18 +364,24 @@ impl Picture<'_> {
                     cpd.is_some_and(|cpd| link.ext_cps.iter().any(|cp| cp.cpd_id == cpd))
                 };
                 let ports = self.of_type(PORT).filter(|(port, _)| is_on_it(port));
+                let of_stack = ports.map(|(port, id)| ExtLinkPortInfo {
+                    id: id.to_owned(),
+                    resource_handle: self.handle(port, id),
+                    cp_instance_id: Some(format!("cp-{id}")),
+                });
+                let of_client = link.ext_link_ports.iter().flatten().map(|port| {
+                    let mut used = provided.iter();
+                    let used = used.find(|used| used.link.id == link.id && used.port.id == port.id);
+                    ExtLinkPortInfo {
+                        id: port.id.clone(),
+                        resource_handle: port.resource_handle.clone(),
+                        cp_instance_id: used.map(Provided::cp_id),
+                    }
+                });
                 ExtVirtualLinkInfo {
                     id: link.id.clone(),
                     resource_handle: self.handle_of_network(&link.resource_id),
-                    ext_link_ports: some(
-                        ports
-                            .map(|(port, id)| ExtLinkPortInfo {
-                                id: id.to_owned(),
-                                resource_handle: self.handle(port, id),
-                                cp_instance_id: Some(format!("cp-{id}")),
-                            })
-                            .collect(),
-                    ),
+                    ext_link_ports: some(of_stack.chain(of_client).collect()),
                     current_vnf_ext_cp_data: link.ext_cps.clone(),
                 }
             })
@@ -375,6 +463,17 @@ impl Picture<'_> {
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
+}
+
+/// Addresses of an external connection point as its configuration says them.
+fn protocols(config: Option<&VnfExtCpConfig>) -> Vec<ExtCpProtocolInfo> {
+    let said = config.and_then(|config| config.cp_protocol_data.clone());
+    said.unwrap_or_else(|| {
+        vec![ExtCpProtocolInfo {
+            layer_protocol: "IP_OVER_ETHERNET".to_owned(),
+            ip_over_ethernet: None,
+        }]
+    })
 }
 
 /// Whether a port or a volume is a VM's.

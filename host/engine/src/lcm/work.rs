@@ -318,6 +318,14 @@ impl Script {
             UserDataScript::Unknown => None,
         }
     }
+
+    /// The class that requests name it by.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Default => "DefaultUserData",
+            Self::Standard => "StandardUserData",
+        }
+    }
 }
 
 impl Kept {

@@ -1,7 +1,8 @@
 //! What an operation does: request, VNFD and instance become steps and what the stack is to be. Pure.
 //!
 //! A package that changes is rolled out VDU by VDU: one update each, the new template with the first. How the VMs of one VDU follow each
-//! other is its group's own policy (`rolling_updates`); scripts that coordinate them are not run.
+//! other is its group's own policy (`rolling_updates`). No script of a package is run: a request that names one is refused, unless it is one of
+//! the two whose work is built in.
 
 pub(crate) mod levels;
 pub(crate) mod parameters;
@@ -31,6 +32,9 @@ const MOST_KEPT: usize = 5 << 20;
 /// kept of an operation has them several times.
 const MAX_OF_CLIENT_BYTES: usize = 512 << 10;
 
+/// What names a script that speaks with VNFCs while a package changes.
+const COORDINATION: [&str; 2] = ["lcm-operation-coordinate-old-vnf", "lcm-operation-coordinate-new-vnf"];
+
 /// What a plan is made of.
 #[derive(Clone, Copy)]
 pub(crate) struct Given<'a> {
@@ -40,6 +44,8 @@ pub(crate) struct Given<'a> {
     pub instance: &'a VnfInstance,
     /// The VNFD: that of the instance, or the one that a changed package brings.
     pub vnfd: &'a Vnfd,
+    /// The VNFD that the stack was made of: that of the instance.
+    pub vnfd_before: &'a Vnfd,
     /// For tokens.
     pub installation: &'a str,
 }
@@ -118,9 +124,13 @@ impl<'a> Given<'a> {
     }
 
     fn flavour(self, id: &str) -> Result<&'a DeploymentFlavour, ProblemDetails> {
-        let flavour = self.vnfd.flavours.get(id);
-        flavour.ok_or_else(|| refused(format!("VNFD '{}' has no flavour '{id}'", self.vnfd.id)))
+        flavour_of(self.vnfd, id)
     }
+}
+
+fn flavour_of<'v>(vnfd: &'v Vnfd, id: &str) -> Result<&'v DeploymentFlavour, ProblemDetails> {
+    let flavour = vnfd.flavours.get(id);
+    flavour.ok_or_else(|| refused(format!("VNFD '{}' has no flavour '{id}'", vnfd.id)))
 }
 
 fn instantiate(given: Given<'_>) -> Result<Work, ProblemDetails> {
@@ -148,7 +158,7 @@ fn instantiate(given: Given<'_>) -> Result<Work, ProblemDetails> {
         flavour: request.flavour_id.clone(),
         template: hot.template.clone(),
         files: hot.files.clone(),
-        script: script(given.vnfd, params)?,
+        script: script(given.vnfd, params)?.unwrap_or_default(),
         members: counts
             .into_iter()
             .map(|(vdu, count)| (vdu, (0..count).collect()))
@@ -188,23 +198,60 @@ fn base_hot<'f>(
     hot.ok_or_else(|| refused(format!("the package has no BaseHOT template for flavour '{id}'")))
 }
 
-/// Which stock script a request names.
-fn script(vnfd: &Vnfd, params: Option<&Map<String, Value>>) -> Result<Script, ProblemDetails> {
-    let text = |name: &str| params.and_then(|params| params.get(name)).and_then(Value::as_str);
-    match (text("lcm-operation-user-data"), text("lcm-operation-user-data-class")) {
-        (None, None) => Ok(Script::Default),
-        (Some(path), Some(_)) => {
+/// Which stock script a request names. One that is not built in would silently not be run.
+fn script(vnfd: &Vnfd, params: Option<&Map<String, Value>>) -> Result<Option<Script>, ProblemDetails> {
+    let named = |name: &str| -> Result<Option<&str>, ProblemDetails> {
+        match params.and_then(|params| params.get(name)) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value
+                .as_str()
+                .map(Some)
+                .ok_or_else(|| refused(format!("additionalParams/{name} is no text"))),
+        }
+    };
+    for coordination in COORDINATION {
+        if let Some(path) = named(coordination)? {
+            return Err(refused(format!(
+                "additionalParams/{coordination} names the script '{path}'; scripts of packages are not run"
+            )));
+        }
+    }
+    match (
+        named("lcm-operation-user-data")?,
+        named("lcm-operation-user-data-class")?,
+    ) {
+        (None, None) => Ok(None),
+        (Some(path), Some(class)) => {
             let known = vnfd.user_data_scripts.get(path.trim_start_matches("./"));
             let known = known.or_else(|| vnfd.user_data_scripts.get(path));
-            known.copied().and_then(Script::of).ok_or_else(|| {
+            let script = known.copied().and_then(Script::of).ok_or_else(|| {
                 refused(format!(
                     "'{path}' is none of the user data scripts that are built in (DefaultUserData, StandardUserData)"
                 ))
-            })
+            })?;
+            if class != script.class() {
+                return Err(refused(format!(
+                    "'{path}' has the user data class {}, not '{class}'",
+                    script.class()
+                )));
+            }
+            Ok(Some(script))
         }
         (Some(_), None) | (None, Some(_)) => Err(refused(
             "additionalParams needs both lcm-operation-user-data and lcm-operation-user-data-class, or neither",
         )),
+    }
+}
+
+/// A change of a stack goes on with the script that made it: the other one would take its members for none.
+fn same_script(given: Given<'_>, kept: &Kept, params: Option<&Map<String, Value>>) -> Result<(), ProblemDetails> {
+    match script(given.vnfd, params)? {
+        Some(named) if named != kept.script => Err(refused(format!(
+            "the VNF instance was made with {}; the request names {}",
+            kept.script.class(),
+            named.class()
+        ))),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -256,11 +303,14 @@ fn sent(kept: &Kept, made: Content) -> Content {
     }
 }
 
-/// What is sent to get back to what was.
-fn back(before: &Kept, flavour: &DeploymentFlavour, whole: bool) -> Result<Content, ProblemDetails> {
+/// What is sent to get back to what was. Whatever the operation brings, the template of before is that of the VNFD of before.
+fn back(given: Given<'_>, before: &Kept, whole: bool) -> Result<Content, ProblemDetails> {
     let text = match before.script {
         Script::Default => before.template.clone(),
-        Script::Standard => template::with_members(&before.template, flavour, &before.members).map_err(refused)?,
+        Script::Standard => {
+            let flavour = flavour_of(given.vnfd_before, &before.flavour)?;
+            template::with_members(&before.template, flavour, &before.members).map_err(refused)?
+        }
     };
     let made = Content {
         template: Some(text),
@@ -298,6 +348,7 @@ fn mark(stack: &str, resource: &str, reason: &str) -> Step {
 fn scale(given: Given<'_>) -> Result<Work, ProblemDetails> {
     let request: ScaleVnfRequest = given.request()?;
     let before = given.kept()?;
+    same_script(given, &before, request.additional_params.as_ref())?;
     let flavour = given.flavour(&before.flavour)?;
     let aspect = flavour
         .aspects
@@ -348,7 +399,7 @@ fn scale(given: Given<'_>) -> Result<Work, ProblemDetails> {
     steps.extend([Step::Update { content }, Step::Resources]);
     let mut work = Work::new(steps, given.stack(&before), after);
     if request.scale_type == ScaleType::ScaleOut {
-        let content = back(&before, flavour, false)?;
+        let content = back(given, &before, false)?;
         let member = |vnfc: &VnfcResourceInfo| {
             let stack = text_of(vnfc.metadata.as_ref(), "stack_id")?;
             let id = stack.rsplit_once('/').map_or(stack, |(_, id)| id);
@@ -369,6 +420,7 @@ fn heal(given: Given<'_>) -> Result<Work, ProblemDetails> {
     let request: HealVnfRequest = given.request()?;
     let kept = given.kept()?;
     let params = request.additional_params.as_ref();
+    same_script(given, &kept, params)?;
     let all = params
         .and_then(|params| params.get("all"))
         .and_then(Value::as_bool)
@@ -449,6 +501,7 @@ fn move_links(links: &mut Vec<ExtVirtualLinkData>, changes: Vec<ExtVirtualLinkDa
 fn change_ext_conn(given: Given<'_>) -> Result<Work, ProblemDetails> {
     let request: ChangeExtVnfConnectivityRequest = given.request()?;
     let before = given.kept()?;
+    same_script(given, &before, request.additional_params.as_ref())?;
     let flavour = given.flavour(&before.flavour)?;
     let mut after = before.clone();
     move_links(&mut after.ext_links, request.ext_virtual_links);
@@ -460,7 +513,7 @@ fn change_ext_conn(given: Given<'_>) -> Result<Work, ProblemDetails> {
         given.stack(&before),
         after,
     );
-    let content = back(&before, flavour, false)?;
+    let content = back(given, &before, false)?;
     work.undo = Some(vec![Step::Update { content }, Step::Resources]);
     Ok(work)
 }
@@ -479,8 +532,8 @@ fn change_vnfpkg(given: Given<'_>) -> Result<Work, ProblemDetails> {
         after.ext_managed = managed;
     }
     merge_of_client(&mut after, params)?;
-    if params.is_some_and(|params| params.contains_key("lcm-operation-user-data")) {
-        after.script = script(given.vnfd, params)?;
+    if let Some(named) = script(given.vnfd, params)? {
+        after.script = named;
     }
     let made = content(&mut after, flavour).map_err(refused)?;
     let mut steps: Vec<Step> = Vec::new();
@@ -509,7 +562,7 @@ fn change_vnfpkg(given: Given<'_>) -> Result<Work, ProblemDetails> {
     }
     steps.extend([Step::Update { content: made }, Step::Resources]);
     let mut work = Work::new(steps, given.stack(&before), after);
-    let content = back(&before, flavour, true)?;
+    let content = back(given, &before, true)?;
     work.undo = Some(vec![Step::Update { content }, Step::Resources]);
     Ok(work)
 }

@@ -84,7 +84,8 @@ pub(crate) fn external<'k>(kept: &'k Kept, cpd: &str) -> Option<(&'k ExtVirtualL
 
 fn of_cp(kept: &Kept, flavour: &DeploymentFlavour, name: &str, field: &str) -> Value {
     let is_known = |name: &str| flavour.cps.contains_key(name);
-    let member = name.rsplit_once('-').and_then(|(_, number)| number.parse::<u32>().ok());
+    let number = template::number_of(name, is_known);
+    let index = number.and_then(|number| usize::try_from(number).ok());
     let cpd = template::base_name(name, is_known).unwrap_or(name);
     match (field, external(kept, cpd)) {
         ("network", Some((link, _))) => Value::from(link.resource_id.clone()),
@@ -99,18 +100,17 @@ fn of_cp(kept: &Kept, flavour: &DeploymentFlavour, name: &str, field: &str) -> V
         ("fixed_ips", Some((_, cp))) => {
             let configs: Vec<&VnfExtCpConfig> = cp.cp_config.values().flatten().collect();
             // With a resource for each member, each has its own configuration where there are several.
-            let index = member
-                .filter(|_| cpd != name)
-                .and_then(|number| usize::try_from(number).ok());
             let config = index.and_then(|index| configs.get(index)).or_else(|| configs.first());
             config.map_or(Value::Null, |config| fixed_ips(config))
         }
         ("port", Some((link, cp))) => {
-            let port = cp
-                .cp_config
-                .values()
-                .flatten()
-                .find_map(|config| config.link_port_id.as_ref());
+            let mut configs = cp.cp_config.values().flatten();
+            // One port is for one VM, so no member takes that of another's configuration.
+            let config = match index {
+                Some(index) => configs.nth(index),
+                None => configs.find(|config| config.link_port_id.is_some()),
+            };
+            let port = config.and_then(|config| config.link_port_id.as_ref());
             let ports = link.ext_link_ports.iter().flatten();
             let found = port.and_then(|port| ports.into_iter().find(|known| known.id == *port));
             found.map_or(Value::Null, |port| {

@@ -62,6 +62,12 @@ pub(crate) fn base_name(name: &str, is_known: impl Fn(&str) -> bool) -> Option<&
     (is_number && is_known(base)).then_some(base)
 }
 
+/// The member's number at the end of the name of a resource; none where the name has none.
+pub(crate) fn number_of(name: &str, is_known: impl Fn(&str) -> bool) -> Option<u32> {
+    let base = base_name(name, is_known)?;
+    name.strip_prefix(base)?.strip_prefix('-')?.parse().ok()
+}
+
 /// The template with a resource for each member: `VDU1` becomes `VDU1-0`, `VDU1-1`, with the ports and storages of the VDU that stand
 /// beside it. JSON, which is YAML too.
 ///

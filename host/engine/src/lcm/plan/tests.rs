@@ -35,6 +35,17 @@ fn planned(operation: &str, params: Value, instance: &VnfInstance) -> Result<Wor
 }
 
 fn planned_of(vnfd: &Vnfd, operation: &str, params: Value, instance: &VnfInstance) -> Result<Work, ProblemDetails> {
+    planned_from(vnfd, vnfd, operation, params, instance)
+}
+
+/// Of an instance of one VNFD by an operation that may bring another.
+fn planned_from(
+    vnfd_before: &Vnfd,
+    vnfd: &Vnfd,
+    operation: &str,
+    params: Value,
+    instance: &VnfInstance,
+) -> Result<Work, ProblemDetails> {
     let op_occ = serde_json::from_value(json!({
         "id": "op", "operationState": "STARTING", "stateEnteredTime": "2026-01-01T00:00:00.000Z",
         "startTime": "2026-01-01T00:00:00.000Z", "vnfInstanceId": "i", "operation": operation,
@@ -44,6 +55,7 @@ fn planned_of(vnfd: &Vnfd, operation: &str, params: Value, instance: &VnfInstanc
         op_occ: &op_occ,
         instance,
         vnfd,
+        vnfd_before,
         installation: "qwert",
     })
 }
