@@ -195,4 +195,23 @@ mod tests {
                    "CP": {"VDU1_CP1": {"network": "net-1", "fixed_ips": [{"ip_address": "10.0.0.5", "subnet": "sub"}]}}})
         );
     }
+
+    #[test]
+    fn a_port_of_the_client_goes_to_the_member_whose_configuration_names_it() {
+        let flavour: DeploymentFlavour = serde_json::from_value(json!({"cps": {"CP1": {}}})).unwrap();
+        let config = |port: &str| json!({"linkPortId": port});
+        let port = |id: &str| json!({"id": id, "resourceHandle": {"resourceId": format!("{id}-in-vim")}});
+        let link = json!({"id": "l", "resourceId": "net-1", "extLinkPorts": [port("p"), port("q")],
+            "extCps": [{"cpdId": "CP1", "cpConfig": {"a": config("p"), "b": config("q")}}]});
+        let kept = Kept {
+            ext_links: vec![serde_json::from_value(link).unwrap()],
+            ..Kept::default()
+        };
+        let port_of = |name: &str| of_cp(&kept, &flavour, name, "port");
+        assert_eq!(
+            (port_of("CP1"), port_of("CP1-0")),
+            (json!("p-in-vim"), json!("p-in-vim"))
+        );
+        assert_eq!((port_of("CP1-1"), port_of("CP1-2")), (json!("q-in-vim"), Value::Null));
+    }
 }

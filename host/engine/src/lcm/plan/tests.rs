@@ -1,3 +1,5 @@
+mod standard;
+
 use super::*;
 use serde_json::json;
 
