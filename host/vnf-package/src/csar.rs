@@ -1,7 +1,8 @@
 //! Archives (SOL004): a zip archive as files by path, with every promise checked that can be broken.
 //!
 //! Two structures exist: one with `TOSCA-Metadata/TOSCA.meta`, which names the main document, and one with a single YAML document in the root.
-//! Digests stand in blocks of a manifest (`*.mf`) or of `TOSCA.meta`; each is checked.
+//! Digests stand in blocks of a manifest (`*.mf`) or of `TOSCA.meta`; each is checked. Those that a VNFD says of its images are checked where
+//! VNFDs are read.
 
 mod manifest;
 
@@ -12,7 +13,8 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::MAX_ARCHIVE_BYTES;
-use manifest::{Digests, blocks};
+pub(crate) use manifest::Digests;
+use manifest::blocks;
 
 /// Most entries, directories included.
 pub const MAX_ENTRIES: usize = 1_000;
@@ -133,6 +135,11 @@ impl Archive {
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&[u8]> {
         self.files.get(path).map(Vec::as_slice)
+    }
+
+    /// Checks digests, each file once for each algorithm.
+    pub(crate) fn digests(&self) -> Digests<'_> {
+        Digests::of(&self.files)
     }
 
     /// All files by path.

@@ -147,7 +147,7 @@ topology_template:
         sw_image_data:
           name: cirros
           version: '0.5'
-          checksum: { algorithm: sha-256, hash: 00ff }
+          checksum: { algorithm: sha-256, hash: 6105d6cc76af400325e94d588ce511be5bfdbb73b437dc51eca43917d7a43e3d }
           container_format: bare
           disk_format: qcow2
           min_disk: 1 GB

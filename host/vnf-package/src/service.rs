@@ -547,6 +547,7 @@ fn taken(vnfd: &str, other: &VnfPackage) -> Refusal {
 fn describe(bytes: &[u8]) -> Result<(Described, String), Refusal> {
     let archive = Archive::read(bytes)?;
     let described = vnfd::describe(&archive)?;
+    vnfd::check_images(&archive, &described.vnfd)?;
     Ok((described, hex(&Sha256::digest(bytes))))
 }
 

@@ -49,7 +49,7 @@ pub(super) fn blocks(path: &str, content: &[u8]) -> Result<Vec<Block>, Error> {
 }
 
 /// What is checked of one package.
-pub(super) struct Digests<'a> {
+pub(crate) struct Digests<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     /// Digests that were made, by file and algorithm.
     made: BTreeMap<(&'a str, Algorithm), String>,
@@ -109,29 +109,40 @@ impl<'a> Digests<'a> {
             if path.contains("://") {
                 continue;
             }
-            let unchecked = |reason: &str| Error::Unchecked {
-                path: path.clone(),
+            let named = block.get("algorithm").map(String::as_str);
+            self.check_file(said_in, path, named, wanted)?;
+        }
+        Ok(())
+    }
+
+    /// Checks what something says to be the digest of a file.
+    pub(crate) fn check_file(
+        &mut self,
+        said_in: &str,
+        path: &str,
+        named: Option<&str>,
+        wanted: &str,
+    ) -> Result<(), Error> {
+        let unchecked = |reason: &str| Error::Unchecked {
+            path: path.to_owned(),
+            said_in: said_in.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let named = named.ok_or_else(|| unchecked("it names no algorithm"))?;
+        let (file, content) = self
+            .files
+            .get_key_value(path)
+            .ok_or_else(|| unchecked("there is no such file in the package"))?;
+        let algorithm =
+            Algorithm::of(named).ok_or_else(|| unchecked("its algorithm is not SHA-224, 256, 384 or 512"))?;
+        let made = self.made.entry((file.as_str(), algorithm));
+        let found = made.or_insert_with(|| algorithm.digest(content));
+        if !found.eq_ignore_ascii_case(wanted) {
+            return Err(Error::Digest {
+                path: path.to_owned(),
+                algorithm: named.to_owned(),
                 said_in: said_in.to_owned(),
-                reason: reason.to_owned(),
-            };
-            let named = block
-                .get("algorithm")
-                .ok_or_else(|| unchecked("it names no algorithm"))?;
-            let (file, content) = self
-                .files
-                .get_key_value(path.as_str())
-                .ok_or_else(|| unchecked("there is no such file in the package"))?;
-            let algorithm =
-                Algorithm::of(named).ok_or_else(|| unchecked("its algorithm is not SHA-224, 256, 384 or 512"))?;
-            let made = self.made.entry((file.as_str(), algorithm));
-            let found = made.or_insert_with(|| algorithm.digest(content));
-            if !found.eq_ignore_ascii_case(wanted) {
-                return Err(Error::Digest {
-                    path: path.clone(),
-                    algorithm: named.clone(),
-                    said_in: said_in.to_owned(),
-                });
-            }
+            });
         }
         Ok(())
     }

@@ -66,6 +66,10 @@ async fn what_is_refused_is_told_and_may_be_uploaded_again() {
     let refused = uploaded(&packages, &id, bad).await.unwrap();
     assert!(refused.onboarding_failure.unwrap().detail.contains("df_simple.yaml"));
     assert_eq!(packages.show(&id).await.unwrap().package.vnfd, None);
+    let bad = package(&[("Files/images/vdu1.img", "another")]);
+    let refused = uploaded(&packages, &id, bad).await.unwrap();
+    let told = refused.onboarding_failure.unwrap().detail;
+    assert!(told.contains("sha-256 digest that the VNFD says"), "{told}");
     // Whatever an archive has for names, what is told of it is short and one line.
     let bad = package(&[(format!("a\n{}", "x".repeat(20_000)).as_str(), "")]);
     let refused = uploaded(&packages, &id, bad).await.unwrap();

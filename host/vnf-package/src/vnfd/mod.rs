@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use vimhost_model::VnfdId;
 use vimhost_model::vnf::{PackageFile, SoftwareImage, Vnfd};
 
-use crate::csar::Archive;
+use crate::csar::{self, Archive};
 use crate::yaml::Left;
 use documents::Documents;
 use place::Place;
@@ -127,6 +127,16 @@ pub fn describe(archive: &Archive) -> Result<Described, Error> {
         software_images,
         additional_artifacts,
     })
+}
+
+/// Checks the images of a package against the digests that its VNFD says of them.
+///
+/// Apart from [`describe`], which reads a package again that was taken long ago.
+///
+/// # Errors
+/// When an image in the package has another digest, or what is said of it cannot be checked.
+pub fn check_images(archive: &Archive, vnfd: &Vnfd) -> Result<(), csar::Error> {
+    package_files::check_images(archive, vnfd)
 }
 
 /// Service templates that describe a flavour.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 use vimhost_model::hex;
-use vimhost_model::vnf::{DeploymentFlavour, HeatTemplate, PackageFile, SoftwareImage, UserDataScript};
+use vimhost_model::vnf::{DeploymentFlavour, HeatTemplate, PackageFile, SoftwareImage, UserDataScript, Vnfd};
 
 use super::Error;
-use crate::csar::{Archive, is_metadata};
+use crate::csar::{self, Archive, is_metadata};
 use crate::yaml::{self, Left};
 
 /// Most bytes of the templates of one flavour. They are kept with the VNFD in one document of the store, where 16 MB fit.
@@ -125,17 +125,34 @@ enum UserDataScriptName {
     Standard,
 }
 
-/// Images of all flavours, each once.
-pub(super) fn software_images(flavours: &BTreeMap<String, DeploymentFlavour>) -> Vec<SoftwareImage> {
-    let mut images = BTreeMap::new();
-    for flavour in flavours.values() {
-        let of_vdus = flavour.vdus.values().filter_map(|vdu| vdu.image.as_ref());
-        let of_storages = flavour.storages.values().filter_map(|storage| storage.image.as_ref());
-        for image in of_vdus.chain(of_storages) {
-            images.entry(image.id.clone()).or_insert_with(|| image.clone());
+/// Images that a flavour names.
+fn images(flavour: &DeploymentFlavour) -> impl Iterator<Item = &SoftwareImage> {
+    let of_vdus = flavour.vdus.values().filter_map(|vdu| vdu.image.as_ref());
+    let of_storages = flavour.storages.values().filter_map(|storage| storage.image.as_ref());
+    of_vdus.chain(of_storages)
+}
+
+/// Checks what the VNFD says to be the digests of images. One that is not in the package is not fetched.
+pub(super) fn check_images(archive: &Archive, vnfd: &Vnfd) -> Result<(), csar::Error> {
+    let mut digests = archive.digests();
+    for image in vnfd.flavours.values().flat_map(images) {
+        let (Some(path), Some(wanted)) = (&image.path, &image.checksum) else {
+            continue;
+        };
+        if archive.file(path).is_some() {
+            digests.check_file("the VNFD", path, image.checksum_algorithm.as_deref(), wanted)?;
         }
     }
-    images.into_values().collect()
+    Ok(())
+}
+
+/// Images of all flavours, each once.
+pub(super) fn software_images(flavours: &BTreeMap<String, DeploymentFlavour>) -> Vec<SoftwareImage> {
+    let mut found = BTreeMap::new();
+    for image in flavours.values().flat_map(images) {
+        found.entry(image.id.clone()).or_insert_with(|| image.clone());
+    }
+    found.into_values().collect()
 }
 
 /// Files that are neither VNFD nor image, with their digests.

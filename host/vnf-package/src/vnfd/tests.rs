@@ -111,6 +111,35 @@ fn templates_images_and_other_files_are_told_apart() {
 }
 
 #[test]
+fn an_image_in_the_package_has_the_digest_that_the_vnfd_says() {
+    let checked = |other: &[(&str, &str)]| {
+        let archive = Archive::read(&package(other)).unwrap();
+        check_images(&archive, &describe(&archive).unwrap().vnfd)
+    };
+    assert_eq!(checked(&[]), Ok(()));
+    let path = "Files/images/vdu1.img";
+    let wrong = checked(&[(path, "another")]).unwrap_err();
+    assert!(
+        matches!(&wrong, csar::Error::Digest { path: of, algorithm, .. } if of == path && algorithm == "sha-256"),
+        "{wrong}"
+    );
+    let of_document = |from: &str, to: &str| {
+        let text = DF_SIMPLE.replace(from, to);
+        assert_ne!(text, DF_SIMPLE);
+        checked(&[("Definitions/df_simple.yaml", text.as_str()), (path, "another")])
+    };
+    // What nobody can check is no digest that holds.
+    for (from, to) in [("algorithm: sha-256", "algorithm: md5"), ("algorithm: sha-256, ", "")] {
+        let unchecked = of_document(from, to).unwrap_err();
+        assert!(matches!(unchecked, csar::Error::Unchecked { .. }), "{unchecked}");
+    }
+    // Of what is elsewhere nothing is known.
+    for elsewhere in ["../Files/images/none.img", "https://images.example/vdu1.img"] {
+        assert_eq!(of_document("../Files/images/vdu1.img", elsewhere), Ok(()));
+    }
+}
+
+#[test]
 fn a_flavour_of_its_own_document_is_added() {
     let top = TOP.replace("  - types.yaml\n", "  - types.yaml\n  - df_other.yaml\n");
     let other = DF_SIMPLE.replace("flavour_id: simple", "flavour_id: other");
