@@ -19,6 +19,8 @@ pub struct SamplePackage {
     pub image: String,
     /// Base template in place of the one with two kinds of VM; it takes the parameter `nfv`, and there are no nested ones beside it.
     pub template: Option<String>,
+    /// Made by `StandardUserData`, whose script is at [`Self::STANDARD`]: a resource of the base template for each VM.
+    pub is_standard: bool,
 }
 
 impl Default for SamplePackage {
@@ -29,11 +31,15 @@ impl Default for SamplePackage {
             flavour: "small".to_owned(),
             image: "ubuntu18.04".to_owned(),
             template: None,
+            is_standard: false,
         }
     }
 }
 
 impl SamplePackage {
+    /// Where the script is, if there is one.
+    pub const STANDARD: &str = "UserData/userdata_standard.py";
+
     /// The files of the archive.
     #[must_use]
     pub fn files(&self) -> Vec<(&'static str, String)> {
@@ -46,10 +52,16 @@ impl SamplePackage {
         let base = "BaseHOT/simple/sample.yaml";
         match &self.template {
             Some(template) => files.push((base, template.clone())),
-            None => files.extend([
-                (base, self.fill(BASE)),
-                ("BaseHOT/simple/nested/VDU1.yaml", NESTED.to_owned()),
-            ]),
+            None => {
+                let vdu1 = if self.is_standard { SINGLE } else { GROUP };
+                files.extend([
+                    (base, self.fill(&BASE.replace("@vdu1@\n", vdu1))),
+                    ("BaseHOT/simple/nested/VDU1.yaml", NESTED.to_owned()),
+                ]);
+            }
+        }
+        if self.is_standard {
+            files.push((Self::STANDARD, SCRIPT.to_owned()));
         }
         files
     }
@@ -337,13 +349,8 @@ const LEVELS: &str = "    - @vdu@_instantiation_levels:
         targets: [ @vdu@ ]
 ";
 
-const BASE: &str = r#"heat_template_version: 2013-05-23
-description: Two kinds of VM on an internal network, version @software_version@
-parameters:
-  nfv:
-    type: json
-resources:
-  VDU1_scale_group:
+/// Any number of VDU1, sized by a parameter.
+const GROUP: &str = "  VDU1_scale_group:
     type: OS::Heat::AutoScalingGroup
     properties:
       min_size: 1
@@ -357,6 +364,31 @@ resources:
           net1: { get_param: [ nfv, CP, VDU1_CP1, network ] }
           net2: { get_resource: internalVL1 }
     depends_on: internalVL1_subnet
+";
+
+/// VDU1 once; `StandardUserData` has it as often as there are VMs.
+const SINGLE: &str = "  VDU1:
+    type: VDU1.yaml
+    properties:
+      flavor: { get_param: [ nfv, VDU, VDU1, computeFlavourId ] }
+      image: { get_param: [ nfv, VDU, VDU1, vcImageId ] }
+      net1: { get_param: [ nfv, CP, VDU1_CP1, network ] }
+      net2: { get_resource: internalVL1 }
+    depends_on: internalVL1_subnet
+";
+
+/// Known by its class, and not run.
+const SCRIPT: &str = "class StandardUserData:
+    pass
+";
+
+const BASE: &str = r#"heat_template_version: 2013-05-23
+description: Two kinds of VM on an internal network, version @software_version@
+parameters:
+  nfv:
+    type: json
+resources:
+@vdu1@
   VDU2:
     type: OS::Nova::Server
     properties:

@@ -18,6 +18,7 @@ mod lists;
 mod packages;
 mod paging;
 mod quiet;
+mod standard;
 mod states;
 mod stored;
 mod subscribers;

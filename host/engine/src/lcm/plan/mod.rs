@@ -547,9 +547,8 @@ fn change_vnfpkg(given: Given<'_>) -> Result<Work, ProblemDetails> {
         shown.entry(name.clone()).or_insert_with(|| value.clone());
     }
     for vdu in rolled.iter().take(rolled.len().saturating_sub(1)) {
-        if let Some(value) = new.get(vdu) {
-            shown.insert(vdu.clone(), value.clone());
-        }
+        let turn = new.iter().filter(|(name, _)| is_of_vdu(flavour, name, vdu));
+        shown.extend(turn.map(|(name, value)| (name.clone(), value.clone())));
         nfv.insert("VDU".to_owned(), Value::Object(shown.clone()));
         let first = steps.is_empty();
         steps.push(Step::Update {
@@ -565,6 +564,13 @@ fn change_vnfpkg(given: Given<'_>) -> Result<Work, ProblemDetails> {
     let content = back(given, &before, true)?;
     work.undo = Some(vec![Step::Update { content }, Step::Resources]);
     Ok(work)
+}
+
+/// Whether parameters are those of a VDU: its own, those of one of its members (`VDU1-0`) or of its storage (`VDU1-Disk`).
+fn is_of_vdu(flavour: &DeploymentFlavour, name: &str, vdu: &str) -> bool {
+    let is_part =
+        || !flavour.vdus.contains_key(name) && name.strip_prefix(vdu).is_some_and(|rest| rest.starts_with('-'));
+    name == vdu || is_part()
 }
 
 fn vdus_of(nfv: &Map<String, Value>) -> Map<String, Value> {

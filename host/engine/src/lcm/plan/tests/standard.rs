@@ -223,6 +223,32 @@ fn a_changed_package_goes_back_by_the_vnfd_of_before() {
 }
 
 #[test]
+fn all_members_of_a_vdu_have_their_turn_together() {
+    let two = standing(made_of(&vnfd()).after);
+    let mut larger = vnfd();
+    let flavour = larger.flavours.get_mut("simple").unwrap();
+    flavour.vdus.get_mut("VDU1").unwrap().compute_flavour = Some("m1.large".to_owned());
+    let flavours = |order: [&str; 2]| {
+        let vdus = order.map(|vdu| json!({"vdu_id": vdu}));
+        let params = json!({"upgrade_type": "RollingUpdate", "vdu_params": vdus});
+        let params = json!({"vnfdId": "vnfd", "additionalParams": params});
+        let work = planned_from(&vnfd(), &larger, "CHANGE_VNFPKG", params, &two).unwrap();
+        let sent =
+            |step: &Step, member: &str| content_of(step).parameters["nfv"]["VDU"][member]["computeFlavourId"].clone();
+        let updates = work.steps[..2].iter();
+        updates
+            .map(|step| [sent(step, "VDU1-0"), sent(step, "VDU1-1")])
+            .collect::<Vec<_>>()
+    };
+    let (old, new) = (
+        [json!("m1.tiny"), json!("m1.tiny")],
+        [json!("m1.large"), json!("m1.large")],
+    );
+    assert_eq!(flavours(["VDU1", "VDU2"]), [new.clone(), new.clone()]);
+    assert_eq!(flavours(["VDU2", "VDU1"]), [old, new]);
+}
+
+#[test]
 fn a_script_that_would_not_be_run_is_refused_by_every_operation() {
     let two = standing(made_of(&vnfd()).after);
     let links = json!([{"id": "l", "resourceId": "net-2", "extCps": [{"cpdId": "CP1", "cpConfig": {"one": {}}}]}]);
