@@ -83,7 +83,10 @@ async fn an_instance_with_a_resource_for_each_vm_lives_like_any_other() {
         ids(&one, "VDU1"),
         "the VM that was there is still there"
     );
-    assert_eq!(affected(&scaled, "ADDED"), BTreeSet::from([ids(&two, "VDU1")[0].clone()]));
+    assert_eq!(
+        affected(&scaled, "ADDED"),
+        BTreeSet::from([ids(&two, "VDU1")[0].clone()])
+    );
 
     let victim = ids(&two, "VDU1")[1].clone();
     let heal = json!({"vnfcInstanceId": [format!("VDU1-{victim}")], "additionalParams": script()});

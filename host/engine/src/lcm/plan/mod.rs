@@ -6,9 +6,10 @@
 
 pub(crate) mod levels;
 pub(crate) mod parameters;
+mod rolling;
 pub(crate) mod template;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -20,6 +21,7 @@ use vimhost_model::vnf::{
 
 use super::work::{Content, Kept, Script, StackNow, Step, Work, stack_token};
 use parameters::{content, parameters};
+use rolling::{is_of_vdu, rolled_vdus, vdus_of};
 
 /// How long a graceful termination waits when nobody says (what Tacker waits).
 const GRACE_SECONDS: u32 = 10;
@@ -93,6 +95,16 @@ fn too_many_members() -> ProblemDetails {
         "the VNF instance would have more than {} VNFCs",
         levels::MAX_MEMBERS
     ))
+}
+
+/// What there is and what is to come are no more than an instance may have.
+fn bounded_members(kept: &Kept, more: impl IntoIterator<Item = u32>) -> Result<(), ProblemDetails> {
+    let there = kept.members.values().map(Vec::len);
+    let there = there.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    if levels::are_too_many(there.chain(more)) {
+        return Err(too_many_members());
+    }
+    Ok(())
 }
 
 fn broken(what: &str, error: impl std::fmt::Display) -> ProblemDetails {
@@ -364,11 +376,7 @@ fn scale(given: Given<'_>) -> Result<Work, ProblemDetails> {
     })?;
     let moved = levels::between(flavour, &request.aspect_id, level.min(reached), level.max(reached));
     if request.scale_type == ScaleType::ScaleOut {
-        let there = before.members.values().map(Vec::len);
-        let there = there.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-        if levels::are_too_many(there.chain(moved.values().copied())) {
-            return Err(too_many_members());
-        }
+        bounded_members(&before, moved.values().copied())?;
     }
     let mut after = before.clone();
     after.levels.insert(request.aspect_id.clone(), reached);
@@ -535,6 +543,15 @@ fn change_vnfpkg(given: Given<'_>) -> Result<Work, ProblemDetails> {
     if let Some(named) = script(given.vnfd, params)? {
         after.script = named;
     }
+    // A VDU that the package brings begins as in an instance that is made of it.
+    after.members.retain(|vdu, _| flavour.vdus.contains_key(vdu));
+    let mut brought = levels::initial_counts(flavour, None, &after.levels);
+    brought.retain(|vdu, _| flavour.vdus.contains_key(vdu) && !after.members.contains_key(vdu));
+    bounded_members(&after, brought.values().copied())?;
+    let brought = brought.into_iter();
+    after
+        .members
+        .extend(brought.map(|(vdu, count)| (vdu, (0..count).collect::<Vec<u32>>())));
     let made = content(&mut after, flavour).map_err(refused)?;
     let mut steps: Vec<Step> = Vec::new();
     let mut nfv = after.nfv.clone();
@@ -564,31 +581,6 @@ fn change_vnfpkg(given: Given<'_>) -> Result<Work, ProblemDetails> {
     let content = back(given, &before, true)?;
     work.undo = Some(vec![Step::Update { content }, Step::Resources]);
     Ok(work)
-}
-
-/// Whether parameters are those of a VDU: its own, those of one of its members (`VDU1-0`) or of its storage (`VDU1-Disk`).
-fn is_of_vdu(flavour: &DeploymentFlavour, name: &str, vdu: &str) -> bool {
-    let is_part =
-        || !flavour.vdus.contains_key(name) && name.strip_prefix(vdu).is_some_and(|rest| rest.starts_with('-'));
-    name == vdu || is_part()
-}
-
-fn vdus_of(nfv: &Map<String, Value>) -> Map<String, Value> {
-    nfv.get("VDU").and_then(Value::as_object).cloned().unwrap_or_default()
-}
-
-/// The VDUs that a rolling change names, in its order.
-fn rolled_vdus(params: Option<&Map<String, Value>>) -> Vec<String> {
-    let listed = params
-        .and_then(|params| params.get("vdu_params"))
-        .and_then(Value::as_array);
-    let named = listed
-        .into_iter()
-        .flatten()
-        .filter_map(|vdu| vdu.get("vdu_id")?.as_str());
-    // Each has one turn: one that is named again has had it.
-    let mut seen = BTreeSet::new();
-    named.filter(|vdu| seen.insert(*vdu)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `StandardUserData`: a resource of the template for each VM, whose nested stack has the same names for every one.
 
+use std::collections::BTreeSet;
+
 use vimhost_connector::{StackRef, StackResource};
 use vimhost_model::VimId;
 
@@ -220,6 +222,21 @@ fn a_changed_package_goes_back_by_the_vnfd_of_before() {
     assert_eq!(names(&work.steps[0]), ["CP2-0", "CP2-1", "VDU1-0", "VDU1-1"]);
     let undo = work.undo.unwrap();
     assert_eq!(content_of(&undo[0]), content_of(&made.steps[0]));
+}
+
+#[test]
+fn a_vdu_that_a_package_brings_is_made_and_one_that_it_drops_is_not() {
+    let two = standing(made_of(&vnfd()).after);
+    let mut other = vnfd_of("resources:\n  VDU2:\n    type: OS::Nova::Server\n", "CP1");
+    let flavour = other.flavours.get_mut("simple").unwrap();
+    let vdu = flavour.vdus.remove("VDU1").unwrap();
+    flavour.vdus.insert("VDU2".to_owned(), vdu);
+    let rolling = json!({"upgrade_type": "RollingUpdate", "vdu_params": [{"vdu_id": "VDU2"}]});
+    let params = json!({"vnfdId": "vnfd", "additionalParams": rolling});
+    let work = planned_from(&vnfd(), &other, "CHANGE_VNFPKG", params, &two).unwrap();
+    assert_eq!(names(&work.steps[0]), ["VDU2-0", "VDU2-1"]);
+    assert_eq!(work.after.members, BTreeMap::from([("VDU2".to_owned(), vec![0, 1])]));
+    assert_eq!(names(&work.undo.unwrap()[0]), ["VDU1-0", "VDU1-1", "VL"]);
 }
 
 #[test]
