@@ -17,6 +17,7 @@ mod listener;
 mod lists;
 mod packages;
 mod paging;
+mod ports;
 mod quiet;
 mod standard;
 mod states;
