@@ -17,6 +17,9 @@ const KEPT: usize = 64 << 10;
 /// How long the end of the host waits for the output.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Writes lines out.
+type WriteOut = Box<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Where lines are put.
 #[derive(Clone)]
 pub(super) struct Queue(Arc<Shared>);
@@ -28,7 +31,7 @@ struct Shared {
     /// Nothing is.
     idle: Condvar,
     largest: usize,
-    write: Box<dyn Fn(&[u8]) + Send + Sync>,
+    write: WriteOut,
 }
 
 #[derive(Default)]

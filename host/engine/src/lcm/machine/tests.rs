@@ -336,10 +336,11 @@ fn an_undoing_that_fails_tells_both_reasons_and_one_whose_cause_nobody_saw_tells
         if let Some(seen) = seen {
             undoing(&mut work, shown(StackAction::Create, StackProgress::Failed, seen));
         }
-        match undoing(&mut work, shown(StackAction::Rollback, progress, told)) {
-            Todo::Failed(problem) => problem.detail,
-            todo => panic!("{todo:?}"),
-        }
+        let todo = undoing(&mut work, shown(StackAction::Rollback, progress, told));
+        let Todo::Failed(problem) = todo else {
+            panic!("{todo:?}");
+        };
+        problem.detail
     };
     let (complete, failed) = (StackProgress::Complete, StackProgress::Failed);
     assert_eq!(detail(Some("no host"), failed, "port in use"), "no host; port in use");
