@@ -209,13 +209,13 @@ async fn only_a_disabled_package_is_deleted() {
 }
 
 /// An operation on a new instance, accepted just now, that brings it to the package of the samples.
-fn bringing(operation: &str, instance: &str) -> (VnfInstance, VnfLcmOpOcc) {
+fn bringing(operation: &str, name: &str) -> (VnfInstance, VnfLcmOpOcc) {
     let instance = json!({
-        "id": instance, "vnfdId": "other", "vnfProvider": "p", "vnfProductName": "n", "vnfSoftwareVersion": "1", "vnfdVersion": "1",
+        "id": name, "vnfdId": "other", "vnfProvider": "p", "vnfProductName": "n", "vnfSoftwareVersion": "1", "vnfdVersion": "1",
         "instantiationState": "INSTANTIATED", "_vimhost": {"package": "other"}});
     let op_occ = json!({
-        "id": format!("op-{instance}"), "operationState": "STARTING", "stateEnteredTime": "2026-01-01T00:00:00.000Z",
-        "startTime": "2026-01-01T00:00:00.000Z", "vnfInstanceId": instance, "operation": operation,
+        "id": format!("op-{name}"), "operationState": "STARTING", "stateEnteredTime": "2026-01-01T00:00:00.000Z",
+        "startTime": "2026-01-01T00:00:00.000Z", "vnfInstanceId": name, "operation": operation,
         "isAutomaticInvocation": false, "isCancelPending": false, "operationParams": {"vnfdId": VNFD_ID}, "_vimhost": {}});
     (
         serde_json::from_value(instance).unwrap(),
