@@ -6,6 +6,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::spec::{FlavourSpec, NetworkSpec, ServiceSpec, VmSpec};
 use crate::Error;
 
@@ -45,7 +47,8 @@ fn check_network(path: &str, network: &NetworkSpec) -> Result<(), Error> {
         return Ok(());
     }
     let subnet = match &network.subnet {
-        Some(text) => Some(Range::parse(text).ok_or_else(|| {
+        // Bits behind the prefix may be set: VIMs take `10.10.0.5/24` for `10.10.0.0/24`.
+        Some(text) => Some(text.parse::<IpNet>().map_err(|_| {
             let reason = format!("'{text}' is no range of addresses like 10.10.0.0/24 or fd00:10::/64");
             Error::shape(format!("{path}:subnet"), reason)
         })?),
@@ -55,7 +58,7 @@ fn check_network(path: &str, network: &NetworkSpec) -> Result<(), Error> {
         let path = format!("{path}:gateway");
         let address = address(&path, gateway)?;
         // It may be outside the subnet: some routers are reached over the link only.
-        if subnet.is_some_and(|subnet| subnet.address.is_ipv4() != address.is_ipv4()) {
+        if subnet.is_some_and(|subnet| subnet.addr().is_ipv4() != address.is_ipv4()) {
             let reason = format!("'{gateway}' is of another version of IP than the subnet");
             return Err(Error::shape(path, reason));
         }
@@ -80,8 +83,8 @@ fn check_vm(path: &str, vm: &VmSpec, spec: &ServiceSpec) -> Result<(), Error> {
             let address = address(&path, text)?;
             let network = spec.networks.get(&interface.network);
             let subnet = network.and_then(|network| network.subnet.as_ref());
-            if let Some(subnet) = subnet.filter(|subnet| Range::parse(subnet).is_some_and(|range| !range.has(address)))
-            {
+            let is_outside = |subnet: &IpNet| !subnet.contains(&address);
+            if let Some(subnet) = subnet.filter(|subnet| subnet.parse().is_ok_and(|range| is_outside(&range))) {
                 let reason = format!(
                     "{text} is not in {subnet}, the subnet of network '{}'",
                     interface.network
@@ -127,41 +130,6 @@ fn size(path: &str, size: u64, least: u64) -> Result<(), Error> {
 fn address(path: &str, text: &str) -> Result<IpAddr, Error> {
     text.parse()
         .map_err(|_| Error::shape(path, format!("'{text}' is no IP address")))
-}
-
-/// Addresses that begin with the same bits.
-#[derive(Debug, Clone, Copy)]
-struct Range {
-    address: IpAddr,
-    bits: u32,
-}
-
-impl Range {
-    /// Bits behind the prefix may be set: VIMs take `10.10.0.5/24` for `10.10.0.0/24`.
-    fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/')?;
-        let address: IpAddr = address.parse().ok()?;
-        // A sign or a leading zero is read as a number, and is none of a range.
-        let plain = bits.bytes().all(|byte| byte.is_ascii_digit()) && (bits.len() == 1 || !bits.starts_with('0'));
-        let bits: u32 = bits.parse().ok()?;
-        let all = if address.is_ipv4() { 32 } else { 128 };
-        (plain && bits <= all).then_some(Self { address, bits })
-    }
-
-    fn has(self, other: IpAddr) -> bool {
-        match (self.address, other) {
-            // Everything is shifted out of a range of all addresses.
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let differing = own.to_bits() ^ other.to_bits();
-                differing.checked_shr(32 - self.bits).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let differing = own.to_bits() ^ other.to_bits();
-                differing.checked_shr(128 - self.bits).unwrap_or(0) == 0
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
 }
 
 fn is_mac(text: &str) -> bool {
