@@ -49,6 +49,9 @@ pub(crate) enum FinishError {
     /// Something that was kept cannot be read.
     #[error("what was kept cannot be read: {0}")]
     Kept(#[from] serde_json::Error),
+    /// Connections that were accepted and make none.
+    #[error(transparent)]
+    Connections(#[from] crate::Error),
 }
 
 /// The operation and what becomes of its instance.
@@ -150,7 +153,7 @@ pub(crate) fn ended(run: Run<'_>) -> Result<(VnfLcmOpOcc, InstanceWrite), Finish
                 let params = op_occ.operation_params.as_ref().filter(|_| brings);
                 let brought = params.and_then(|params| params.get("vimConnectionInfo")?.as_object());
                 if let Some(brought) = brought {
-                    take_connections(&mut after, brought);
+                    after.vim_connection_info = merged(&after.vim_connection_info, brought)?;
                     after.own.target = Some(run.target.clone());
                 }
                 let info = info(&run, &kept, resources, &after.vim_connection_info);
@@ -232,13 +235,6 @@ fn info(
     let connection = connections.keys().next();
     let picture = picture(run, kept, resources, connection.map(String::as_str))?;
     Some(picture.info())
-}
-
-/// Merges connections that a request brought. They have been merged once before, to find the account they mean.
-fn take_connections(instance: &mut VnfInstance, brought: &Map<String, Value>) {
-    if let Ok(connections) = merged(&instance.vim_connection_info, brought) {
-        instance.vim_connection_info = connections;
-    }
 }
 
 fn merge_into(object: &mut Option<Map<String, Value>>, patch: Option<&Map<String, Value>>) {
@@ -331,7 +327,7 @@ pub(crate) fn modified(
         changed.extend(changed_package(vnfd));
     }
     if let Some(connections) = &request.vim_connection_info {
-        take_connections(&mut after, connections);
+        after.vim_connection_info = merged(&after.vim_connection_info, connections)?;
     }
     let infos = after
         .instantiated_vnf_info
