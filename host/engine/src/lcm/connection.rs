@@ -406,8 +406,8 @@ impl Lcm {
         let Some((key, first)) = after.iter().next() else {
             return Ok(None);
         };
-        let is_same = match instance.vim_connection_info.iter().next() {
-            Some((known, before)) => known == key && (!patch.contains_key(key) || reach_the_same(before, first)),
+        let is_same = match known.iter().next() {
+            Some((known, before)) => known == key && reach_the_same(before, first),
             None => false,
         };
         if is_same || (first.vim_id.is_none() && Inline::of(first)?.is_none()) {
