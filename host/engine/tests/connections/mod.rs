@@ -270,3 +270,116 @@ async fn an_operation_shows_all_that_was_asked_but_for_secrets() {
         "what nobody knows has changed nothing"
     );
 }
+
+/// An account of a cloud, for another user than clients have.
+async fn register_cloud(lab: &Lab) {
+    let registered: NewAccount = parsed(json!({
+        "id": "cloud", "name": "cloud", "vim_type": "memory", "url": "http://cloud.example:5000/v3", "user": "operator",
+        "tenant": "admin", "credentials": {"password": "operators"},
+    }));
+    lab.engine.add_account(registered).await.unwrap();
+}
+
+/// Makes an instance on the cloud, by a connection that is written out; where it is then.
+async fn instantiate_with(lab: &Lab, password: &str) -> (VnfInstanceId, TargetId) {
+    let lcm = lab.engine.lcm();
+    let connection = json!({
+        "vimType": "memory", "interfaceInfo": {"endpoint": "http://cloud.example:5000/v3"},
+        "accessInfo": {"username": "u", "project": "p", "password": password},
+    });
+    let request = parsed(json!({"flavourId": "simple", "vimConnectionInfo": {"v": connection}}));
+    let id = lcm.create(parsed(json!({"vnfdId": "vnfd"}))).await.unwrap().id;
+    let done = lab.over(&lcm.instantiate(&id, request).await.unwrap()).await;
+    assert_eq!(done.operation_state, OperationState::Completed, "{:?}", done.error);
+    (id, done.own.target.unwrap())
+}
+
+/// What one client gets wrong is nobody else's trouble.
+#[tokio::test]
+async fn another_password_of_the_same_user_leaves_the_account_of_others_alone() {
+    let lab = Lab::new().await;
+    register_cloud(&lab).await;
+    let (_, target) = instantiate_with(&lab, "right").await;
+    let before = lab.secrets(&target).await;
+    let (_, wrong) = instantiate_with(&lab, "wrong").await;
+    assert_ne!(wrong, target);
+    assert_eq!(lab.secrets(&target).await, before);
+    let (_, same) = instantiate_with(&lab, "right").await;
+    assert_eq!(same, target, "and so one token serves both");
+}
+
+#[tokio::test]
+async fn a_changed_password_takes_its_instance_and_no_other_to_another_account() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    register_cloud(&lab).await;
+    let (one, target) = instantiate_with(&lab, "old").await;
+    let (other, _) = instantiate_with(&lab, "old").await;
+    let before = lab.secrets(&target).await;
+    let patch = json!({"vimConnectionInfo": {"v": {"vimType": "memory", "accessInfo": {"password": "renewed"}}}});
+    let changed = lab.over(&lcm.modify(&one, parsed(patch)).await.unwrap()).await;
+    assert_eq!(
+        changed.operation_state,
+        OperationState::Completed,
+        "{:?}",
+        changed.error
+    );
+    let of = async |id: &VnfInstanceId| lcm.instance(id).await.unwrap().own.target.unwrap();
+    let renewed = of(&one).await;
+    assert_ne!(renewed, target);
+    assert_eq!(lab.secrets(&target).await, before);
+    assert_eq!(of(&other).await, target);
+    assert_eq!(instantiate_with(&lab, "renewed").await.1, renewed);
+
+    let end = parsed(json!({"terminationType": "FORCEFUL"}));
+    let ended = lab.over(&lcm.terminate(&one, end).await.unwrap()).await;
+    assert_eq!(ended.own.target, Some(renewed));
+    assert_eq!(ended.operation_state, OperationState::Completed, "{:?}", ended.error);
+}
+
+/// An account that is registered is used with the password it has, or not at all.
+#[tokio::test]
+async fn a_connection_with_another_password_does_not_use_the_registered_account() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    let registered: NewAccount = parsed(json!({
+        "id": "cloud", "name": "cloud", "vim_type": "memory", "url": "http://cloud.example:5000/v3", "user": "u", "tenant": "p",
+        "credentials": {"password": "right"}, "config": {"user_domain_id": "default", "application_credential_name": "c"},
+    }));
+    lab.engine.add_account(registered).await.unwrap();
+    let mut targets = Vec::new();
+    for (password, domain) in [
+        (Some("right"), "Default"),
+        (None, "Default"),
+        (Some("wrong"), "Default"),
+        (Some("right"), "elsewhere"),
+    ] {
+        let mut access = json!({"username": "u", "project": "p", "userDomain": domain, "projectDomain": "Default"});
+        if let Some(password) = password {
+            access["password"] = json!(password);
+        }
+        let connection = json!({
+            "vimType": "memory", "interfaceInfo": {"endpoint": "http://cloud.example:5000/v3"}, "accessInfo": access,
+        });
+        let request = json!({"flavourId": "simple", "vimConnectionInfo": {"v": connection}});
+        let instance = lcm.create(parsed(json!({"vnfdId": "vnfd"}))).await.unwrap();
+        let done = lab
+            .over(&lcm.instantiate(&instance.id, parsed(request)).await.unwrap())
+            .await;
+        let text = serde_json::to_string(&done).unwrap();
+        assert!(!text.contains("right") && !text.contains("wrong"), "{text}");
+        targets.push(done.own.target.unwrap());
+    }
+    let cloud = TargetId::vim("cloud".parse().unwrap());
+    let is_cloud: Vec<bool> = targets.iter().map(|target| *target == cloud).collect();
+    assert_eq!(is_cloud, [true, true, false, false]);
+    let [_, _, wrong, elsewhere] = <[TargetId; 4]>::try_from(targets).unwrap();
+    assert_ne!(wrong, elsewhere);
+    let made = lab.store.account(&elsewhere).await.unwrap().unwrap();
+    let config = serde_json::to_value(made.config).unwrap();
+    assert_eq!(
+        config,
+        json!({"user_domain_name": "elsewhere", "project_domain_name": "Default"}),
+        "nothing that says who else logs in"
+    );
+}
