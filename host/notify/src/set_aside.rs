@@ -1,19 +1,25 @@
 //! What the store cannot read: told once, passed over, and left where it is. A newer host may have written it, which reads it again.
 
-use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use hashlink::LruCache;
 use vimhost_model::SubscriptionId;
 use vimhost_store::Unreadable;
 
 use crate::callback::quoted;
 
-/// What is remembered, some hundred bytes each. With more all is forgotten, and told again.
+/// What is remembered, some hundred bytes each. With more, what was met longest ago is forgotten, and told again.
 const REMEMBERED: usize = 10_000;
 
 /// What was told of: a subscription, or one of its notifications.
-#[derive(Debug, Default)]
-pub(crate) struct SetAside(Mutex<HashSet<(String, Option<String>)>>);
+#[derive(Debug)]
+pub(crate) struct SetAside(Mutex<LruCache<(String, Option<String>), ()>>);
+
+impl Default for SetAside {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(REMEMBERED)))
+    }
+}
 
 impl SetAside {
     /// Nobody is told anything by this subscription.
@@ -43,10 +49,8 @@ impl SetAside {
 
     fn is_first(&self, subscription: &str, number: Option<&str>) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= REMEMBERED {
-            told.clear();
-        }
-        told.insert((subscription.to_owned(), number.map(str::to_owned)))
+        told.insert((subscription.to_owned(), number.map(str::to_owned)), ())
+            .is_none()
     }
 }
 
