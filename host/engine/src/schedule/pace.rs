@@ -1,4 +1,7 @@
 //! How many calls of an account may begin in a second.
+//!
+//! Turns are handed out in the order in which they are asked for. Libraries that limit rates answer whether it is time yet and have who
+//! was refused ask again, so that where many wait nobody knows who comes next.
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
