@@ -43,6 +43,12 @@ fn build_dir() -> anyhow::Result<PathBuf> {
     Ok(dir.to_owned())
 }
 
+/// The target directory, which the build directories of profiles are in.
+pub(crate) fn target_dir() -> anyhow::Result<PathBuf> {
+    let dir = build_dir()?;
+    Ok(dir.parent().context("no target directory")?.to_owned())
+}
+
 /// The vimhost binary.
 ///
 /// # Errors
@@ -64,7 +70,7 @@ pub fn binary() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// When they were not built.
 pub fn plugin_dir() -> anyhow::Result<PathBuf> {
-    let path = build_dir()?.parent().context("no target directory")?.join("plugins");
+    let path = target_dir()?.join("plugins");
     if path.join("mock.wasm").is_file() {
         Ok(path)
     } else {

@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 mod cluster;
+pub mod figures;
 mod host;
+mod kills;
 mod lcm;
 mod random;
 mod sshd;
@@ -16,6 +18,7 @@ mod vnf_package;
 
 pub use cluster::Cluster;
 pub use host::{Host, PASSWORD, Setup, binary, plugin_dir, series_sum, start_vim, wait_until};
+pub use kills::Kills;
 pub use lcm::{Lcm, Records};
 pub use random::Random;
 pub use sshd::Sshd;

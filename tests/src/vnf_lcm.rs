@@ -184,6 +184,14 @@ impl VnfLcm {
         Ok(self.expect(200, Method::GET, &path, None).await?.json)
     }
 
+    /// Whether an occurrence runs: it is neither over nor waits for its client.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn is_running(&self, id: &str) -> anyhow::Result<bool> {
+        Ok(runs(state_of(&self.op_occ(id).await?)))
+    }
+
     /// Waits until an occurrence runs no more; answers it.
     ///
     /// # Errors
@@ -192,8 +200,8 @@ impl VnfLcm {
         let deadline = Instant::now() + limit;
         loop {
             let shown = self.op_occ(id).await?;
-            let state = shown.get("operationState").and_then(Value::as_str).unwrap_or_default();
-            if !matches!(state, "STARTING" | "PROCESSING" | "ROLLING_BACK") {
+            let state = state_of(&shown);
+            if !runs(state) {
                 return Ok(shown);
             }
             if Instant::now() > deadline {
@@ -210,12 +218,20 @@ impl VnfLcm {
     pub async fn complete(&self, id: &str, operation: &str, body: &Value) -> anyhow::Result<Value> {
         let op_occ = self.begin(id, operation, body).await?;
         let shown = self.settled(&op_occ, Duration::from_secs(30)).await?;
-        if shown.get("operationState").and_then(Value::as_str) == Some("COMPLETED") {
+        if state_of(&shown) == "COMPLETED" {
             Ok(shown)
         } else {
             bail!("{operation} ended otherwise: {shown:#}")
         }
     }
+}
+
+fn state_of(op_occ: &Value) -> &str {
+    op_occ.get("operationState").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn runs(state: &str) -> bool {
+    matches!(state, "STARTING" | "PROCESSING" | "ROLLING_BACK")
 }
 
 fn text_of(object: &Value, key: &str) -> anyhow::Result<String> {
