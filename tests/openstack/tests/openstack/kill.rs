@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use vimhost_openstack_tests::{Cloud, Inventory, cloud};
-use vimhost_tests::{Host, Lcm, Random};
+use vimhost_tests::{Host, Lcm, Random, figures};
 
 use crate::service::{ACCOUNT, Service, THREE_VMS, assert_as_before, assert_made, three_vms, turn};
 
@@ -74,8 +74,9 @@ async fn killed_at_twenty_points_of_a_services_life_a_host_loses_nothing_and_mak
     let _turn = turn().await;
     let cloud = cloud();
     let before = Inventory::of(cloud).unwrap();
+    let test = "killed_at_twenty_points_of_a_services_life_a_host_loses_nothing_and_makes_nothing_twice";
     let mut killer = Killer {
-        random: Random::seeded("kill test against OpenStack"),
+        random: Random::seeded(test),
         kills: 0,
     };
     let mut lives = 0;
@@ -84,7 +85,8 @@ async fn killed_at_twenty_points_of_a_services_life_a_host_loses_nothing_and_mak
         live(cloud, &before, &mut killer).await;
         lives += 1;
     }
-    println!("{} kills in {lives} lives", killer.kills);
+    let line = format!("seed {}: {} kills in {lives} lives", killer.random.seed(), killer.kills);
+    figures::note(test, &line).unwrap();
 }
 
 /// A whole life of a service, as `lifecycle` has it.
