@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::vim::Vim;
 use support::{Host, PASSWORD, account};
 use vimhost_connector::{Connectors as _, Error, ErrorKind, Outcome};
-use vimhost_model::{Grants, VimAccount};
+use vimhost_model::{Grants, Secret, VimAccount};
 use vimhost_runtime::Limits;
 
 /// Runs a `check` that makes these requests.
@@ -231,13 +231,29 @@ async fn a_handle_anywhere_else_refuses_the_request() {
 async fn an_answer_that_holds_a_secret_is_refused() {
     let (host, own) = (Host::new(Limits::default()).await, Vim::start().await);
     let vim = account(&own.url, json!({}));
-    for path in ["/echo/auth/tokens", "/pieces/auth/tokens", "/echo-header/auth/tokens"] {
-        let request = json!({
+    let at = |path: &str| {
+        json!({
             "url": format!("{}{path}", own.url), "method": "POST", "body": "{\"auth\": {\"password\": \"{password}\"}}",
-        });
-        let message = refused(&host, &vim, request).await;
+        })
+    };
+    for path in [
+        "/echo/auth/tokens",
+        "/pieces/auth/tokens",
+        "/echo-header/auth/tokens",
+        // The guest and the error would be told how an answer is packed.
+        "/echo-coding/auth/tokens",
+    ] {
+        let message = refused(&host, &vim, at(path)).await;
         assert!(message.contains("holds a secret of the account"), "{path}: {message}");
     }
+    let mut plain = vim.clone();
+    let password = "canary-of-letters-only";
+    plain.credentials.insert("password".into(), Secret::new(password));
+    let message = refused(&host, &plain, at("/echo-name/auth/tokens")).await;
+    assert!(
+        message.contains("the name of a header") && !message.contains(password),
+        "{message}"
+    );
     let login = json!({
         "url": format!("{}/v3/auth/tokens", own.url), "method": "POST", "body": "{\"auth\": {\"password\": \"{password}\"}}",
     });

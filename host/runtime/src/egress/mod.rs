@@ -367,6 +367,22 @@ impl Egress {
         head: &mut http::response::Parts,
         incoming: &Incoming,
     ) -> Result<(), Refusal> {
+        let rules: &[AnswerCredential] = account.answer_credentials();
+        fill::swap_answer(target, &mut head.headers, rules, account.vault()).map_err(Refusal::denied)?;
+        // Before anything else is refused: what follows repeats parts of the head to the guest and in errors.
+        let needles = account.vault().needles();
+        for (name, value) in &head.headers {
+            if needles.found_in(name.as_str().as_bytes()) {
+                return Err(Refusal::denied(
+                    "the name of a header of its answer holds a secret of the account",
+                ));
+            }
+            if needles.found_in(value.as_bytes()) {
+                return Err(Refusal::denied(format!(
+                    "the header '{name}' of its answer holds a secret of the account"
+                )));
+            }
+        }
         let limit = self.limits.response_body;
         if incoming.size_hint().lower() > limit {
             return Err(Refusal(
@@ -379,18 +395,6 @@ impl Egress {
             let coding = safe(coding, 32);
             let reason = format!("its answer is packed ({coding}) although that was not asked for");
             return Err(Refusal(Error::HttpResponseContentCoding(Some(coding)), reason));
-        }
-        let rules: &[AnswerCredential] = account.answer_credentials();
-        fill::swap_answer(target, &mut head.headers, rules, account.vault()).map_err(Refusal::denied)?;
-        let needles = account.vault().needles();
-        if let Some((name, _)) = head
-            .headers
-            .iter()
-            .find(|(_, value)| needles.found_in(value.as_bytes()))
-        {
-            return Err(Refusal::denied(format!(
-                "the header '{name}' of its answer holds a secret of the account"
-            )));
         }
         Ok(())
     }

@@ -14,6 +14,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+/// What stands in an answer at `/known`, and in no request.
+pub const KNOWN: &str = "these words only the VIM has";
+
 /// A request that arrived.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -89,18 +92,16 @@ async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer
             answer
         }
         "/echo/auth/tokens" => whole(body),
-        "/echo-header/auth/tokens" => {
-            let mut answer = whole("{}".into());
-            let password: serde_json::Value = serde_json::from_str(&body).unwrap();
-            let password = password["auth"]["password"].as_str().unwrap();
-            answer.headers_mut().insert("x-echo", password.parse().unwrap());
-            answer
-        }
+        "/echo-header/auth/tokens" => headed("x-echo", &password_of(&body)),
+        "/echo-coding/auth/tokens" => headed("content-encoding", &password_of(&body)),
+        "/echo-name/auth/tokens" => headed(&password_of(&body), "yes"),
         "/pieces/auth/tokens" => {
             let pieces: Vec<_> = body.as_bytes().chunks(3).map(Bytes::copy_from_slice).collect();
             pieced(pieces)
         }
         "/echo-token" => whole(seen.header("x-auth-token").to_owned()),
+        "/basic" if head.uri.query() == Some("echo") => whole(seen.header("authorization").to_owned()),
+        "/known" => whole(KNOWN.into()),
         "/large" => whole("x".repeat(2 << 20)),
         "/large-pieces" => pieced(vec![Bytes::from(vec![b'x'; 64 << 10]); 32]),
         "/packed" => {
@@ -145,6 +146,18 @@ async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer
 /// One piece many times over, so that the server needs no more than one.
 fn hundred_megabytes() -> Vec<Bytes> {
     vec![Bytes::from(vec![b'x'; 64 << 10]); 1600]
+}
+
+fn password_of(login: &str) -> String {
+    let login: serde_json::Value = serde_json::from_str(login).unwrap();
+    login["auth"]["password"].as_str().unwrap().to_owned()
+}
+
+fn headed(name: &str, value: &str) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+    let mut answer = Response::new(Full::new(Bytes::from("{}")).boxed_unsync());
+    let name: http::HeaderName = name.parse().unwrap();
+    answer.headers_mut().insert(name, value.parse().unwrap());
+    answer
 }
 
 fn pieced(pieces: Vec<Bytes>) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
