@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::vim::Vim;
-use support::{Host, PASSWORD, account};
+use support::vim::{KNOWN, Vim};
+use support::{Host, PASSWORD, account, config_of};
 use vimhost_connector::{Connectors as _, Error, ErrorKind, Outcome};
 use vimhost_model::{Grants, Secret, VimAccount};
-use vimhost_runtime::Limits;
+use vimhost_runtime::{Allocation, Limits, RuntimeConfig};
 
 /// Runs a `check` that makes these requests.
 async fn perform(host: &Host, account: &VimAccount, requests: Value) -> Result<Vec<String>, Error> {
@@ -264,6 +264,97 @@ async fn an_answer_that_holds_a_secret_is_refused() {
         "a token is a secret too: {error}"
     );
     assert!(!error.message.contains("gAAAA"), "{error}");
+}
+
+/// Runs a `check` at the end of which the guest searches all of its memory, what was freed included; answers how often each needle
+/// stands there, and the answers to its requests. Needles are handed over masked: in clear the test itself would put them there.
+async fn search(host: &Host, account: &VimAccount, config: Value, needles: &[&str]) -> (Vec<usize>, Vec<String>) {
+    const MASK: u8 = 0xa5;
+    let masked = needles.iter().map(|needle| needle.bytes().map(|byte| byte ^ MASK));
+    let masked: Vec<Vec<u8>> = masked.map(Iterator::collect).collect();
+    let mut account = account.clone();
+    account.config = config.as_object().unwrap().clone();
+    let search = json!({ "mask": MASK, "needles": masked });
+    account.config.insert("search".to_owned(), search);
+    let report = host.open(&account).await.check().await.unwrap();
+    let hits = serde_json::from_str(&report.vim_version.unwrap()).unwrap();
+    (hits, report.warnings)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_handle_stands_for_is_nowhere_in_the_memory_of_the_guest() {
+    const PLANTED: &str = "planted in clear";
+    // Both calls run in the only slot of the pool.
+    let config = RuntimeConfig {
+        slots: 1,
+        ..config_of(Limits::default())
+    };
+    let (host, own) = (Host::with(config).await, Vim::start().await);
+    assert_eq!(host.runtime.allocation(), Allocation::Pooled);
+    let vim = account(&own.url, json!({}));
+    let login = |path: &str| {
+        json!({
+            "url": format!("{{url}}{path}"), "method": "POST", "body": "{\"auth\": {\"password\": \"{password}\"}}", "anyway": true,
+        })
+    };
+    let basic = json!({ "authorization": "Basic user:{password}" });
+    let token = json!({ "x-auth-token": "{token}" });
+    let served = [
+        login("/v3/auth/tokens"),
+        json!({ "url": "{url}/servers", "headers": token }),
+        json!({ "url": "{url}/key", "headers": { "x-api-key": "Key {password}" } }),
+        json!({ "url": "{url}/basic", "headers": basic }),
+        json!({ "url": "{url}/form", "method": "POST", "body": "user=u&password={password}",
+                "headers": { "content-type": "application/x-www-form-urlencoded" } }),
+        json!({ "url": "{url}/known" }),
+    ];
+    let echoed = [
+        login("/echo/auth/tokens"),
+        login("/pieces/auth/tokens"),
+        login("/echo-header/auth/tokens"),
+        login("/echo-coding/auth/tokens"),
+        json!({ "url": "{url}/basic?echo", "headers": basic, "anyway": true }),
+        json!({ "url": "{url}/echo-token", "headers": token, "anyway": true }),
+    ];
+    use base64::Engine as _;
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let (alone, pair, packed_token) = (
+        base64(PASSWORD),
+        base64(&format!("user:{PASSWORD}")),
+        base64("gAAAA-token-1"),
+    );
+    // Whole, in pieces, and in every form in which it is sent or comes back.
+    let secrets = [
+        PASSWORD,
+        "s3cret",
+        "canary",
+        r#"s3cret/\"canary\""#,
+        "s3cret%2F%22canary%22",
+        &alone,
+        &pair,
+        "gAAAA-token",
+        &packed_token,
+    ];
+    let needles = [&secrets[..], &["vhcred-", KNOWN, PLANTED]].concat();
+
+    let requests: Vec<&Value> = served.iter().chain(&echoed).collect();
+    let config = json!({ "requests": requests, "planted": PLANTED });
+    let (hits, answers) = search(&host, &vim, config, &needles).await;
+    let seen = own.seen();
+    assert_eq!(seen[1].header("x-auth-token"), "gAAAA-token-1");
+    assert_eq!(seen[3].header("authorization"), format!("Basic {pair}"));
+    assert_eq!((seen.len(), answers.len()), (requests.len(), requests.len()));
+    let given = answers.iter().filter(|answer| answer.starts_with("200 "));
+    assert_eq!(given.count(), served.len(), "echoes are refused: {answers:?}");
+    let (hidden, found) = hits.split_at(secrets.len());
+    assert!(hidden.iter().all(|hits| *hits == 0), "{secrets:?}: {hidden:?}");
+    // The search finds what is there: handles of password and token, what a VIM answered, what the account says.
+    assert!(found[0] >= 2 && found[1] >= 1 && found[2] >= 1, "{found:?}");
+
+    // Nor is anything of one call in the memory of the next.
+    let (hits, _) = search(&host, &vim, json!({}), &needles).await;
+    let (handles, others) = (hits[secrets.len()], hits.iter().filter(|hits| **hits > 0).count());
+    assert!(handles >= 1 && others == 1, "the password's handle alone: {hits:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -40,6 +40,7 @@ fn built() -> PathBuf {
     let sources = [
         "tests/guests/misbehave/src/lib.rs",
         "tests/guests/misbehave/src/http.rs",
+        "tests/guests/misbehave/src/memory.rs",
         "tests/guests/misbehave/src/rubbish.rs",
     ]
     .into_iter()

@@ -2,7 +2,7 @@
 //!
 //! `{password}` stands for the handle of that credential, `{password:base64}` for the handle in base64, `{token}` for the last
 //! `X-Subject-Token` of an answer. `count` repeats a request, `at_once` sends so many before any answer is looked at, `drop` reads a
-//! body and keeps nothing, `unread` never reads it, `follow` goes where a redirect points to.
+//! body and keeps nothing, `unread` never reads it, `follow` goes where a redirect points to, `anyway` goes on after a failure.
 
 use serde_json::Value;
 use wasip2::http::outgoing_handler::handle;
@@ -19,52 +19,61 @@ pub fn perform(account: &Account, requests: &Value) -> Result<Vec<String>, Error
     let mut answers = vec![];
     for request in requests.as_array().into_iter().flatten() {
         for _ in 0..request["count"].as_u64().unwrap_or(1) {
-            let filled = |text: &str| {
-                let text = text.replace("{token}", &token).replace("{url}", &account.url);
-                account.credentials.iter().fold(text, |text, credential| {
-                    text.replace(&format!("{{{}}}", credential.name), &credential.handle)
-                        .replace(&format!("{{{}:base64}}", credential.name), &base64(&credential.handle))
-                })
-            };
-            let failed = |code: ErrorCode| Error {
-                kind: ErrorKind::Unreachable,
-                message: format!("{code:?}"),
-                retry_after_ms: None,
-            };
-            let answer = match request["at_once"].as_u64() {
-                None => one(request, &filled).map_err(failed)?,
-                Some(many) => {
-                    let begun: Result<Vec<_>, _> = (0..many).map(|_| begin(request, &filled)).collect();
-                    let answered: Result<Vec<_>, _> = begun.map_err(failed)?.into_iter().map(answer).collect();
-                    answered.map_err(failed)?.pop().expect("one at least")
-                }
-            };
-            if let Some(given) = answer.headers().get("x-subject-token").first() {
-                token = String::from_utf8_lossy(given).into_owned();
-            }
-            if request["unread"] == true {
-                let _body = answer.consume().expect("a body");
-                wasip2::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000).block();
-            }
-            let location = answer.headers().get("location").pop();
-            if let Some(location) = location.filter(|_| request["follow"] == true) {
-                let next = serde_json::json!([{ "url": String::from_utf8_lossy(&location) }]);
-                answers.extend(perform(account, &next)?);
-                continue;
-            }
-            let status = answer.status();
-            let body = read(&answer, request["drop"] == true).map_err(|code| Error {
-                kind: ErrorKind::Other,
-                message: format!("body: {code:?}"),
-                retry_after_ms: None,
-            })?;
-            answers.push(format!("{status} {body}"));
-            if request["show"] == "token" {
-                answers.push(token.clone());
+            match perform_one(account, request, &mut token) {
+                Ok(told) => answers.extend(told),
+                Err(error) if request["anyway"] == true => answers.push(error.message),
+                Err(error) => return Err(error),
             }
         }
     }
     Ok(answers)
+}
+
+fn perform_one(account: &Account, request: &Value, token: &mut String) -> Result<Vec<String>, Error> {
+    let known = token.clone();
+    let filled = |text: &str| {
+        let text = text.replace("{token}", &known).replace("{url}", &account.url);
+        account.credentials.iter().fold(text, |text, credential| {
+            text.replace(&format!("{{{}}}", credential.name), &credential.handle)
+                .replace(&format!("{{{}:base64}}", credential.name), &base64(&credential.handle))
+        })
+    };
+    let failed = |code: ErrorCode| Error {
+        kind: ErrorKind::Unreachable,
+        message: format!("{code:?}"),
+        retry_after_ms: None,
+    };
+    let answer = match request["at_once"].as_u64() {
+        None => one(request, &filled).map_err(failed)?,
+        Some(many) => {
+            let begun: Result<Vec<_>, _> = (0..many).map(|_| begin(request, &filled)).collect();
+            let answered: Result<Vec<_>, _> = begun.map_err(failed)?.into_iter().map(answer).collect();
+            answered.map_err(failed)?.pop().expect("one at least")
+        }
+    };
+    if let Some(given) = answer.headers().get("x-subject-token").first() {
+        *token = String::from_utf8_lossy(given).into_owned();
+    }
+    if request["unread"] == true {
+        let _body = answer.consume().expect("a body");
+        wasip2::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000).block();
+    }
+    let location = answer.headers().get("location").pop();
+    if let Some(location) = location.filter(|_| request["follow"] == true) {
+        let next = serde_json::json!([{ "url": String::from_utf8_lossy(&location) }]);
+        return perform(account, &next);
+    }
+    let status = answer.status();
+    let body = read(&answer, request["drop"] == true).map_err(|code| Error {
+        kind: ErrorKind::Other,
+        message: format!("body: {code:?}"),
+        retry_after_ms: None,
+    })?;
+    let mut told = vec![format!("{status} {body}")];
+    if request["show"] == "token" {
+        told.push(token.clone());
+    }
+    Ok(told)
 }
 
 fn base64(text: &str) -> String {

@@ -1,11 +1,13 @@
 //! A guest that misbehaves as its account tells it to.
 //!
 //! `account.config` holds `{"misbehaviour": "spin"}` and the like for `check`, `{"requests": […]}` for HTTP, and
-//! `{"steps": ["begin", "request", "commit"]}` for `create-network`. One guest and not one for each fault: they differ by a few
-//! lines, and each would cost a compilation in every test run.
+//! `{"steps": ["begin", "request", "commit"]}` for `create-network`; `{"search": {"mask": 1, "needles": [[…]]}}` looks into the
+//! guest's memory at the end of a `check`. One guest and not one for each fault: they differ by a few lines, and each would cost a
+//! compilation in every test run.
 #![cfg(target_family = "wasm")]
 
 mod http;
+mod memory;
 mod rubbish;
 
 use serde_json::Value;
@@ -234,6 +236,9 @@ impl Connector for Misbehave {
         }
         if config["requests"].is_array() {
             report.warnings = http::perform(&account, &config["requests"])?;
+        }
+        if config["search"].is_object() {
+            report.vim_version = Some(format!("{:?}", memory::hits(&config["search"])));
         }
         if config["finally"] == "panic" {
             panic!("after the requests");
