@@ -1,13 +1,31 @@
-//! Secrets stay where they belong: neither the password nor the VIM's token is in a log, an answer or a plain file.
+//! Secrets stay where they belong: neither the password nor the VIM's token is in a log, a plain file, an answer of the admin
+//! interface or of NG-RO's, the metrics, or what commands print.
+//!
+//! That neither is in the memory of a connector is tested where a guest can be told to look: `host/runtime/tests/egress.rs`.
 
 use std::path::Path;
 use std::time::Duration;
 
 use mock_vim::{Config, Credentials, Server};
 use serde_json::{Value, json};
-use vimhost_tests::{Host, Setup, wait_until};
+use vimhost_tests::{Host, Lcm, Setup, wait_until};
+
+use crate::command_line::vimhost;
 
 const CANARY: &str = "canary-8d1f2c77-password";
+
+/// What a command prints, for people and as JSON; whether it ends well is not asked.
+fn printed(host: &Host, arguments: &[&str], stdin: &str) -> [Value; 2] {
+    ["text", "json"].map(|form| {
+        let output = vimhost(host, &[arguments, &["-o", form]].concat(), stdin);
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(!out.is_empty() || !err.is_empty(), "{arguments:?} prints nothing");
+        Value::from(format!("{out}{err}"))
+    })
+}
 
 /// Whether a file, or one below a directory, holds a text.
 pub(crate) fn holds(path: &Path, needle: &str) -> bool {
@@ -21,7 +39,7 @@ pub(crate) fn holds(path: &Path, needle: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_password_and_the_token_are_in_no_log_answer_or_plain_file() {
+async fn the_password_and_the_token_are_in_no_log_answer_output_or_plain_file() {
     let credentials = Credentials {
         user: "mock".into(),
         password: CANARY.into(),
@@ -88,6 +106,34 @@ async fn the_password_and_the_token_are_in_no_log_answer_or_plain_file() {
         .unwrap();
     assert!(status >= 400, "{refused}");
     answers.push(refused);
+
+    let lcm = Lcm::new(&host);
+    for path in ["s", &format!("s/{action}"), &format!("s/{action}/viminfo")] {
+        let (status, answer) = lcm.call("GET", &format!("ns/v1/deploy/{path}"), None).await.unwrap();
+        assert_eq!(status, 200, "{path}: {answer}");
+        answers.push(answer);
+    }
+    let page = host.metrics_page().await.unwrap();
+    assert!(page.contains("vimhost_egress_requests_total"), "{page}");
+    answers.push(page.into());
+    let url = vim.url();
+    let mut add = vec!["vim", "add", "typed", "--type", "mock", "--url", &url, "--user", "mock"];
+    add.extend(["--tenant", "mock", "--password-stdin"]);
+    let added = printed(&host, &add, &format!("{CANARY}\n"));
+    assert!(added[0].to_string().contains("account typed works"), "{}", added[0]);
+    answers.extend(added);
+    for command in [
+        &["status"][..],
+        &["status", "s"],
+        &["status", "s", &action],
+        &["vim", "list"],
+        &["vim", "show", "mock"],
+        &["vim", "check", "mock"],
+        &["vim", "check", "wrong"],
+        &["plugin", "show", "mock"],
+    ] {
+        answers.extend(printed(&host, command, ""));
+    }
 
     let log = host.stop().unwrap();
     // The tokens that the VIM handed out, as its own file holds them.

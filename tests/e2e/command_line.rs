@@ -8,7 +8,8 @@ use mock_vim::Faults;
 use serde_json::Value;
 use vimhost_tests::{Host, PASSWORD, Setup, binary, start_vim};
 
-fn vimhost(host: &Host, arguments: &[&str], stdin: &str) -> Output {
+/// Runs a command against a host.
+pub(crate) fn vimhost(host: &Host, arguments: &[&str], stdin: &str) -> Output {
     let mut child = Command::new(binary().unwrap())
         .args(arguments)
         .env("VIMHOST_SERVER", &host.admin)
