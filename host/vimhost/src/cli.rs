@@ -438,13 +438,13 @@ pub struct MockVimOptions {
     /// Tenant.
     #[arg(long, default_value = "mock")]
     pub tenant: String,
-    /// Each request takes this long, in milliseconds.
+    /// Each request takes this long, in milliseconds; latency_ms of --faults goes before it.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub latency: u64,
-    /// A VM builds this long, and so does a stack, in milliseconds.
+    /// A VM builds this long, and so does a stack, in milliseconds; build_delay_ms and stack_delay_ms of --faults go before it.
     #[arg(long, default_value_t = 0, value_name = "MS")]
     pub build_delay: u64,
-    /// Faults as a JSON document (see the mock VIM's README); merged over the options above.
+    /// Faults as a JSON document (see the mock VIM's README). What it says counts; the options above fill in where it is silent.
     #[arg(long, value_name = "JSON")]
     pub faults: Option<String>,
 }
