@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use vimhost_tests::{Host, PASSWORD, Setup, plugin_dir, start_vim, wait_until};
 
 /// Connectors of the build, and the guest that misbehaves.
-fn plugins_with_the_guest(dir: &std::path::Path) {
+pub(super) fn plugins_with_the_guest(dir: &std::path::Path) {
     let plugins = plugin_dir().unwrap();
     let guest = plugins.parent().unwrap().join("guests/misbehave.wasm");
     assert!(
@@ -20,7 +20,8 @@ fn plugins_with_the_guest(dir: &std::path::Path) {
     std::fs::write(dir.join("rubbish.wasm"), b"this is no component").unwrap();
 }
 
-fn service(name: &str, vim: &str) -> Value {
+/// A network service of one network.
+pub(super) fn service(name: &str, vim: &str) -> Value {
     json!({"name": name, "vim": vim, "networks": {"data": {}}})
 }
 

@@ -20,7 +20,15 @@ impl VimUser {
     /// # Errors
     /// When the VIM gives no token.
     pub async fn log_in(vim: &mock_vim::Server) -> anyhow::Result<Self> {
-        let (http, url) = (reqwest::Client::builder().no_proxy().build()?, vim.url());
+        Self::log_in_at(vim.url()).await
+    }
+
+    /// Logs in at a URL, where the VIM is a process of its own.
+    ///
+    /// # Errors
+    /// When the VIM gives no token.
+    pub async fn log_in_at(url: String) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
         let who = json!({"user": "mock", "password": PASSWORD, "tenant": "mock"});
         let answer = http.post(format!("{url}/v1/session")).json(&who).send().await?;
         let token = answer.headers().get("x-mock-token");
