@@ -1,7 +1,11 @@
 //! What is wrong is refused with a reason, and nothing is stored.
 
+use std::time::Duration;
+
 use mock_vim::Faults;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use vimhost_tests::{Host, Lcm, Records, Setup, start_vim};
 
 const FIXTURE: &str = include_str!("data/lcm_deployed_records.json");
@@ -104,7 +108,7 @@ async fn bad_requests_are_refused_with_the_field_and_leave_nothing() {
     assert_eq!(actions, json!([]), "nothing of the refused requests was stored");
     assert_eq!(vim.inventory().created(), 0);
 
-    // Too large, not YAML, not JSON.
+    // Not YAML, not JSON.
     let post = |body: Vec<u8>, kind: &'static str| {
         host.http
             .post(format!("{}/ns/v1/deploy/{nsr}", host.ng_ro))
@@ -112,13 +116,6 @@ async fn bad_requests_are_refused_with_the_field_and_leave_nothing() {
             .body(body)
             .send()
     };
-    assert_eq!(
-        post(vec![b'a'; 40 << 20], "application/yaml")
-            .await
-            .map(|r| r.status().as_u16())
-            .unwrap_or(413),
-        413
-    );
     assert_eq!(post(b"{{{".to_vec(), "application/json").await.unwrap().status(), 400);
     assert_eq!(post(b"a: [".to_vec(), "application/yaml").await.unwrap().status(), 400);
     // The admin interface names the field in a problem.
@@ -135,4 +132,99 @@ async fn bad_requests_are_refused_with_the_field_and_leave_nothing() {
     let (status, _) = host.admin("GET", "/v1/network-services/none", None).await.unwrap();
     assert_eq!(status, 404);
     vim.stop().await.unwrap();
+}
+
+/// Sends bytes as they are and reads until the host closes; answers head and body.
+async fn exchange(address: &str, request: &[u8]) -> (String, Value) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    let reading = stream.read_to_string(&mut answer);
+    let read = tokio::time::timeout(Duration::from_secs(60), reading).await;
+    read.expect("the host answers and closes").unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
+    (head.to_owned(), serde_json::from_str(body).unwrap())
+}
+
+/// An interface, and what one of its requests with a body that is too large looks like.
+struct Bounded<'a> {
+    base: &'a str,
+    request: &'static str,
+    content_type: &'static str,
+    bound: usize,
+    /// Type of the answer.
+    answered: &'static str,
+    /// Its fields, `detail` aside.
+    fields: Value,
+    /// A path below the base that is served.
+    served: &'static str,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_above_the_bound_is_refused_as_such_and_the_next_request_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(&Setup::new(dir.path())).unwrap();
+    for interface in [
+        Bounded {
+            base: &host.ng_ro,
+            request: "POST /ro/ns/v1/deploy/some-ns",
+            content_type: "application/yaml",
+            bound: 16 << 20,
+            answered: "application/json",
+            fields: json!({"code": "REQUEST_ENTITY_TOO_LARGE", "status": 413}),
+            served: "/version",
+        },
+        Bounded {
+            base: &host.admin,
+            request: "PUT /v1/network-services/web",
+            content_type: "application/yaml",
+            bound: 16 << 20,
+            answered: "application/problem+json",
+            fields: json!({"type": "urn:vimhost:problem:too-large", "title": "Payload Too Large", "status": 413}),
+            served: "/v1/plugins",
+        },
+        Bounded {
+            base: &host.vnf_lcm,
+            request: "POST /vnflcm/v2/vnf_instances",
+            content_type: "application/json",
+            bound: 4 << 20,
+            answered: "application/problem+json",
+            fields: json!({"title": "Payload Too Large", "status": 413}),
+            served: "/vnflcm/api_versions",
+        },
+    ] {
+        let address = interface.base.strip_prefix("http://").unwrap();
+        let address = address.split('/').next().unwrap();
+        let head = |framing: &str| {
+            format!(
+                "{} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAccept: application/json\r\nVersion: 2.0.0\r\n\
+                 Content-Type: {}\r\n{framing}\r\n\r\n",
+                interface.request, interface.content_type
+            )
+        };
+        let over = interface.bound + 1;
+        // Refused by what it announces: not a byte of it has to come.
+        let announced = head(&format!("Content-Length: {over}")).into_bytes();
+        // Refused at the byte that is too many. None comes after it: the host closes, and what it has not read by then would reset
+        // the connection, perhaps before the answer is read.
+        let mut counted = head("Transfer-Encoding: chunked").into_bytes();
+        counted.extend(format!("{over:x}\r\n").bytes());
+        counted.resize(counted.len() + over, b'a');
+        for request in [announced, counted] {
+            let (head, body) = exchange(address, &request).await;
+            let what = format!("{}: {head}\n{body}", interface.request);
+            assert!(head.starts_with("HTTP/1.1 413 "), "{what}");
+            let answered = format!("content-type: {}", interface.answered);
+            assert!(head.to_ascii_lowercase().contains(&answered), "{what}");
+            for (field, value) in interface.fields.as_object().unwrap() {
+                assert_eq!(body[field], *value, "{what}");
+            }
+            let detail = format!("the body has more than {} bytes", interface.bound);
+            assert_eq!(body["detail"], detail, "{what}");
+
+            let next = format!("{}{}", interface.base, interface.served);
+            let next = host.http.get(next).send().await.unwrap();
+            assert_eq!(next.status(), 200, "{what}");
+        }
+    }
 }
