@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use mock_vim::Faults;
-use serde_json::Value;
+use serde_json::{Value, json};
 use vimhost_tests::{Host, PASSWORD, Setup, binary, start_vim};
 
 /// Runs a command against a host.
@@ -124,6 +124,73 @@ async fn the_examples_of_the_documentation_deploy_and_terminate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_output_json_stdout_is_one_document_and_nothing_else() {
+    let vim = start_vim(Faults::default()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::start(&Setup::new(dir.path())).unwrap();
+    host.add_vim("mock", &vim.url()).await.unwrap();
+    let document = |arguments: &[&str]| -> Value {
+        let output = vimhost(&host, &[arguments, &["-o", "json"]].concat(), "");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        assert!(!text(&output.stdout).contains(PASSWORD), "{arguments:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+
+    let checked = document(&["vim", "check", "mock"]);
+    let wanted = json!({"state": "ENABLED", "vim_version": "mock VIM, v1", "origins": [], "warnings": []});
+    assert_eq!(checked, wanted);
+    let listed = document(&["vim", "list"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed:#}");
+    let account = &listed[0];
+    assert_eq!(account["id"], "mock");
+    assert_eq!(account["target"], "vim:mock");
+    assert_eq!(account["vim_type"], "mock");
+    assert_eq!(account["state"], "ENABLED", "as the check has found it");
+    assert_eq!(account["credentials"], json!(["password"]), "names, and no more");
+
+    let file = example("router.yaml");
+    let plan = document(&["plan", &file]);
+    assert_eq!(plan["nsr_id"], "router");
+    let changes = plan["changes"].as_array().unwrap();
+    assert_eq!(plan["tasks"], changes.len(), "{plan:#}");
+    let kinds = |kind: &str| changes.iter().filter(|change| change["kind"] == kind).count();
+    assert_eq!(
+        (kinds("net"), kinds("image"), kinds("flavor"), kinds("vdu")),
+        (3, 1, 1, 1)
+    );
+    for change in changes {
+        assert_eq!(change["change"], "create", "{change:#}");
+        assert_eq!(change["target"], "vim:mock");
+        assert!(!change["reason"].as_str().unwrap().is_empty(), "{change:#}");
+    }
+
+    let done = document(&["deploy", &file, "--wait"]);
+    assert_eq!(done["nsr_id"], "router");
+    assert_eq!((&done["kind"], &done["status"]), (&json!("deploy"), &json!("DONE")));
+    assert_eq!(
+        (&done["done"], &done["total"]),
+        (&plan["tasks"], &plan["tasks"]),
+        "as planned"
+    );
+    assert_eq!(done["failures"], json!([]));
+    let tasks = done["tasks"].as_array().unwrap();
+    let vm = tasks.iter().find(|task| task["item"] == "vdu").unwrap();
+    assert_eq!(vm["status"], "DONE");
+    assert_eq!(vm["vim_id"], vim.inventory().servers[0].meta.id);
+    let again = document(&["plan", &file]);
+    assert_eq!(again["tasks"], 0);
+    assert!(
+        again["changes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|change| change["change"] == "unchanged"),
+        "{again:#}"
+    );
+    vim.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn errors_name_the_next_step_and_a_failed_action_has_an_exit_code() {
     let vim = start_vim(Faults::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -161,7 +228,7 @@ async fn errors_name_the_next_step_and_a_failed_action_has_an_exit_code() {
     assert!(text(&nothing.stderr).contains("--address"), "{}", text(&nothing.stderr));
 
     host.add_vim("mock", &vim.url()).await.unwrap();
-    let faults = serde_json::json!({"server_error": [{"name": "*", "message": "no valid host"}]});
+    let faults = json!({"server_error": [{"name": "*", "message": "no valid host"}]});
     vim.set_faults(serde_json::from_value(faults).unwrap()).unwrap();
     let failed = vimhost(&host, &["deploy", &example("router.yaml"), "--wait"], "");
     assert_eq!(failed.status.code(), Some(3), "{}", text(&failed.stderr));
