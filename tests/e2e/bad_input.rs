@@ -62,6 +62,12 @@ async fn bad_requests_are_refused_with_the_field_and_leave_nothing() {
             "nobody_gave_it",
         ),
         (
+            "template in a package, which is not read",
+            with(&|b| b["cloud_init_content"] = json!({})),
+            400,
+            ":file:cloud-config.txt",
+        ),
+        (
             "clashing positions",
             with(&|b| b["vnf"][0]["vdur"][0]["interfaces"][1]["position"] = json!(1)),
             422,
