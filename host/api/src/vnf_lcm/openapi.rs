@@ -12,7 +12,7 @@ use super::listing::{Kind, OWN};
 use super::selector::Attributes;
 use super::shapes;
 use super::table::{self, Endpoint};
-use super::versions::{V1, V2};
+use super::versions::{self, V1, V2};
 
 type Object = Map<String, Value>;
 
@@ -228,7 +228,10 @@ fn names(attributes: &Attributes) -> String {
 /// The statuses that an operation refuses with.
 fn refusals(endpoint: &Endpoint, has_body: bool) -> BTreeSet<u16> {
     let of_lcm = endpoint.path.starts_with("/vnflcm/");
-    let mut found = BTreeSet::from([400, 401, 403, 500, 503]);
+    let mut found = BTreeSet::from([400, 403, 500, 503]);
+    if !versions::are_at(&endpoint.path) {
+        found.insert(401);
+    }
     if of_lcm {
         found.insert(406);
     }
@@ -251,6 +254,7 @@ fn about(status: u16) -> &'static str {
         403 => "Whoever asks may not",
         404 => "There is no such thing",
         406 => "The answer is not to be had in the form or the version that is asked for",
+        408 => "The body did not come in time",
         409 => "Another operation or the state of the thing stands in the way",
         413 => "The body is too large",
         415 => "The body is of a type that is not read",

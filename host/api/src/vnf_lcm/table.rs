@@ -91,7 +91,7 @@ endpoints! {
     vnf_packages::update [409];
     vnf_packages::delete [409];
     vnf_packages::content [409, 416];
-    vnf_packages::upload [409];
+    vnf_packages::upload [408, 409];
     vnf_packages::upload_from_uri [];
     vnf_packages::vnfd [406, 409];
     vnf_packages::artifact [409];
