@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use vimhost_mongod::Kind;
 use vimhost_tests::{Cluster, Host, binary, start_vim, wait_until};
 
-/// What the design promises.
+/// The longest takeover: six to eight seconds (`docs/several-hosts.md`), and two for a busy machine.
 const TAKEOVER: Duration = Duration::from_secs(10);
 
 fn service(name: &str, vms: usize) -> Value {

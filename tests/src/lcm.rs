@@ -1,4 +1,4 @@
-//! OSM's LCM as a client: its URLs with two slashes, its YAML, its whole VNF copies (NG-RO REST §5).
+//! OSM's LCM as a client: its URLs with two slashes, its YAML, its whole VNF copies (`ng_ro.py` of LCM).
 
 use std::time::Duration;
 

@@ -22,7 +22,7 @@ const TERMINATE: &str = include_str!("data/lcm_terminate.yaml");
 const INSTANTIATION: &str = "00000000-0000-4000-8000-000000000001";
 const TERMINATION: &str = "00000000-0000-4000-8000-000000000002";
 
-/// The keys of the reference's example of a VM's task (NG-RO engine §2.4).
+/// The keys that a VM's task has in NG-RO (`_create_task` of its `ns.py`).
 const TASK_KEYS: [&str; 11] = [
     "action",
     "action_id",

@@ -1,4 +1,4 @@
-//! What an operation on a service asks for (NG-RO REST §4.7 to §4.11), parsed once at the edge.
+//! What an operation on a service asks for (schemas of NG-RO's `validation.py`), parsed once at the edge.
 //!
 //! Each topic has a body of its own. Its top level is closed; beside the topic's own keys it may hold those that LCM passes on with the
 //! parameters of its operation (`PASSED_ON`). Further in, keys that are not known are ignored: nothing of these bodies is

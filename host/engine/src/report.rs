@@ -68,7 +68,7 @@ impl ActionReport {
             })
             .collect();
         let open = tasks.iter().filter(|report| report.task.status.is_open()).count();
-        // NG-RO REST §4.4: one failed task is a failed action, even while others run.
+        // As in NG-RO: one failed task is a failed action, even while others run.
         let status = match (failures.is_empty(), open) {
             (false, _) => ActionStatus::Failed,
             (true, 0) => ActionStatus::Done,

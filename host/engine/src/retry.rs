@@ -76,7 +76,7 @@ pub fn pause(action: TaskAction, error: &Error, attempt: u32) -> Option<Duration
     Some(grown.max(error.retry_after.unwrap_or_default()))
 }
 
-/// How long to wait before a key injection is tried again that has failed so often; none when it is given up (NG-RO engine §10.2: 20
+/// How long to wait before a key injection is tried again that has failed so often; none when it is given up (as in NG-RO: 20
 /// tries, every 30 s). Not doubled: LCM gives up after ten minutes, and what it waits for is a VM that comes up at some time.
 #[must_use]
 pub fn injection_pause(failed: u32) -> Option<Duration> {

@@ -1,4 +1,4 @@
-//! What a deploy request asks for (NG-RO REST §4.2), parsed once at the edge.
+//! What a deploy request asks for (`deploy_schema` of NG-RO's `validation.py`), parsed once at the edge.
 //!
 //! Items and VNFs are open objects: what vimhost does not know is kept and written to the record. The top level is closed.
 
@@ -53,7 +53,7 @@ pub struct WantedVnf {
 /// One item.
 #[derive(Debug, Clone)]
 pub struct WantedItem {
-    /// Its id; its position as text when the request gives none (NG-RO engine §4, *normalise*).
+    /// Its id; its position as text when the request gives none, as in NG-RO.
     pub id: ItemId,
     /// Targets it is wanted on, with the parameters for each.
     pub targets: Vec<(TargetId, Value)>,

@@ -40,7 +40,7 @@ pub struct ActionHeader {
     pub created_at: Timestamp,
 }
 
-/// How an action stands, in the only three words LCM accepts (NG-RO REST §4.4).
+/// How an action stands, in the only three words LCM accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ActionStatus {

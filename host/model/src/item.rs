@@ -1,4 +1,4 @@
-//! Kinds of items a task can be about, with NG-RO's names (NG-RO engine §2.3).
+//! Kinds of items a task can be about, with NG-RO's names (`ns.py`).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -66,7 +66,7 @@ impl Item {
         }
     }
 
-    /// The list of a record that holds such items (NG-RO engine §3).
+    /// The list of a record that holds such items.
     #[must_use]
     pub fn list(self) -> ItemList {
         match self {

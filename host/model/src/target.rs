@@ -1,4 +1,4 @@
-//! Targets: the account an element is made on, `vim:<id>`, `wim:<id>` or `sdn:<id>` (NG-RO engine §3).
+//! Targets: the account an element is made on, `vim:<id>`, `wim:<id>` or `sdn:<id>` as NG-RO writes it.
 
 use std::fmt;
 use std::str::FromStr;

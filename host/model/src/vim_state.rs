@@ -1,10 +1,10 @@
-//! What is known of an element in its VIM: `vim_info` of NG-RO's resource document (NG-RO engine §2.2).
+//! What is known of an element in its VIM: `vim_info` of NG-RO's resource document.
 
 use serde::{Deserialize, Serialize};
 
 use crate::VimId;
 
-/// Status words of NG-RO (VIM connector reference §3), with `DONE` for images, flavours and groups.
+/// Status words of NG-RO (`vimconn.py`), with `DONE` for images, flavours and groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VimStatus {
@@ -113,8 +113,7 @@ pub struct VimState {
     /// VM: its flavour, as the VIM showed it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavour: Option<VimId>,
-    /// Connectivity service: the interfaces of VMs that it joins, each as a text that changes when the interface moves (NG-RO engine
-    /// §2.2).
+    /// Connectivity service: the interfaces of VMs that it joins, each as a text that changes when the interface moves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connected_ports: Vec<String>,
 }

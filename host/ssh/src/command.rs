@@ -1,7 +1,7 @@
 //! The command that adds a key.
 
-/// Adds the line on its input to the user's `authorized_keys`, unless the same key begins a line there already (vimconn §6: directory
-/// and file are made, with modes 700 and 644).
+/// Adds the line on its input to the user's `authorized_keys`, unless the same key begins a line there already (as `inject_user_key` of
+/// OSM's `vimconn.py`: directory and file are made, with modes 700 and 644).
 ///
 /// `sh` runs it whatever the user's shell is. For that it stands within single quotes and holds none, no `!` and no line end, which
 /// shells that are not POSIX treat differently there. The key is compared by type and data, so that another comment makes it no

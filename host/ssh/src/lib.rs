@@ -1,6 +1,6 @@
 //! Lets public keys into VMs by SSH: the only crate that names `russh`.
 //!
-//! What NG-RO's connectors do in their base class (vimconn §6) is done by the host itself here: a plugin has no sockets and sees no
+//! What NG-RO's connectors do in their base class (`vimconn.py`) is done by the host itself here: a plugin has no sockets and sees no
 //! private key. One call is one connection: dial the VM's address, log in with the service's key or a password, run one fixed command
 //! that adds the line it reads, hang up. Whether and when a call is repeated is the engine's business.
 //!

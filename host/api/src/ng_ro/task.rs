@@ -1,4 +1,4 @@
-//! Tasks as NG-RO's documents (NG-RO engine §2.3).
+//! Tasks as NG-RO's documents (`_create_task` of its `ns.py`).
 
 use serde_json::{Map, Value, json};
 use vimhost_engine::TaskReport;
@@ -80,7 +80,7 @@ pub(super) fn document(report: &TaskReport) -> Value {
     document
 }
 
-/// What is known of a task's element, in NG-RO's shape (engine §2.2), with the console that a command has opened.
+/// What is known of a task's element, in NG-RO's shape, with the console that a command has opened.
 pub(super) fn vim_info(report: &TaskReport) -> Value {
     let vim = &report.vim;
     let server = report.task.params.as_ref().and_then(|params| params.get("vim_vm_id"));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_has_the_keys_of_the_references_example() {
+    fn a_task_has_the_keys_of_ng_ros() {
         assert_eq!(
             document(&report(TaskAction::Create, Item::Vdu)),
             json!({

@@ -71,7 +71,7 @@ impl Machine<'_> {
         task.status.is_open() && !made && !happened
     }
 
-    /// The search of a creation is over (NG-RO engine §10).
+    /// The search of a creation is over.
     fn found(&mut self, index: usize, found: Vec<Found>) -> Result<(), IllegalMove> {
         let Some(task) = self.resource.tasks.get(index) else {
             return Ok(());
@@ -273,7 +273,7 @@ pub(super) fn settle(task: &mut Task) {
     task.accepted = false;
 }
 
-/// Whether there is a state to observe; images, flavours and groups are there or not (NG-RO engine §10).
+/// Whether there is a state to observe; images, flavours and groups are there or not, as in NG-RO.
 pub(super) fn is_observed(item: Item) -> bool {
     matches!(item, Item::Net | Item::Vdu | Item::SdnNet | Item::Stack)
 }

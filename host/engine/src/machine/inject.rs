@@ -1,4 +1,4 @@
-//! Key injections: commands that the host carries out itself, by a login on the VM (NG-RO engine §6, §10.2).
+//! Key injections: commands that the host carries out itself, by a login on the VM.
 //!
 //! Nothing in the VIM tells when a VM lets anybody in, so a try that failed is no failure yet: the task stays in BUILD, counts, and
 //! is tried again after a fixed pause, a fixed number of times. What cannot pass ends it at once. The other commands to the VM do
@@ -79,7 +79,7 @@ impl Machine<'_> {
             return Ok(());
         };
         task.attempt = task.attempt.saturating_add(1);
-        // NG-RO's words (vimconn §6).
+        // NG-RO's words (`vimconn.py`).
         let message = format!("Cannot inject ssh key in VM: '{error}'");
         let pause = match error {
             InjectionError::Passing(_) => retry::injection_pause(task.attempt),
@@ -124,7 +124,7 @@ fn request(task: &Task, vim: &VimState) -> Result<InjectRequest, InjectionError>
     })
 }
 
-/// What the VDU's record will show as its address (NG-RO engine §11).
+/// What the VDU's record will show as its address.
 fn management_address(vim: &VimState) -> Option<&str> {
     let management = vim
         .interfaces

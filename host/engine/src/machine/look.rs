@@ -349,7 +349,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// A second holder takes over what the first one made (NG-RO engine §9.4). True when there is such an element.
+    /// A second holder takes over what the first one made, as in NG-RO. True when there is such an element.
     ///
     /// The first one may have given it up meanwhile: the element is ours all the same, so it is neither made nor looked for again.
     fn share_with_another(&mut self, index: usize) -> Result<bool, IllegalMove> {
@@ -531,7 +531,7 @@ fn is_made_anew(task: &Task) -> bool {
     params.and_then(|params| params.get(crate::plan::TAKEN_OVER)).is_some()
 }
 
-/// The text of NG-RO (engine §9.3), its parenthesis balanced.
+/// The text of NG-RO (`ns_thread.py`), its parenthesis balanced.
 pub(super) fn depends_on_failed(task: &Task, item: Option<Item>, verb: &str, reference: &str, why: &str) -> String {
     let action = task.action.as_str().to_lowercase();
     let item = item.map_or("element", Item::as_str);

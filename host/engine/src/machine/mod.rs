@@ -18,7 +18,7 @@
 //!
 //! `Inject` is a call too, to the VM itself: its answer comes back in the same way.
 //!
-//! Order within a resource (NG-RO engine §9.2): deletions, then creations, then commands. States: [`vimhost_model::TaskStatus`].
+//! Order within a resource, which is NG-RO's: deletions, then creations, then commands. States: [`vimhost_model::TaskStatus`].
 //!
 //! What must always hold:
 //! * A creating call is asked for only while its task is open, and always with the same token and the journal so far.

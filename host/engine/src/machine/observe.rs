@@ -11,7 +11,7 @@ use crate::retry;
 /// caches and replicas that lag by seconds. With the pauses of [`retry::observation_pause`] this is about eight seconds.
 pub(super) const SIGHTS_BEFORE_GONE: u32 = 13;
 
-/// How long a failed element rests before it is observed again; it can recover (NG-RO engine §9.7).
+/// How long a failed element rests before it is observed again; it can recover. NG-RO's period for errors.
 const FAILED_PAUSE: std::time::Duration = std::time::Duration::from_secs(600);
 
 impl Machine<'_> {
@@ -224,7 +224,7 @@ fn message(observation: &Observation) -> Option<String> {
     }
 }
 
-/// Interfaces in request order, management flags put on (NG-RO engine §10.2).
+/// Interfaces in request order, management flags put on.
 fn show_server(vim: &mut VimState, server: &ServerObservation, (vnf, vdu): (Option<usize>, Option<usize>)) {
     let mut interfaces: Vec<Option<InterfaceInfo>> = if vim.interfaces_vim_ids.is_empty() {
         server

@@ -1,4 +1,4 @@
-//! Where interfaces of VMs are, and the switch ports behind them: what a connectivity service joins (NG-RO engine §10.6).
+//! Where interfaces of VMs are, and the switch ports behind them: what a connectivity service joins.
 //!
 //! The VIM tells the host and the PCI address of an interface at the data plane; which port of which switch that is, the operator says in
 //! the VIM account's setting `sdn-port-mapping`. It is read when the service is made or changed, so a mapping that is mended later

@@ -1,4 +1,4 @@
-//! What records show of a resource (NG-RO engine §11), field by field.
+//! What records show of a resource (`_update_target` of NG-RO's `ns_thread.py`), field by field.
 
 use serde_json::{Value, json};
 use vimhost_model::{

@@ -87,7 +87,7 @@ pub(super) fn find(task: &Task, config: &Map<String, Value>) -> Result<FindReque
     }
 }
 
-/// The management network: the account's configuration first, else the virtual link's id as name (NG-RO engine §10.1).
+/// The management network: the account's configuration first, else the virtual link's id as name, as NG-RO looks for it.
 fn management_filter(params: &Value, config: &Map<String, Value>) -> Result<Filter> {
     let of_config = |key: &str| config.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     if let Some(id) = of_config("management_network_id") {
@@ -425,7 +425,7 @@ fn interface(entry: &Value, references: &HashMap<String, VimId>) -> Result<Serve
 }
 
 fn disk<'a>(entry: &Value, shared: &mut impl Iterator<Item = &'a VimId>) -> Result<ServerDisk> {
-    // The key `image_id` marks the root disk (NG-RO engine §5.5).
+    // The key `image_id` marks the root disk, as in NG-RO's `disk_list`.
     let root = entry.get("image_id").is_some();
     let existing = text(entry, "vim_volume_id").or_else(|| text(entry, "vim_id"));
     let source = if let Some(id) = existing {

@@ -1,4 +1,4 @@
-//! Connectivity services: made, changed, or not needed (NG-RO engine §10.6).
+//! Connectivity services: made, changed, or not needed (what `VimInteractionSdnNet` of NG-RO's `ns_thread.py` does).
 //!
 //! A service joins the switch ports behind interfaces of VMs and those that the request gives. It is made when all its VMs are where they
 //! are going to be, so it is made once. The plan says whose interfaces it joins; a change of that is an UPDATE. With

@@ -1,4 +1,5 @@
-//! A deploy body with `action` (NG-RO REST §4.3): no wanted state but a command, of which NG-RO knows one.
+//! A deploy body with `action` (`deploy_action_schema` of NG-RO's `validation.py`): no wanted state but a command, of which NG-RO knows
+//! one.
 //!
 //! The rest of the body has the shape of any deploy; of it `action_id` and the ids in `vnf` are used. `key` and `user` are demanded here,
 //! where NG-RO's schema does without and its task then fails. A key has to be one line that a server can read as a key: it

@@ -18,7 +18,7 @@ use crate::Error;
 use crate::derive::Derived;
 use crate::wanted::{Wanted, WantedItem, WantedVnf};
 
-/// Lists of the NS record in the order NG-RO plans them (engine §4), then those of each VNF, then shared volumes.
+/// Lists of the NS record in the order NG-RO plans them (`ns.py`), then those of each VNF, then shared volumes.
 const NS_LISTS: [ItemList; 4] = [
     ItemList::Vld,
     ItemList::Image,

@@ -1,4 +1,4 @@
-//! Which interfaces of VMs a connectivity service joins, and when that changes (NG-RO engine §10.6).
+//! Which interfaces of VMs a connectivity service joins, and when that changes.
 //!
 //! NG-RO collects the interfaces again whenever it looks at a service. Here the plan does it: a service depends on the VMs whose
 //! interfaces it joins, so it is made once, when all of them are where they are going to be, and an action is not done before its services

@@ -1,4 +1,4 @@
-//! Key injection: one command for each VDU (NG-RO engine §6).
+//! Key injection: one command for each VDU.
 //!
 //! The VM may still be in the making, which NG-RO's task waits for too. Where no document of ours speaks for the VM, the task gets one
 //! of its own. The address is the one that the record shows now; where it shows none yet, the machine takes the one that the VM gets.
@@ -43,7 +43,7 @@ pub(super) fn plan(assembly: &mut Assembly<'_>, injection: &KeyInjection) -> Res
     Ok(())
 }
 
-/// The VDU, or NG-RO's words for one that is not there (REST §3).
+/// The VDU, or NG-RO's words for one that is not there (`ns.py`).
 fn find(facts: &Facts, vnf: &RecordId, vdu: &ItemId) -> Result<Vdu, Error> {
     let refused = |reason: String| Error::BadRequest { reason };
     let vnfr = facts.vnfrs.iter().find(|record| record.id == *vnf);

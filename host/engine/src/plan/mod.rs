@@ -4,7 +4,7 @@
 //! What exists is told by the resource documents, which are ours; `vim_info` in the records speaks only for elements that
 //! have no resource document (a service that somebody else deployed).
 //!
-//! Rules, with NG-RO's (engine §4) kept where a client could notice and its defects mended:
+//! Rules, with NG-RO's (`ns.py`) kept where a client could notice and its defects (D numbers, `docs/ng-ro-compatibility.md`) mended:
 //!
 //! * An item on a target that is wanted and not there is created; one that is there and not wanted is deleted.
 //! * One whose creation failed is given up, with whatever its journal holds, and created anew (D6).

@@ -55,7 +55,7 @@ pub struct NetworkSpec {
     /// Whether the VIM serves DHCP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dhcp: Option<bool>,
-    /// `data` (data plane on a physical network) or absent.
+    /// Whether it is a data-plane network on a physical one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub underlay: bool,
     /// The account it is on.

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_has_the_form_of_the_reference() {
+    fn an_answer_has_the_form_of_ng_ros() {
         let good = change(&answer(Ok(()), open()));
         assert_eq!(
             json::of_document(good),

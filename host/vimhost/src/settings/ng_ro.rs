@@ -1,7 +1,7 @@
 //! NG-RO's names in the environment, `OSMRO_<SECTION>_<KEY>`, for a host that takes its place in a deployment of OSM.
 //!
 //! A name that means the same as a setting is taken, after our own names and before the file. The others are told with the reason
-//! why they have no effect: whoever sets one expects something of it. Values are YAML scalars, as for NG-RO (REST §7).
+//! why they have no effect: whoever sets one expects something of it. Values are YAML scalars, as for NG-RO.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! What records show, path for path (NG-RO engine §11).
+//! What records show, path for path.
 
 use serde_json::{Value, json};
 use vimhost_connector::{ElementStatus, ErrorKind};
