@@ -54,12 +54,15 @@ pub(crate) fn target_dir() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// When it was not built.
 pub fn binary() -> anyhow::Result<PathBuf> {
-    let path = build_dir()?.join("vimhost");
+    let dir = build_dir()?;
+    let path = dir.join("vimhost");
     if path.is_file() {
         Ok(path)
     } else {
+        // What is missing is the one of the same profile as this program.
+        let profile = if dir.ends_with("release") { "--release " } else { "" };
         bail!(
-            "{} is missing: run `cargo xtask test`, or `cargo build -p vimhost`",
+            "{} is missing: run `cargo build {profile}--workspace --bin vimhost`",
             path.display()
         )
     }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use sha2::{Digest, Sha256};
 
+use crate::plugins;
 use crate::python::Program;
 use crate::workspace::{Workspace, cargo};
 
@@ -84,8 +85,9 @@ impl Default for Arguments {
     }
 }
 
-/// Builds the host and runs against it.
+/// Builds the connector and the host, and runs against them.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    plugins::build(&["mock".to_owned()])?;
     let status = cargo()
         .args([
             "build",

@@ -1,7 +1,8 @@
 //! The vimhost binary: command line, configuration, wiring, telemetry.
 //!
-//! `vimhost serve` is the host; every other command is a client of its admin interface, so that what a person can do a program
-//! can do too. stdout is data, stderr is talk; `-o json` gives every answer as JSON.
+//! `vimhost serve` is the host. What is asked of a running host is asked by its admin interface, so that what a person can do a program
+//! can do too. Needing no host: `check-config` and `doctor`, which look at the machine and its settings, `import-ng-ro`, which works on the
+//! database while every host is stopped, `key new` and `mock-vim`. stdout is data, stderr is talk; `-o json` gives every answer as JSON.
 
 #![forbid(unsafe_code)]
 
