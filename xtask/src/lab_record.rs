@@ -3,6 +3,9 @@
 //! They take longer than everything else together. What they prove of the connectors follows from the connectors, their SDK, the
 //! contract, the sandbox, the lab and the tests themselves: the digests of those are committed when they have passed, and a run on
 //! the same sources says so instead of running them.
+//!
+//! Not among them are `host/dial`, by which the sandbox dials, `tests/http-proxy` and `tests/src`, although the lab's tests stand on them: they
+//! are tested in every run (what is dialled by the tests of `host/runtime` too), and most of what changes there no connector notices.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
