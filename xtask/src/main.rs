@@ -12,6 +12,7 @@ mod lab_record;
 mod mongod;
 mod plugins;
 mod python;
+mod rustup;
 mod schemathesis;
 mod tacker_client;
 mod target;
