@@ -6,11 +6,13 @@
 
 mod bench;
 mod cargo_deny;
+mod components;
 mod demo;
 mod lab;
 mod lab_record;
 mod mongod;
 mod plugins;
+mod prerequisites;
 mod python;
 mod rustup;
 mod schemathesis;

@@ -9,8 +9,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use crate::lab_record::Sources;
+use crate::prerequisites::Scope;
 use crate::workspace::{Workspace, cargo};
-use crate::{cargo_deny, lab, mongod, plugins, schemathesis, tacker_client};
+use crate::{cargo_deny, components, lab, mongod, plugins, prerequisites, schemathesis, tacker_client};
 
 /// Where the tests against OpenStack find one that is not the lab, as `openstack`'s own client does.
 const CLOUDS: &str = "VIMHOST_TEST_CLOUDS_YAML";
@@ -49,10 +50,29 @@ enum End {
     NotRun(String),
 }
 
+impl End {
+    /// Of a part whose failure leaves the others worth running.
+    fn of<T>(outcome: Result<T>) -> Self {
+        match outcome {
+            Ok(_) => Self::Passed,
+            Err(error) => Self::Failed(format!("{error:#}")),
+        }
+    }
+}
+
 /// Runs everything.
 ///
-/// Every part runs, whatever became of the others, so that one run tells all; the summary is the last thing printed.
+/// Every part runs, whatever became of the others, so that one run tells all; the summary is the last thing printed. A machine that
+/// cannot run all of it is told so before anything is built.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    prerequisites::ensure_there(if arguments.only_lab {
+        Scope::Lab
+    } else {
+        Scope::Everything
+    })?;
+    if !arguments.only_tests && !arguments.only_lab {
+        components::ensure()?;
+    }
     let mut ends: Vec<(&str, End, Duration)> = Vec::new();
     let mut part = |name: &'static str, run: &mut dyn FnMut() -> Result<End>| -> Result<()> {
         eprintln!("==> {name}");
@@ -78,12 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         part("format", &mut || cargo_part(&["fmt", "--all", "--check"], &[]))?;
     }
     // Without it the tests that need it fail and say so; the others are still worth running.
-    part("MongoDB server", &mut || {
-        Ok(match mongod::ensure_there() {
-            Ok(_) => End::Passed,
-            Err(error) => End::Failed(format!("{error:#}")),
-        })
-    })?;
+    part("MongoDB server", &mut || Ok(End::of(mongod::ensure_there())))?;
     part("tests", &mut || {
         cargo_part(&["test", "--workspace", "--no-fail-fast"], &[])
     })?;
@@ -93,11 +108,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("VNF LCM interface by its description", schemathesis::Interface::VnfLcm),
     ] {
         part(name, &mut || {
-            let outcome = schemathesis::against_built(&schemathesis::Arguments::default(), interface);
-            Ok(match outcome {
-                Ok(()) => End::Passed,
-                Err(error) => End::Failed(format!("{error:#}")),
-            })
+            let arguments = schemathesis::Arguments::default();
+            Ok(End::of(schemathesis::against_built(&arguments, interface)))
         })?;
     }
     // Not before: a lab takes a core and three gigabytes from tests that measure time. It comes up beside the lints.
