@@ -8,6 +8,7 @@ mod bench;
 mod cargo_deny;
 mod components;
 mod demo;
+mod figures;
 mod lab;
 mod lab_record;
 mod mongod;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 
+use crate::figures::Figures;
 use crate::lab_record::Sources;
 use crate::prerequisites::Scope;
 use crate::workspace::{Workspace, cargo};
@@ -73,6 +74,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !arguments.only_tests && !arguments.only_lab {
         components::ensure()?;
     }
+    let figures = Figures::of(&Workspace::load()?);
+    figures.forget()?;
     let mut ends: Vec<(&str, End, Duration)> = Vec::new();
     let mut part = |name: &'static str, run: &mut dyn FnMut() -> Result<End>| -> Result<()> {
         eprintln!("==> {name}");
@@ -91,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.only_lab {
         let mut openstack = openstack.bring_up();
         part("OpenStack", &mut || openstack.tests())?;
-        return summary(&ends);
+        return summary(&ends, &figures);
     }
     // First, because it fails fastest; the tests' own build follows, whose artifacts nothing else replaces.
     if !arguments.only_tests {
@@ -130,13 +133,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         part("dependencies", &mut dependencies)?;
     }
     part("OpenStack", &mut || openstack.tests())?;
-    summary(&ends)
+    summary(&ends, &figures)
 }
 
 /// The last thing that is printed.
-fn summary(ends: &[(&str, End, Duration)]) -> Result<()> {
+fn summary(ends: &[(&str, End, Duration)], figures: &Figures) -> Result<()> {
     let mut failed = Vec::new();
     println!();
+    match figures.lines() {
+        Ok(lines) => {
+            for line in lines {
+                println!("figures  {line}");
+            }
+        }
+        // Not worth losing the summary.
+        Err(error) => println!("figures  {error:#}"),
+    }
     for (name, end, elapsed) in ends {
         let elapsed = elapsed.as_secs();
         match end {
