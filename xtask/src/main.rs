@@ -40,7 +40,7 @@ enum Command {
     /// Measures a build for release against its aims.
     Bench(bench::Arguments),
     /// Builds all, starts a host with a mock VIM, deploys a network service, and leaves both running.
-    Demo,
+    Demo(demo::Arguments),
     /// A real OpenStack on loopback, for tests: install, up, down, status.
     Lab(lab::Arguments),
     /// Fetches the MongoDB server that tests run, and says where it is.
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Plugins(arguments) => plugins::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
-        Command::Demo => demo::run(),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Lab(arguments) => lab::run_command(&arguments),
         Command::Mongod => mongod::run(),
         Command::Schemathesis(arguments) => schemathesis::run(&arguments),

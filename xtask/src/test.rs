@@ -12,7 +12,7 @@ use crate::figures::Figures;
 use crate::lab_record::Sources;
 use crate::prerequisites::Scope;
 use crate::workspace::{Workspace, cargo};
-use crate::{cargo_deny, components, lab, mongod, plugins, prerequisites, schemathesis, tacker_client};
+use crate::{cargo_deny, components, demo, lab, mongod, plugins, prerequisites, schemathesis, tacker_client};
 
 /// Where the tests against OpenStack find one that is not the lab, as `openstack`'s own client does.
 const CLOUDS: &str = "VIMHOST_TEST_CLOUDS_YAML";
@@ -105,7 +105,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     part("tests", &mut || {
         cargo_part(&["test", "--workspace", "--no-fail-fast"], &[])
     })?;
-    // After the tests, which have built the host.
+    // After the tests, which have built the host: nothing is compiled for these.
+    part("demo", &mut || Ok(End::of(demo::try_out())))?;
     for (name, interface) in [
         ("admin interface by its description", schemathesis::Interface::Admin),
         ("VNF LCM interface by its description", schemathesis::Interface::VnfLcm),
