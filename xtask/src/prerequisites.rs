@@ -120,6 +120,8 @@ fn install(apt_get: &OsStr, packages: &[&str]) -> Result<()> {
 fn run(apt_get: &OsStr, arguments: &[&str]) -> Result<()> {
     let what = format!("`apt-get {}`", arguments.join(" "));
     let ended = Command::new(apt_get)
+        // A machine that has just been made may be busy with packages of its own.
+        .args(["-o", "DPkg::Lock::Timeout=600"])
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(Stdio::null())
