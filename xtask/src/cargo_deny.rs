@@ -25,7 +25,9 @@ pub(crate) fn ensure_there() -> Result<PathBuf> {
     }
     eprintln!("building cargo-deny {VERSION} for tests; this is done once and takes some minutes");
     let build = home.join("build");
-    let ended = cargo()
+    // With what others leave of the processors: a test run has it built beside parts that wait more than they compute.
+    let ended = Command::new("nice")
+        .arg(cargo().get_program())
         // Unoptimised: it runs for seconds. Its artifacts are not for the workspace's target directory.
         .args([
             "install",
@@ -43,7 +45,7 @@ pub(crate) fn ensure_there() -> Result<PathBuf> {
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .stdin(Stdio::null())
         .output()
-        .context("cargo cannot be run")?;
+        .context("nice, which runs cargo, cannot be run")?;
     ensure!(
         ended.status.success(),
         "cargo-deny is not installed, and `cargo install cargo-deny --locked` does not do it: {}",

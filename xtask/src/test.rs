@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything CI runs, each part named, none passed over in silence.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -107,6 +108,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     })?;
     // After the tests, which have built the host: nothing is compiled for these.
     part("demo", &mut || Ok(End::of(demo::try_out())))?;
+    // Built where it is not there, which takes minutes: beside schemathesis, which is fetched first and then asks one request at a time.
+    // Not beside the tests, which measure time.
+    let mut building = (!arguments.only_tests).then(|| std::thread::spawn(cargo_deny::ensure_there));
     for (name, interface) in [
         ("admin interface by its description", schemathesis::Interface::Admin),
         ("VNF LCM interface by its description", schemathesis::Interface::VnfLcm),
@@ -131,7 +135,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 &[("RUSTDOCFLAGS", "--deny warnings")],
             )
         })?;
-        part("dependencies", &mut dependencies)?;
+        part("dependencies", &mut || {
+            dependencies(building.take().map_or_else(cargo_deny::ensure_there, joined))
+        })?;
     }
     part("OpenStack", &mut || openstack.tests())?;
     summary(&ends, &figures)
@@ -266,10 +272,10 @@ impl OpenStack {
     }
 }
 
-fn joined(thread: JoinHandle<Result<lab::End>>) -> Result<lab::End> {
+fn joined<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread
         .join()
-        .map_err(|_| anyhow!("the thread of the lab has panicked"))?
+        .map_err(|_| anyhow!("a thread beside the parts has panicked"))?
 }
 
 fn cargo_part(arguments: &[&str], environment: &[(&str, &str)]) -> Result<End> {
@@ -286,8 +292,8 @@ fn cargo_part(arguments: &[&str], environment: &[(&str, &str)]) -> Result<End> {
 }
 
 /// Licences, sources, crates that are not wanted. Advisories need a database from the network and have a command of their own.
-fn dependencies() -> Result<End> {
-    let program = match cargo_deny::ensure_there() {
+fn dependencies(program: Result<PathBuf>) -> Result<End> {
+    let program = match program {
         Ok(program) => program,
         Err(error) => return Ok(End::NotRun(format!("{error:#}"))),
     };
