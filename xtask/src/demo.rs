@@ -262,12 +262,9 @@ impl Demo {
             "--plugin-dir",
             path_text(&self.plugins)?,
         ];
-        match self.ports {
-            Ports::Own => {}
-            Ports::Free => {
-                for option in ["--ng-ro-listen", "--admin-listen", "--vnf-lcm-listen"] {
-                    arguments.extend([option, "127.0.0.1:0"]);
-                }
+        if self.ports == Ports::Free {
+            for option in ["--ng-ro-listen", "--admin-listen", "--vnf-lcm-listen"] {
+                arguments.extend([option, "127.0.0.1:0"]);
             }
         }
         let said = self.start("serve", &arguments)?;
