@@ -4,7 +4,8 @@
 //! no entry ──► begin ──► create ─┬─ answered ─► commit          an entry committed: its id, nothing else happens
 //!                                ├─ refused ──► forget          an entry begun: find by token ─┬─ found ─► commit
 //!                                └─ unknown ──► stays begun                                    └─ none ──► create, once
-//!                                                                                                        it is old enough
+//!                                                                                                        it is old enough:
+//!                                                                                                        begun anew
 //! ```
 //!
 //! [`Call::create_once`] is this picture; [`Call::delete_journalled`] is its mirror. Both take the VIM's side as closures:
@@ -82,7 +83,8 @@ impl Call {
     ///
     /// `settled` is how long after a lost answer the VIM may still bring the element about: its own time limits for one
     /// request. Until then a search that finds nothing proves nothing, and the call fails with a time-out that names when to
-    /// try again.
+    /// try again. Each announcement begins that time anew, because a request follows it; and the host counts it from the end of the
+    /// call that announced, so that it does not matter what `create` does before its request.
     ///
     /// # Errors
     ///

@@ -1,6 +1,6 @@
 //! The journal's dance, step by step, and the session that goes with it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use serde_json::json;
@@ -140,8 +140,65 @@ fn what_may_still_appear_is_neither_made_again_nor_taken_for_gone() {
         .call("t")
         .create_once("port", "", settled, none, |_| Err(failure(Outcome::Unknown)));
     assert!(made.unwrap_err().to_string().contains("no"));
+    // The second answer is lost as well, and the VIM has as long for that request.
+    let age = || Duration::from_millis(kit.journal()[0].age_ms);
+    for left in [Duration::from_secs(90), Duration::from_secs(1)] {
+        kit.advance(settled.saturating_sub(left).saturating_sub(age()));
+        let early = kit.call("t").create_once("port", "", settled, none, never).unwrap_err();
+        let wait = u32::try_from(left.as_millis()).unwrap();
+        assert_eq!(
+            (early.error.kind, early.error.retry_after_ms),
+            (ErrorKind::Timeout, Some(wait))
+        );
+        assert!(matches!(delete(), Removal::Waiting(_)));
+        assert_eq!(kit.journal_lines(), ["port t ?"]);
+    }
+    kit.advance(Duration::from_secs(1));
     assert_eq!(delete(), Removal::Gone);
     assert!(kit.journal().is_empty());
+}
+
+/// The VIM makes it after the caller has asked for the second time and given up, and after a termination has begun.
+#[test]
+fn what_a_second_lost_answer_brings_about_is_found_and_goes_with_a_termination() {
+    let settled = Duration::from_secs(90);
+    for terminates in [false, true] {
+        let (kit, made) = (TestKit::new(), RefCell::new(Vec::<String>::new()));
+        let lose = |_: &str| Err(failure(Outcome::Unknown));
+        let found = |_: &str| Ok(made.borrow().clone());
+        let create = || kit.call("t").create_once("server", "", settled, found, lose);
+        create().unwrap_err();
+        kit.advance(settled);
+        create().unwrap_err();
+        kit.advance(Duration::from_secs(60));
+        // Neither a third request nor forgetting.
+        let delete = || {
+            let gone = |_: &str, id: &str| {
+                made.borrow_mut().retain(|other| other != id);
+                Ok(Removal::Gone)
+            };
+            kit.call("t")
+                .delete_journalled(|_| true, settled, |_, token| found(token), gone)
+                .unwrap()
+        };
+        if terminates {
+            assert!(matches!(delete(), Removal::Waiting(_)));
+        } else {
+            let early = kit
+                .call("t")
+                .create_once("server", "", settled, found, never)
+                .unwrap_err();
+            assert_eq!(early.error.kind, ErrorKind::Timeout);
+        }
+        assert_eq!(kit.journal_lines(), ["server t ?"]);
+        made.borrow_mut().push("7".to_owned());
+        if !terminates {
+            assert_eq!(create().unwrap(), "7");
+            assert_eq!(kit.journal_lines(), ["server t = 7"]);
+        }
+        assert_eq!(delete(), Removal::Gone);
+        assert!(made.borrow().is_empty() && kit.journal().is_empty());
+    }
 }
 
 #[test]

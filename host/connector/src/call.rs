@@ -23,7 +23,8 @@ pub enum JournalError {
 /// The durable list of what a creating call is about to make. An answer means that it is on disk.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Announces an element; the same kind and token again answers the same entry.
+    /// Announces an element; the same kind and token again answers the same entry, and unless that is committed it is begun anew: a
+    /// request follows.
     ///
     /// # Errors
     /// When the entry is not on disk.
@@ -53,7 +54,8 @@ pub struct Call {
     pub attempt: u32,
     /// What the last pending answer left.
     pub state: Option<Vec<u8>>,
-    /// What earlier calls announced, without what belongs to other operations.
+    /// What earlier calls announced, without what belongs to other operations. Each with a time that is as long before `now` as the
+    /// guest is told, whatever the clocks of those calls showed.
     pub entries: Vec<JournalEntry>,
     /// When the call is made: the age of an entry counts to here.
     pub now: Timestamp,

@@ -25,7 +25,7 @@ pub struct JournalEntry {
     pub token: String,
     /// How far it came.
     pub status: JournalStatus,
-    /// When it was begun, or begun anew after it was forgotten.
+    /// When it was announced last, by the clock of the host that did.
     pub begun_at: Timestamp,
     /// Set once committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

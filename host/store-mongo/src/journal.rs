@@ -69,7 +69,8 @@ fn with(when: Document, set: Document) -> Document {
     doc! {"$map": {"input": "$journal", "as": "this", "in": changed}}
 }
 
-/// Announces an entry, or brings a forgotten one back, or leaves the one that is there.
+/// Announces an entry, or brings a forgotten one back, or begins anew what is begun, whose time is that of its last request; one that is
+/// committed stays as it is. The same again changes nothing.
 fn begin(kind: &str, token: &str, at: Timestamp) -> Vec<Document> {
     let same = doc! {"$and": [{"$eq": ["$$this.kind", literal(kind)]}, {"$eq": ["$$this.token", literal(token)]}]};
     let found = doc! {"$filter": {"input": "$journal", "cond": same.clone()}};
@@ -78,14 +79,15 @@ fn begin(kind: &str, token: &str, at: Timestamp) -> Vec<Document> {
         "id": number.clone(), "kind": literal(kind), "token": literal(token), "committed": false, "element": null,
         "begun_at": at.0, "forgotten": false,
     };
-    let revived = with(
-        doc! {"$and": [same, "$$this.forgotten"]},
+    let is_open = doc! {"$or": ["$$this.forgotten", {"$not": ["$$this.committed"]}]};
+    let anew = with(
+        doc! {"$and": [same, is_open]},
         doc! {"committed": false, "element": null, "begun_at": at.0, "forgotten": false},
     );
     let is_new = doc! {"$eq": [{"$size": found}, 0]};
     // Both see the document as it was before the stage.
     vec![doc! {"$set": {
-        "journal": {"$cond": [is_new.clone(), {"$concatArrays": ["$journal", [new]]}, revived]},
+        "journal": {"$cond": [is_new.clone(), {"$concatArrays": ["$journal", [new]]}, anew]},
         "entries": {"$cond": [is_new, number, "$entries"]},
     }}]
 }

@@ -1,7 +1,8 @@
 //! Journals of resources.
 //!
 //! A forgotten entry stays as a row: its number is not given again, and forgetting it again is no error. Announcing it again
-//! brings it back under its number, because a request follows an announcement and what the request makes must be known.
+//! brings it back under its number, because a request follows an announcement and what the request makes must be known. An entry
+//! that is begun is begun anew for the same reason: its time is that of its last request.
 
 use rusqlite::{Connection, Row};
 use vimhost_model::{JournalEntry, JournalStatus, ResourceId, Timestamp, VimId};
@@ -123,9 +124,9 @@ fn begin(connection: &Connection, key: i64, kind: String, token: String, at: Tim
     let last = rows.last().map_or(0, |(row, _)| row.entry);
     let found = rows.into_iter().find(|(row, _)| row.kind == kind && row.token == token);
     let number = match found {
-        Some((row, false)) => return entry(row),
-        Some((row, true)) => {
-            run(connection, sql::JOURNAL_REVIVE, (key, row.entry, at.0))?;
+        Some((row, false)) if row.committed => return entry(row),
+        Some((row, _)) => {
+            run(connection, sql::JOURNAL_BEGIN_ANEW, (key, row.entry, at.0))?;
             row.entry
         }
         None => {

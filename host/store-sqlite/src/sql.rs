@@ -229,7 +229,7 @@ statements! {
         WHERE resource = ?1 AND entry = ?2";
     JOURNAL_INSERT = "INSERT INTO journal(resource, entry, kind, token, committed, forgotten, element, begun_at)
         VALUES (?1, ?2, ?3, ?4, 0, 0, NULL, ?5)";
-    JOURNAL_REVIVE = "UPDATE journal SET committed = 0, forgotten = 0, element = NULL, begun_at = ?3
+    JOURNAL_BEGIN_ANEW = "UPDATE journal SET committed = 0, forgotten = 0, element = NULL, begun_at = ?3
         WHERE resource = ?1 AND entry = ?2";
     JOURNAL_COMMIT = "UPDATE journal SET committed = 1, element = ?3
         WHERE resource = ?1 AND entry = ?2 AND forgotten = 0";

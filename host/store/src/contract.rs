@@ -153,6 +153,7 @@ macro_rules! store_contract_tests {
             entries_are_written_together_or_not_at_all,
             entries_are_committed_with_a_save,
             an_entry_knows_when_it_was_begun,
+            only_the_announced_entry_is_begun_anew,
             an_entry_is_announced_once,
             a_new_resource_begins_with_the_entries_it_takes_over,
             an_entry_is_committed_and_forgotten,

@@ -47,13 +47,14 @@ pub struct Lease {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JournalWrite {
     /// Announce an element. The same kind and token again answers the same entry, whatever became of it; one that was forgotten
-    /// is back as begun, under its number, because a request follows and what it makes must be known.
+    /// is back as begun, under its number, because a request follows and what it makes must be known. One that is begun is begun
+    /// anew: another request of it follows, and the time is that of the last. One that is committed stays as it is.
     Begin {
         /// Kind, the connector's word.
         kind: String,
         /// Token the element carries.
         token: String,
-        /// Now: when the entry was begun.
+        /// Now: when the entry is begun.
         at: Timestamp,
     },
     /// The VIM has made it.

@@ -43,7 +43,7 @@ pub(crate) struct World {
     exchanges: RefCell<Vec<Exchange>>,
     journal: RefCell<Vec<JournalEntry>>,
     entries: Cell<u64>,
-    /// When each entry was begun.
+    /// When each entry was announced last.
     begun: RefCell<HashMap<u64, Duration>>,
     cache: RefCell<HashMap<String, (Vec<u8>, Duration)>>,
     lines: RefCell<Vec<Line>>,
@@ -128,6 +128,10 @@ impl World {
     pub(crate) fn begin(&self, kind: &str, token: &str) -> Result<u64, Error> {
         let mut journal = self.journal.borrow_mut();
         if let Some(entry) = journal.iter().find(|entry| entry.kind == kind && entry.token == token) {
+            // Begun anew, unless it is committed: another request of it follows.
+            if entry.status == JournalStatus::Begun {
+                self.begun.borrow_mut().insert(entry.id, self.now.get());
+            }
             return Ok(entry.id);
         }
         let id = self.entries.get() + 1;

@@ -279,7 +279,7 @@ pub async fn entries_are_committed_with_a_save(subject: &mut dyn Subject) {
     assert_eq!(shown, [committed, (3, JournalStatus::Begun, None)]);
 }
 
-/// The time is that of the first announcement, and of the newest after the entry was forgotten.
+/// The time is that of the last announcement, since the last request follows it. What the VIM has confirmed keeps its time.
 pub async fn an_entry_knows_when_it_was_begun(subject: &mut dyn Subject) {
     let store = subject.store();
     let (claim, vm) = vm(&*store).await;
@@ -288,16 +288,45 @@ pub async fn an_entry_knows_when_it_was_begun(subject: &mut dyn Subject) {
         token: "t".to_owned(),
         at: Timestamp(at),
     };
-    for (at, shown) in [(5, 5), (9, 5)] {
+    let announce = async |at: i64| {
         let entry = store
             .write_journal(&claim, &vm, &[begin_at(at)])
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(entry.begun_at, Timestamp(shown));
-    }
+        assert_eq!(store.journal(&vm).await.unwrap(), std::slice::from_ref(&entry));
+        (entry.id, entry.status, entry.begun_at)
+    };
+    let begun = |at: i64| (1_u64, JournalStatus::Begun, Timestamp(at));
+    assert_eq!(announce(5).await, begun(5));
+    assert_eq!(announce(9).await, begun(9));
+    // As when its answer was lost and it is sent again; and by a clock that was set back.
+    assert_eq!(announce(9).await, begun(9));
+    assert_eq!(announce(7).await, begun(7));
     let forget = JournalWrite::Forget { entry: 1 };
     store.write_journal(&claim, &vm, &[forget]).await.unwrap();
-    store.write_journal(&claim, &vm, &[begin_at(12)]).await.unwrap();
-    assert_eq!(store.journal(&vm).await.unwrap()[0].begun_at, Timestamp(12));
+    assert_eq!(announce(12).await, begun(12));
+    store
+        .write_journal(&claim, &vm, &[commit(1, "vim-port")])
+        .await
+        .unwrap();
+    assert_eq!(announce(15).await, (1, JournalStatus::Committed, Timestamp(12)));
+}
+
+/// Whatever else is in the journal keeps its time, also another kind under the same token.
+pub async fn only_the_announced_entry_is_begun_anew(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let (claim, vm) = vm(&*store).await;
+    for (kind, token) in [("port", "t"), ("port", "t.p1"), ("server", "t")] {
+        announce(&*store, &claim, &vm, kind, token).await;
+    }
+    let mut expected = store.journal(&vm).await.unwrap();
+    let again = JournalWrite::Begin {
+        kind: "port".to_owned(),
+        token: "t".to_owned(),
+        at: Timestamp(2000),
+    };
+    store.write_journal(&claim, &vm, &[again]).await.unwrap();
+    expected[0].begun_at = Timestamp(2000);
+    assert_eq!(store.journal(&vm).await.unwrap(), expected);
 }

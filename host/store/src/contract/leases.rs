@@ -118,10 +118,10 @@ pub async fn writes_under_an_old_claim_are_refused(subject: &mut dyn Subject) {
     let account = target("a");
     let new = resource("r", "a", vec![create("ns", "act", 0, Item::Net)]);
     let mut saved = accept(&*store, "ns", "act", vec![new]).await.remove(0);
-    let begin = || JournalWrite::Begin {
+    let begin = |at| JournalWrite::Begin {
         kind: "net".to_owned(),
         token: "r".to_owned(),
-        at: vimhost_model::Timestamp(1000),
+        at: vimhost_model::Timestamp(at),
     };
 
     let old = store
@@ -129,13 +129,13 @@ pub async fn writes_under_an_old_claim_are_refused(subject: &mut dyn Subject) {
         .await
         .unwrap();
     saved.revision = store.save_resource(&old, &saved, &[], &[]).await.unwrap();
-    store.write_journal(&old, &saved.id, &[begin()]).await.unwrap();
+    store.write_journal(&old, &saved.id, &[begin(1000)]).await.unwrap();
     let new = store
         .claim_account(&account, &id("two"), minutes(2), minutes(3))
         .await
         .unwrap();
     assert!(is_fenced(&store.save_resource(&old, &saved, &[], &[]).await));
-    assert!(is_fenced(&store.write_journal(&old, &saved.id, &[begin()]).await));
+    assert!(is_fenced(&store.write_journal(&old, &saved.id, &[begin(2000)]).await));
     store.save_resource(&new, &saved, &[], &[]).await.unwrap();
 
     // A claim is no right to another account.
@@ -144,5 +144,7 @@ pub async fn writes_under_an_old_claim_are_refused(subject: &mut dyn Subject) {
         .await
         .unwrap();
     assert!(is_fenced(&store.save_resource(&other, &saved, &[], &[]).await));
-    assert!(is_fenced(&store.write_journal(&other, &saved.id, &[begin()]).await));
+    assert!(is_fenced(&store.write_journal(&other, &saved.id, &[begin(2000)]).await));
+    // Nor was what is begun begun anew.
+    assert_eq!(store.journal(&saved.id).await.unwrap()[0].begun_at.0, 1000);
 }
