@@ -17,6 +17,19 @@ pub fn ours<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     (is_token && text.starts_with(prefix)).then_some(text)
 }
 
+/// How many letters of an installation begin its tokens.
+const LETTERS: usize = 5;
+
+/// Whether a text has the form of a token: an installation's letters, and what it names. Which installation that is nobody here knows,
+/// so any will do.
+#[must_use]
+pub fn is_anybodys(text: &str) -> bool {
+    let letters = text.split_once('-').map(|(letters, _)| letters);
+    let is_installation =
+        |letters: &str| letters.len() == LETTERS && letters.bytes().all(|byte| byte.is_ascii_lowercase());
+    letters.is_some_and(is_installation) && ours(text, "").is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +51,16 @@ mod tests {
             &too_long,
         ] {
             assert_eq!(ours(text, "abcde-"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_anybody_begins_with_five_letters() {
+        for text in ["abcde-1", "qwert-op-1.op-0a"] {
+            assert!(is_anybodys(text), "{text}");
+        }
+        for text in ["", "abcde", "Abcde-1", "abcdef-1", "abcd-1", "abc1e-1", "abcde-X"] {
+            assert!(!is_anybodys(text), "{text}");
         }
     }
 }

@@ -10,9 +10,6 @@ use vimhost_sdk::tokens;
 /// What Heat goes on showing by name and id of a stack that is gone, until an operator purges its database.
 const DELETED: &str = "DELETE_COMPLETE";
 
-/// How many letters of an installation begin its tokens.
-const LETTERS: usize = 5;
-
 /// A stack as Heat shows it.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Stack {
@@ -57,7 +54,7 @@ impl Stack {
     /// Whether one of its tags is a token of some installation of vimhost, whichever element it names.
     pub(crate) fn has_an_owner(&self) -> bool {
         let mut tags = self.tags.0.iter().flat_map(|tags| tags.split(','));
-        tags.any(|tag| is_token(tag.trim()))
+        tags.any(|tag| tokens::is_anybodys(tag.trim()))
     }
 
     /// The token of ours that it carries; none of an operation.
@@ -93,15 +90,6 @@ impl Stack {
             updated: changed.cloned(),
         }
     }
-}
-
-/// Whether a text has the form of a token: an installation's letters, and what it names. Which installation that is nobody here knows,
-/// so any will do.
-fn is_token(text: &str) -> bool {
-    let letters = text.split_once('-').map(|(letters, _)| letters);
-    let is_installation =
-        |letters: &str| letters.len() == LETTERS && letters.bytes().all(|byte| byte.is_ascii_lowercase());
-    letters.is_some_and(is_installation) && tokens::ours(text, "").is_some()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Flavours: found by size, name or id, made with their extra specs, deleted.
 //!
 //! A flavour has no room for a token but its id, which may be chosen. So that a flavour of ours is never taken for one that
-//! somebody else keeps, it also carries the token as an extra spec; Nova's schedulers look at no spec of that scope.
+//! somebody else keeps, it also carries the token as an extra spec; Nova's schedulers look at no spec of that scope. Nova takes
+//! extra specs only when the flavour is there, so between the two the id alone tells.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,6 +22,9 @@ const FLAVOUR: &str = "flavour";
 
 /// The extra spec that tells whose a flavour is.
 const MARK: &str = "vimhost:token";
+
+/// Shortest id that vimhost gives: five letters, `-`, and a UUID. An operator may well call a flavour `small-4`.
+const SHORTEST_TOKEN: usize = 42;
 
 /// From here on flavours are listed with their extra specs.
 const WITH_SPECS: Microversion = Microversion::new(2, 61);
@@ -81,7 +85,14 @@ impl Size {
     }
 }
 
-/// A flavour of exactly this size and these extra specs; with `use_existing_flavors` the smallest one that holds it.
+/// Whether a flavour is one that some service of a vimhost has made and deletes, also where its extra specs do not say so yet.
+fn is_of_a_service(flavour: &Value) -> bool {
+    let id = flavour.get("id").and_then(Value::as_str);
+    id.is_some_and(|id| id.len() >= SHORTEST_TOKEN && tokens::is_anybodys(id))
+}
+
+/// A flavour of exactly this size and these extra specs; with `use_existing_flavors` the smallest one that holds it. None that goes
+/// with a service, whose deletion it would not outlive.
 pub(crate) fn find_exact(vim: &Vim, data: &FlavourData) -> Result<Option<Found>, Error> {
     let (wanted, specs) = (Size::of(data), epa::specs(data, vim.settings.vio)?);
     let nova = nova_at(vim, WITH_SPECS)?;
@@ -94,6 +105,7 @@ pub(crate) fn find_exact(vim: &Vim, data: &FlavourData) -> Result<Option<Found>,
         .list(&request, "flavors")?
         .into_iter()
         .filter(|flavour| flavour.get("OS-FLV-DISABLED:disabled") != Some(&Value::Bool(true)))
+        .filter(|flavour| !is_of_a_service(flavour))
         .filter_map(|flavour| Some((Size::shown(&flavour)?, flavour)))
         .filter(|(size, _)| *size == wanted || (vim.settings.use_existing_flavors && size.holds(&wanted)))
         .collect();

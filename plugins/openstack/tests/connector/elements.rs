@@ -81,6 +81,24 @@ fn a_flavour_of_ours_is_none_to_count_on() {
     assert_eq!(cloud.nova().flavors.borrow().len(), 2);
 }
 
+/// Between its making and its extra specs, which is long where a host dies.
+#[test]
+fn a_flavour_that_another_service_is_making_is_none_to_count_on() {
+    for config in ["{}", r#"{"use_existing_flavors": true}"#] {
+        let cloud = Cloud::with(config);
+        let token = "qwert-0199f3a0-5c1e-7d42-9b1f-2f6d1c0a7e55";
+        *cloud.nova().flavors.borrow_mut() =
+            vec![flavor(token, 1024, 2, 10), flavor(&format!("{token}-g2"), 1024, 2, 10)];
+        assert_eq!(found(&cloud, &size(1024, 2, 10)), None, "{config}");
+        // An operator's, whatever it is called.
+        for id in ["small-4", "0199f3a0-5c1e-7d42-9b1f-2f6d1c0a7e55"] {
+            cloud.nova().flavors.borrow_mut().push(flavor(id, 1024, 2, 10));
+            assert_eq!(found(&cloud, &size(1024, 2, 10)).as_deref(), Some(id), "{config}");
+            cloud.nova().flavors.borrow_mut().pop();
+        }
+    }
+}
+
 #[test]
 fn a_flavour_gets_its_extra_specs() {
     let cloud = Cloud::new();
