@@ -486,6 +486,28 @@ async fn a_stack_that_appears_after_its_creation_was_given_up_does_not_stay_behi
     }
 }
 
+/// A request may follow its announcement late in the call, and the VIM has its time from there.
+#[tokio::test]
+async fn what_may_still_appear_is_waited_for_from_the_end_of_the_call_that_asked_for_it() {
+    let lab = Lab::new().await;
+    let lcm = lab.engine.lcm();
+    let slow = Duration::from_millis(200);
+    {
+        let mut state = lab.vim.0.lock().unwrap();
+        (state.late, state.slow) = (Some(2), slow);
+    }
+    let failed = lab.instantiate().await;
+    lcm.fail(&failed.id).await.unwrap();
+    let end = parsed(json!({"terminationType": "FORCEFUL"}));
+    let ended = lab.over(&lcm.terminate(&lab.id, end).await.unwrap()).await;
+    assert_eq!(ended.operation_state, OperationState::Completed, "{:?}", ended.error);
+    let ages = lab.vim.0.lock().unwrap().ages.clone();
+    assert!(ages.len() >= 3, "{ages:?}");
+    assert!(ages.iter().all(|(age, ago)| *age + slow <= *ago), "{ages:?}");
+    // Nor does a call that only looks begin it anew.
+    assert!(ages.is_sorted_by_key(|(age, _)| *age), "{ages:?}");
+}
+
 #[tokio::test]
 async fn what_may_have_been_left_is_known_until_it_was_deleted_however_often_that_is_given_up() {
     let lab = Lab::new().await;

@@ -32,7 +32,7 @@ use super::plan::{self, Given};
 use super::poll::Watch;
 use super::work::{StackNow, Work};
 use super::{Lcm, events, lock};
-use crate::schedule::{OpOccHint, Right};
+use crate::schedule::{Calling, OpOccHint, Right};
 use told::{Cause, announce, not_begun};
 
 /// How long a write waits before it is tried again when the store is away; doubled up to [`STORE_PAUSE_CAP`].
@@ -438,9 +438,12 @@ impl Lcm {
         };
         let turn = hand.right.turn().await?;
         let lapses = hand.right.lapses();
-        let call = self.surroundings(hand).await;
+        let calling = hand.right.calling();
+        let call = self.surroundings(hand, calling.clone()).await;
         tracing::debug!(token = call.token, attempt = call.attempt, "stack call");
+        let until_over = calling.until_over();
         let answer = make(&*connector, call, request).await;
+        drop(until_over);
         drop(turn);
         tracing::debug!(?answer, "stack answer");
         if answer.is_err() && hand.right.lapses() != lapses {
@@ -450,7 +453,7 @@ impl Lcm {
         Some(Event::Answered(answer))
     }
 
-    async fn surroundings(&self, hand: &Hand) -> Call {
+    async fn surroundings(&self, hand: &Hand, calling: Arc<Calling>) -> Call {
         let document = hand.document.lock().await;
         let (op_occ, work) = (&document.op_occ, &document.work);
         let way = match op_occ.operation_state {
@@ -470,18 +473,20 @@ impl Lcm {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let StackNow { token, .. } = &work.stack;
+        let now = self.parts.clock.now();
         Call {
             operation: Some(operation_token(token, &letters)),
             token: token.clone(),
             attempt: work.failed,
             state: work.state.clone(),
-            entries: work.journal.clone(),
-            now: self.parts.clock.now(),
+            entries: calling.dated(work.journal.iter(), token, now),
+            now,
             journal: Arc::new(OpOccJournal {
                 store: self.parts.store.clone(),
                 claim: hand.right.claim().clone(),
                 clock: self.parts.clock.clone(),
                 document: hand.document.clone(),
+                calling,
             }),
         }
     }

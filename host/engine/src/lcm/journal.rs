@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use vimhost_connector::{Journal, JournalError};
 use vimhost_model::vnf::VnfLcmOpOcc;
-use vimhost_model::{JournalEntry, JournalStatus, VimId};
+use vimhost_model::{JournalEntry, JournalStatus, Timestamp, VimId};
 use vimhost_store::{Claim, InstanceWrite, Store};
 
 use super::work::Work;
 use crate::Clock;
+use crate::schedule::Calling;
 
 /// The connector's word for a stack.
 pub(super) const STACK: &str = "stack";
@@ -41,6 +42,7 @@ pub(crate) struct OpOccJournal {
     pub(crate) claim: Claim,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) document: Arc<Mutex<Document>>,
+    pub(crate) calling: Arc<Calling>,
 }
 
 impl OpOccJournal {
@@ -81,26 +83,9 @@ impl OpOccJournal {
 impl Journal for OpOccJournal {
     async fn begin(&self, kind: &str, token: &str) -> Result<u64, JournalError> {
         let at = self.clock.now();
-        self.write(|work| {
-            if let Some(known) = work
-                .journal
-                .iter()
-                .find(|entry| entry.kind == kind && entry.token == token)
-            {
-                return Ok(known.id);
-            }
-            work.last_entry = work.last_entry.saturating_add(1);
-            work.journal.push(JournalEntry {
-                id: work.last_entry,
-                kind: kind.to_owned(),
-                token: token.to_owned(),
-                status: JournalStatus::Begun,
-                begun_at: at,
-                element: None,
-            });
-            Ok(work.last_entry)
-        })
-        .await
+        let entry = self.write(|work| Ok(announce(work, kind, token, at))).await?;
+        self.calling.begun(entry, kind, token);
+        Ok(entry)
     }
 
     async fn commit(&self, entry: u64, element: &VimId) -> Result<(), JournalError> {
@@ -114,7 +99,9 @@ impl Journal for OpOccJournal {
             }
             Ok(())
         })
-        .await
+        .await?;
+        self.calling.resolved(entry);
+        Ok(())
     }
 
     async fn forget(&self, entry: u64) -> Result<(), JournalError> {
@@ -122,6 +109,56 @@ impl Journal for OpOccJournal {
             work.journal.retain(|known| known.id != entry);
             Ok(())
         })
-        .await
+        .await?;
+        self.calling.resolved(entry);
+        Ok(())
+    }
+}
+
+/// Announces an element; one that is begun is begun anew, since another request follows, and one that is committed stays as it is.
+fn announce(work: &mut Work, kind: &str, token: &str, at: Timestamp) -> u64 {
+    let is_it = |entry: &&mut JournalEntry| entry.kind == kind && entry.token == token;
+    if let Some(known) = work.journal.iter_mut().find(is_it) {
+        if known.status == JournalStatus::Begun {
+            known.begun_at = at;
+        }
+        return known.id;
+    }
+    work.last_entry = work.last_entry.saturating_add(1);
+    work.journal.push(JournalEntry {
+        id: work.last_entry,
+        kind: kind.to_owned(),
+        token: token.to_owned(),
+        status: JournalStatus::Begun,
+        begun_at: at,
+        element: None,
+    });
+    work.last_entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::work::{Kept, StackNow};
+    use super::*;
+
+    #[test]
+    fn what_is_begun_is_begun_anew_and_what_is_committed_is_not() {
+        let stack = StackNow {
+            name: "s".to_owned(),
+            id: None,
+            token: "t".to_owned(),
+            generation: 0,
+        };
+        let mut work = Work::new(Vec::new(), stack, Kept::default());
+        assert_eq!(announce(&mut work, STACK, "t", Timestamp(5)), 1);
+        assert_eq!(announce(&mut work, STACK, "t.g1", Timestamp(6)), 2);
+        assert_eq!(announce(&mut work, STACK, "t", Timestamp(9)), 1);
+        let times = |work: &Work| work.journal.iter().map(|entry| entry.begun_at.0).collect::<Vec<_>>();
+        assert_eq!(times(&work), [9, 6]);
+        if let Some(first) = work.journal.first_mut() {
+            first.status = JournalStatus::Committed;
+        }
+        assert_eq!(announce(&mut work, STACK, "t", Timestamp(12)), 1);
+        assert_eq!((times(&work), work.last_entry), (vec![9, 6], 2));
     }
 }

@@ -13,6 +13,7 @@ use vimhost_connector::{Connector, Connectors, ElementKind, Error as CallError, 
 use vimhost_model::{ResourceId, TargetId, Timestamp, VimId};
 use vimhost_store::{Claim, Store, seal::KeyRing};
 
+use super::announced::Announced;
 use super::guarded::{Guard, Guarded};
 use super::lock;
 use super::pace::Pace;
@@ -108,6 +109,7 @@ pub(super) struct Account {
     most_calls: u32,
     guard: Arc<Guard>,
     hold: Mutex<Option<Arc<Hold>>>,
+    pub(super) announced: Arc<Announced>,
     /// One claims.
     pub(super) gaining: tokio::sync::Mutex<()>,
     opened: Mutex<Slot>,
@@ -126,6 +128,7 @@ impl Account {
             calls: Semaphore::new(calls.max(1)),
             most_calls,
             hold: Mutex::default(),
+            announced: Arc::default(),
             gaining: tokio::sync::Mutex::default(),
             opened: Mutex::default(),
             opening: tokio::sync::Mutex::default(),

@@ -9,7 +9,9 @@ use vimhost_connector::{
 use vimhost_model::{JournalEntry, JournalStatus, Resource, ResourceId, TaskId, VimId};
 use vimhost_store::{Claim, JournalWrite, Store};
 
-use super::lock;
+use super::account::{Account, Hold};
+use super::announced::Calling;
+use super::{Scheduler, lock};
 use crate::Clock;
 use crate::machine::{Answer, Request, request};
 
@@ -25,6 +27,7 @@ struct StoreJournal {
     claim: Claim,
     resource: ResourceId,
     clock: Arc<dyn Clock>,
+    calling: Arc<Calling>,
     kept: Mutex<Kept>,
 }
 
@@ -115,29 +118,32 @@ impl Journal for StoreJournal {
             at: self.clock.now(),
         };
         let entry = self.write(write).await?;
-        entry
-            .map(|entry| entry.id)
-            .ok_or_else(|| JournalError::Store("no entry was made".to_owned()))
+        let entry = entry.ok_or_else(|| JournalError::Store("no entry was made".to_owned()))?;
+        self.calling.begun(entry.id, kind, token);
+        Ok(entry.id)
     }
 
     async fn commit(&self, entry: u64, element: &VimId) -> Result<(), JournalError> {
-        if self.note(entry, element) {
-            return Ok(());
+        if !self.note(entry, element) {
+            let element = element.clone();
+            self.write(JournalWrite::Commit { entry, element }).await?;
         }
-        let element = element.clone();
-        self.write(JournalWrite::Commit { entry, element }).await.map(|_| ())
+        self.calling.resolved(entry);
+        Ok(())
     }
 
     async fn forget(&self, entry: u64) -> Result<(), JournalError> {
-        self.write(JournalWrite::Forget { entry }).await.map(|_| ())
+        self.write(JournalWrite::Forget { entry }).await?;
+        self.calling.resolved(entry);
+        Ok(())
     }
 }
 
 /// Makes the call. Never fails: a failure is an answer too.
 pub(super) async fn make(
-    store: &Arc<dyn Store>,
-    clock: &Arc<dyn Clock>,
-    claim: &Claim,
+    scheduler: &Scheduler,
+    account: &Account,
+    hold: &Hold,
     connector: &dyn Connector,
     resource: &Resource,
     task: &TaskId,
@@ -157,12 +163,16 @@ pub(super) async fn make(
         let own = |operation: &String| is_of_operation(&entry.token, operation);
         !is_of_any_operation(&entry.token, &token) || operation.as_ref().is_some_and(own)
     };
-    let entries = resource.journal.iter().filter(shown).cloned().collect();
+    let calling = Calling::new(&account.announced, hold.since);
+    let now = scheduler.clock.now();
+    let entries = calling.dated(resource.journal.iter().filter(shown), &token, now);
+    let until_over = calling.until_over();
     let journal = Arc::new(StoreJournal {
-        store: store.clone(),
-        claim: claim.clone(),
+        store: scheduler.store.clone(),
+        claim: hold.claim.clone(),
         resource: resource.id.clone(),
-        clock: clock.clone(),
+        clock: scheduler.clock.clone(),
+        calling,
         kept: Mutex::new(Kept {
             entries: resource.journal.clone(),
             commits: Vec::new(),
@@ -175,7 +185,7 @@ pub(super) async fn make(
         attempt,
         state,
         entries,
-        now: clock.now(),
+        now,
         journal: journal.clone(),
     };
     tracing::debug!(task_id = %task, resource = %resource.id, attempt, "connector call");
@@ -185,6 +195,7 @@ pub(super) async fn make(
         Request::Delete(delete) => Answer::Deleted(connector.delete(call, delete).await),
         Request::Operate(operate) => Answer::Operated(connector.operate(call, operate).await),
     };
+    drop(until_over);
     tracing::debug!(task_id = %task, resource = %resource.id, ?answer, "connector answer");
     let (entries, commits) = journal.left();
     Made {

@@ -485,17 +485,9 @@ impl Scheduler {
         let lapses = hold.lapses();
         let step = resource.tasks.iter().find(|other| other.id == task);
         let span = step.map_or_else(Span::none, |task| self.open_actions.step_span(task));
-        let made = call::make(
-            &self.store,
-            &self.clock,
-            &hold.claim,
-            &*opened.connector,
-            resource,
-            &task,
-            request,
-        )
-        .instrument(span)
-        .await;
+        let made = call::make(self, account, hold, &*opened.connector, resource, &task, request)
+            .instrument(span)
+            .await;
         drop(permit);
         if made.answer.is_error() && hold.lapses() != lapses {
             // Its requests may have been refused for want of a lease, which says nothing about the VIM: once more.

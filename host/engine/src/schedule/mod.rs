@@ -14,9 +14,11 @@
 //!   the resource.
 //! * Whoever waits for another element has registered before it looks at it, so that no wake-up falls between.
 //! * Nothing is decided, called or observed for an account that this host does not hold (`keeper`).
+//! * How old an announcement is depends on no clock but this host's own steady one (`announced`).
 //! * A host that dies at any point loses nothing: whoever claims its accounts next takes up every resource that is not settled.
 
 mod account;
+mod announced;
 mod breaker;
 mod call;
 mod drive;
@@ -46,6 +48,7 @@ use crate::machine::{Event, Standing};
 use crate::{Clock, EngineConfig, Error};
 
 use account::Account;
+pub(crate) use announced::Calling;
 use finished::OpenActions;
 use gate::Gates;
 pub(crate) use gate::Held;

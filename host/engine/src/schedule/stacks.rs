@@ -9,6 +9,7 @@ use vimhost_store::Claim;
 
 use super::Scheduler;
 use super::account::{Account, Hold};
+use super::announced::Calling;
 
 /// Something for whoever drives operation occurrences.
 #[derive(Debug)]
@@ -50,6 +51,11 @@ impl Right {
             permit = self.account.calls.acquire() => permit.ok()?,
         };
         self.hold.good().await.then_some(permit)
+    }
+
+    /// For what a call announces.
+    pub(crate) fn calling(&self) -> Arc<Calling> {
+        Calling::new(&self.account.announced, self.hold.since)
     }
 
     /// Waits until calls may be made. False: the right is over.

@@ -13,7 +13,7 @@ use vimhost_connector::{
     StackAction, StackContent, StackObservation, StackProgress, StackRef, StackRequest, StackResource, Step,
     UpdateMode,
 };
-use vimhost_model::{JournalStatus, TargetId, VimAccount, VimId};
+use vimhost_model::{JournalEntry, JournalStatus, TargetId, VimAccount, VimId};
 
 /// A stack that was made.
 pub struct Stack {
@@ -40,6 +40,12 @@ pub struct State {
     pub coming: Option<(u32, String, Stack)>,
     /// The next deletion is refused.
     pub refusing: bool,
+    /// How long a creation takes after its announcement.
+    pub slow: Duration,
+    /// When the last creation was announced.
+    announced: Option<Instant>,
+    /// How old deletions were told that the announcement is, and how long ago it was made.
+    pub ages: Vec<(Duration, Duration)>,
 }
 
 #[derive(Default, Clone)]
@@ -96,7 +102,13 @@ impl Connector for Vim {
     }
 
     async fn create_stack(&self, call: Call, request: StackRequest) -> Result<Step<Created>, Error> {
+        let slow = {
+            let mut state = self.0.lock().unwrap();
+            state.announced = Some(Instant::now());
+            state.slow
+        };
         let entry = call.journal.begin("stack", &call.token).await.unwrap();
+        tokio::time::sleep(slow).await;
         let (id, is_lost) = {
             let mut state = self.0.lock().unwrap();
             state.calls.push("create");
@@ -200,7 +212,13 @@ impl Connector for Vim {
             return Err(Error::new(ErrorKind::BadRequest, "not now"));
         }
         let is_there = state.stacks.remove(&stack.name).is_some();
-        let is_begun = call.entries.iter().any(|entry| entry.status == JournalStatus::Begun);
+        let begun = |entry: &&JournalEntry| entry.status == JournalStatus::Begun;
+        let begun = call.entries.iter().find(begun);
+        if let (Some(entry), Some(announced)) = (begun, state.announced) {
+            let age = call.now.since(entry.begun_at);
+            state.ages.push((age, announced.elapsed()));
+        }
+        let is_begun = begun.is_some();
         if is_there || !is_begun {
             return Ok(DeleteStep::Accepted);
         }
