@@ -373,6 +373,21 @@ async fn what_failed_is_made_anew_by_the_next_deploy_and_what_passes_is_tried_ag
     engine.stop(DEADLINE).await;
 }
 
+/// A request may follow its announcement late in the call, and the VIM has its time from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_announcement_is_as_old_as_the_end_of_the_call_that_made_it() {
+    let lab = Lab::new();
+    let engine = lab.started().await;
+    let slow = Duration::from_millis(200);
+    lab.vim.lose("network", slow);
+    done(&engine, deploy(&engine, 1, None).await).await;
+    let ages = lab.vim.ages();
+    assert!(!ages.is_empty());
+    assert!(ages.iter().all(|(age, ago)| *age + slow <= *ago), "{ages:?}");
+    lab.vim.assert_nothing_made_twice();
+    engine.stop(DEADLINE).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_unknown_is_said_to_be_so() {
     let lab = Lab::new();

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -14,7 +15,7 @@ use vimhost_connector::{
     KeyInjector, LoadError, Observation, Observed, OperateRequest, Operated, Owned, OwnedPage, PluginInfo,
     ServerObservation, Step,
 };
-use vimhost_model::{TargetId, VimAccount, VimId};
+use vimhost_model::{JournalEntry, JournalStatus, TargetId, VimAccount, VimId};
 
 /// Elements of one page of a listing.
 const PAGE: usize = 2;
@@ -41,6 +42,12 @@ struct State {
     hidden: Vec<&'static str>,
     /// Tokens of elements that go right after the next listing.
     leaving: Vec<String>,
+    /// What announces its next element, takes so long, and then tells nothing of it.
+    losing: Option<(&'static str, Duration)>,
+    /// The token it had, and when it was announced.
+    lost: Option<(String, Instant)>,
+    /// How old calls were told that the announcement is, and how long ago it was made.
+    ages: Vec<(Duration, Duration)>,
 }
 
 #[derive(Default, Clone)]
@@ -59,6 +66,27 @@ impl Vim {
     /// How many calls failed on purpose.
     pub fn failed(&self) -> usize {
         self.state().failed
+    }
+
+    /// The next element of this kind is announced, and so long after that the call fails.
+    pub fn lose(&self, kind: &'static str, slow: Duration) {
+        self.state().losing = Some((kind, slow));
+    }
+
+    /// How old calls were told that what was lost is, and how long ago it was announced.
+    pub fn ages(&self) -> Vec<(Duration, Duration)> {
+        self.state().ages.clone()
+    }
+
+    fn note_age(&self, call: &Call) {
+        let mut state = self.state();
+        let Some((token, announced)) = state.lost.clone() else {
+            return;
+        };
+        let is_it = |entry: &&JournalEntry| entry.token == token && entry.status == JournalStatus::Begun;
+        if let Some(entry) = call.entries.iter().find(is_it) {
+            state.ages.push((call.now.since(entry.begun_at), announced.elapsed()));
+        }
     }
 
     /// How many looks show an element as building.
@@ -150,7 +178,19 @@ impl Vim {
     /// Announces, makes unless it is there, confirms: what every connector does.
     async fn make(&self, call: &Call, kind: &'static str, token: &str, ports: Vec<VimId>) -> Result<VimId, Error> {
         let failed = |error: vimhost_connector::JournalError| Error::new(ErrorKind::Internal, error.to_string());
+        let slow = {
+            let mut state = self.state();
+            let slow = state.losing.take_if(|(lost, _)| *lost == kind);
+            if slow.is_some() {
+                state.lost = Some((token.to_owned(), Instant::now()));
+            }
+            slow
+        };
         let entry = call.journal.begin(kind, token).await.map_err(failed)?;
+        if let Some((_, slow)) = slow {
+            tokio::time::sleep(slow).await;
+            return Err(Error::new(ErrorKind::Timeout, "the answer was lost"));
+        }
         tokio::task::yield_now().await;
         let id = {
             let mut state = self.state();
@@ -220,6 +260,7 @@ impl Connector for Vim {
             }
             CreateRequest::Group(_) | CreateRequest::Volume(_) | CreateRequest::Service(_) => ("other", 0),
         };
+        self.note_age(&call);
         self.failing(kind)?;
         let mut made = Vec::new();
         for index in 0..ports {
