@@ -82,6 +82,9 @@ fn told<T>(answer: &Result<T, Error>) -> Told<'_> {
         return Told::There;
     };
     match error.kind {
+        // The connector's word: it has looked for what an earlier call began, and says how long that may still appear. After a
+        // restart many say so in a row.
+        ErrorKind::Timeout if error.retry_after.is_some() => Told::Nothing,
         ErrorKind::Unreachable | ErrorKind::Timeout => Told::Away(error),
         // The connector's or the host's own word.
         ErrorKind::Plugin | ErrorKind::NotGranted | ErrorKind::Unsupported => Told::Nothing,
@@ -266,6 +269,24 @@ mod tests {
         let guard = away().await;
         guard.look(fails(ErrorKind::Plugin)).await.unwrap_err();
         guard.through(async { Ok(()) }).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn what_may_still_appear_says_nothing_about_the_vim() {
+        let waits = async || {
+            let error = Error::new(ErrorKind::Timeout, "the answer was lost, and the VIM may still make it");
+            Err::<(), _>(Error {
+                retry_after: Some(Duration::from_secs(90)),
+                ..error
+            })
+        };
+        let (there, away) = (guard(), away().await);
+        for _ in 0..100 {
+            there.through(waits()).await.unwrap_err();
+        }
+        there.through(async { Ok(()) }).await.unwrap();
+        away.look(waits()).await.unwrap_err();
+        away.through(async { Ok(()) }).await.unwrap_err();
     }
 
     #[tokio::test]
