@@ -90,7 +90,7 @@ pub(crate) fn try_out() -> Result<()> {
     // Whatever became of it.
     let stopped = demo.stop();
     outcome
-        .and_then(|_commands| stopped)
+        .and(stopped)
         .with_context(|| format!("logs and data of the demo are in {}", demo.folder.display()))?;
     std::fs::remove_dir_all(&demo.folder).with_context(|| format!("cannot remove {}", demo.folder.display()))
 }

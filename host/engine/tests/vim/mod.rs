@@ -399,7 +399,7 @@ impl Connectors for Vim {
     async fn close(&self, _target: &TargetId) {}
 
     // It sends nothing.
-    fn set_send_deadline(&self, _target: &TargetId, _until: Option<std::time::Instant>) {}
+    fn set_send_deadline(&self, _target: &TargetId, _until: Option<Instant>) {}
 
     fn plugins(&self) -> Vec<PluginInfo> {
         Vec::new()
