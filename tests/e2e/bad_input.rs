@@ -69,7 +69,13 @@ async fn bad_requests_are_refused_with_the_field_and_leave_nothing() {
         ),
         (
             "clashing positions",
-            with(&|b| b["vnf"][0]["vdur"][0]["interfaces"][1]["position"] = json!(1)),
+            with(&|b| {
+                let interfaces = &mut b["vnf"][0]["vdur"][0]["interfaces"];
+                interfaces[1]["position"] = json!(1);
+                let mut third = interfaces[1].clone();
+                third.as_object_mut().unwrap().remove("position");
+                interfaces.as_array_mut().unwrap().push(third);
+            }),
             422,
             "position",
         ),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::vdu::VduContext;
-use super::{Error, Field, MAX_WHOLE, Misplaced, PositionProblem, ns_reference, placeholder, push_new, vnf_reference};
+use super::{Error, Field, Misplaced, PositionProblem, ns_reference, placeholder, push_new, vnf_reference};
 
 /// Names in requests, and the names that connectors and, after a deployment, records have instead.
 const RENAMED: [(&str, &str); 2] = [
@@ -160,8 +160,9 @@ fn renamed(interface: &Map<String, Value>) -> Value {
 
 /// The interfaces in the order the guest is to see them.
 ///
-/// If all have positions these only order, so gaps are harmless. If some have, a position is a place among all
-/// interfaces, counted from 1 (from 0 if any position is 0), and the others fill the free places in turn.
+/// If all have positions these only order, so gaps, negative ones and two of the same are harmless: those stay as they
+/// were given. If some have, a position is a place among all interfaces, counted from 1 (from 0 if any position is 0), and
+/// the others fill the free places in turn; a place that two ask for, or that is none, is an error.
 fn ordered<'v>(cx: &VduContext<'_>, vdu: &str, given: &[Field<'v>]) -> Result<Vec<Field<'v>>, Error> {
     let mut positions = Vec::with_capacity(given.len());
     for interface in given {
@@ -189,21 +190,18 @@ fn ordered<'v>(cx: &VduContext<'_>, vdu: &str, given: &[Field<'v>]) -> Result<Ve
     if positioned.is_empty() {
         return Ok(given.to_vec());
     }
-    let first = if positioned.len() == given.len() || positioned.iter().any(|(position, _)| *position == 0) {
-        0
-    } else {
-        1
-    };
-    let last = if positioned.len() == given.len() {
-        i64::try_from(MAX_WHOLE).unwrap_or(i64::MAX)
-    } else {
-        i64::try_from(given.len())
-            .unwrap_or(i64::MAX)
-            .saturating_sub(1)
-            .saturating_add(first)
-    };
     let mut sorted = positioned;
+    // Stable: what asks for the same position stays in the order of the request.
     sorted.sort_by_key(|(position, _)| *position);
+    if sorted.len() == given.len() {
+        return Ok(sorted.into_iter().map(|(_, interface)| interface.clone()).collect());
+    }
+    let from_zero = sorted.iter().any(|(position, _)| *position == 0);
+    let first: i64 = if from_zero { 0 } else { 1 };
+    let last = i64::try_from(given.len())
+        .unwrap_or(i64::MAX)
+        .saturating_sub(1)
+        .saturating_add(first);
     let mut free = positions
         .iter()
         .zip(given)
@@ -284,6 +282,10 @@ mod tests {
             (vec![None, Some(0), None], "bac"),
             (vec![None, Some(2), Some(0)], "cab"),
             (vec![None, None, Some(2), None], "acbd"),
+            (vec![Some(1), Some(1)], "ab"),
+            (vec![Some(2), Some(1), Some(2), Some(1)], "bdac"),
+            (vec![Some(-1), Some(1), Some(-2)], "cab"),
+            (vec![Some(i64::MAX), Some(i64::MIN)], "ba"),
         ] {
             assert_eq!(names(positioned(&positions)).concat(), order, "{positions:?}");
         }
@@ -316,9 +318,9 @@ mod tests {
                 "interface c asks for position 3, which is not among 0 to 2",
             ),
             (
-                vec![Some(-1), Some(1), Some(2)],
+                vec![Some(-1), Some(1), None],
                 0,
-                "interface a asks for position -1, which is not among 0 to 2147483647",
+                "interface a asks for position -1, which is not among 1 to 3",
             ),
         ] {
             let error = derive(positioned(&positions)).unwrap_err();
@@ -336,7 +338,7 @@ mod tests {
 
     #[test]
     fn d14_clashing_positions_are_refused() {
-        for positions in [vec![Some(2), Some(2), None], vec![Some(1), Some(1)]] {
+        for positions in [vec![Some(2), Some(2), None], vec![Some(0), Some(0), None]] {
             let error = derive(positioned(&positions)).unwrap_err();
             assert!(error.to_string().contains("interface b asks for position"), "{error}");
             assert!(error.to_string().ends_with("which interface a has"), "{error}");
