@@ -205,6 +205,10 @@ pub struct Task {
     /// It is to be given up unless it has begun; whoever drives the resource decides at its next look.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cancel_asked: bool,
+    /// CREATE: its element has been in service, or may have been. One that is in error since can hold what nobody can make anew, so it
+    /// is not taken for what a creation that failed has left.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub was_in_service: bool,
     /// EXEC: what the VIM answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
@@ -249,6 +253,7 @@ impl Task {
             not_before: None,
             accepted: false,
             cancel_asked: false,
+            was_in_service: false,
             result: None,
             connector_state: None,
         }
@@ -259,7 +264,10 @@ impl Task {
     /// # Errors
     /// When the move is not legal.
     pub fn move_to(&mut self, to: TaskStatus) -> Result<(), IllegalMove> {
-        self.status = self.status.moved(self.action, to)?;
+        let from = self.status;
+        self.status = from.moved(self.action, to)?;
+        // Where it comes from tells of tasks that were stored before this was noted.
+        self.was_in_service |= from == TaskStatus::Done || to == TaskStatus::Done;
         Ok(())
     }
 }
@@ -283,6 +291,36 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_was_in_service_once_is_known_whatever_comes_after_and_a_task_of_an_earlier_version_is_read() {
+        use TaskStatus::*;
+        let stored = serde_json::json!({
+            "id": "op:0", "action_id": "op", "nsr_id": "ns", "action": "CREATE", "item": "vdu", "status": "DONE", "position": 0,
+            "target_record": {"collection": "vnfrs", "record": "r", "list": "vdur", "item": "a"},
+        });
+        let mut earlier: Task = serde_json::from_value(stored).unwrap();
+        assert!(!earlier.was_in_service);
+        earlier.move_to(Failed).unwrap();
+        assert!(earlier.was_in_service);
+        let mut task = Task {
+            status: Scheduled,
+            was_in_service: false,
+            ..earlier
+        };
+        for (to, was) in [
+            (Build, false),
+            (Failed, false),
+            (Done, true),
+            (Build, true),
+            (Failed, true),
+        ] {
+            task.move_to(to).unwrap();
+            assert_eq!(task.was_in_service, was, "{to:?}");
+        }
+        let again: Task = serde_json::from_value(serde_json::to_value(&task).unwrap()).unwrap();
+        assert_eq!(again, task);
     }
 
     #[test]

@@ -121,6 +121,7 @@ mod tests {
             task: Task {
                 accepted: false,
                 cancel_asked: false,
+                was_in_service: false,
                 result: None,
                 id: "op-1:3".parse().unwrap(),
                 action_id: "op-1".parse().unwrap(),

@@ -134,10 +134,14 @@ fn entry(interface: &Field<'_>, network: &str, kind: Kind) -> Result<Value, Erro
     }
     if let Some(text) = interface.text_of("ip-address")? {
         // Two addresses, one of each version, from release 14 on.
-        let addresses: Vec<&str> = text.split(';').filter(|address| !address.is_empty()).collect();
+        let mut addresses: Vec<&str> = text.split(';').filter(|address| !address.is_empty()).collect();
+        if interface.is_set("floating_ip")? && starts_with_floating(&addresses) {
+            addresses.remove(0);
+        }
         let value = match addresses.as_slice() {
             [_, _, ..] => json!(addresses),
-            [] | [_] => json!(text.trim_matches(';')),
+            [one] => json!(one),
+            [] => json!(""),
         };
         entry.insert("ip_address".to_owned(), value);
     }
@@ -145,6 +149,14 @@ fn entry(interface: &Field<'_>, network: &str, kind: Kind) -> Result<Value, Erro
         entry.insert("mac_address".to_owned(), address.into());
     }
     Ok(Value::Object(entry))
+}
+
+/// Whether addresses that a record shows begin with a floating one, which is not the port's own: then another one of its version
+/// follows.
+fn starts_with_floating(addresses: &[&str]) -> bool {
+    addresses
+        .split_first()
+        .is_some_and(|(first, rest)| rest.iter().any(|other| other.contains(':') == first.contains(':')))
 }
 
 /// The interface as the record has it after a deployment.
@@ -385,6 +397,29 @@ mod tests {
         assert_eq!(derived.net_list[0]["ip_address"], json!(["10.0.0.5", "2001:db8::5"]));
         let derived = derive(json!([{"ns-vld-id": "n", "ip-address": "10.0.0.5;"}])).unwrap();
         assert_eq!(derived.net_list[0]["ip_address"], "10.0.0.5");
+    }
+
+    #[test]
+    fn the_floating_address_that_a_record_shows_is_not_asked_for_as_one_of_the_ports_own() {
+        let derived = |floating: Value, addresses: &str| {
+            let list = json!([{"ns-vld-id": "n", "floating_ip": floating, "ip-address": addresses}]);
+            derive(list).unwrap().net_list[0]["ip_address"].clone()
+        };
+        for floating in [json!(true), json!("pool")] {
+            for (shown, asked) in [
+                ("203.0.113.1;10.0.0.5", json!("10.0.0.5")),
+                ("203.0.113.1;10.0.0.5;2001:db8::5", json!(["10.0.0.5", "2001:db8::5"])),
+                ("203.0.113.1;2001:db8::5;10.0.0.5", json!(["2001:db8::5", "10.0.0.5"])),
+                ("10.0.0.5;2001:db8::5", json!(["10.0.0.5", "2001:db8::5"])),
+                ("10.0.0.5", json!("10.0.0.5")),
+            ] {
+                assert_eq!(derived(floating.clone(), shown), asked, "{shown}");
+            }
+        }
+        assert_eq!(
+            derived(json!(false), "10.0.0.4;10.0.0.5"),
+            json!(["10.0.0.4", "10.0.0.5"])
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::assembly::{self, What};
 use super::compare::changed_fields;
 use super::connect::Joined;
 use super::derivation::{derive, kind_of};
-use super::existing::{existing_of, recorded_items, recorded_targets};
+use super::existing::{existing_of, recorded_items, recorded_targets, why_left};
 use super::{Change, Comparison, Facts, Plan, Remedy, Verb};
 use crate::Error;
 use crate::derive::Derived;
@@ -106,7 +106,7 @@ pub(super) struct Draft {
 #[derive(Clone)]
 pub(super) enum Existing {
     Nothing,
-    /// Held by the service, in working order or on its way.
+    /// Held by the service: in working order, on its way, or in error since it was in service.
     Held(ResourceId),
     /// To be cleared away, and why: creations that failed, deletions that are under way or were given up. Several tries can have
     /// left something.
@@ -375,7 +375,7 @@ impl<'f> Builder<'f> {
             return Ok(());
         };
         let mut verb = Verb::Unchanged;
-        let mut reason = "exists as wanted";
+        let mut reason = why_left(resource);
         if self.comparison == Comparison::Parameters {
             let derived = derive(self.facts, self.wanted, vnf, &slot.0, item, on)?;
             let id_of = |reference: &str| self.id_of(reference, &slot.1);

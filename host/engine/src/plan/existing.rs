@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use vimhost_connector::ElementKind;
-use vimhost_model::{ItemId, ItemList, ItemRef, Resource, TargetId, TaskAction, TaskStatus};
+use vimhost_model::{ItemId, ItemList, ItemRef, Resource, TargetId, Task, TaskAction, TaskStatus};
 
 use super::Facts;
 
@@ -29,8 +29,8 @@ pub(super) fn existing_of(facts: &Facts, resource: &Resource) -> Vec<(ItemRef, O
         if !live || task.nsr_id != facts.nsr_id || ended(index, &task.target_record) {
             continue;
         }
-        let why = (task.status == TaskStatus::Failed)
-            .then(|| task.message.clone().unwrap_or_else(|| "its creation failed".to_owned()));
+        let failed = task.status == TaskStatus::Failed && !is_in_error_since(resource, task);
+        let why = failed.then(|| task.message.clone().unwrap_or_else(|| "its creation failed".to_owned()));
         slots.retain(|(item, _)| *item != task.target_record);
         slots.push((task.target_record.clone(), why));
     }
@@ -40,6 +40,21 @@ pub(super) fn existing_of(facts: &Facts, resource: &Resource) -> Vec<(ItemRef, O
         slots.extend(last.map(|item| (item, Some("its deletion was given up".to_owned()))));
     }
     slots
+}
+
+/// Whether the element was in service and is in error since. It may recover, and whatever it holds would be lost with it: putting it
+/// right is for an operation that somebody asks for. One that is gone from the VIM has nothing to lose.
+fn is_in_error_since(resource: &Resource, creation: &Task) -> bool {
+    creation.status == TaskStatus::Failed && creation.was_in_service && resource.vim.vim_id.is_some()
+}
+
+/// Why what is held is left as it is.
+pub(super) fn why_left(resource: &Resource) -> &'static str {
+    if resource.live_creates().any(|task| is_in_error_since(resource, task)) {
+        "was in service and is in error since: a deploy leaves it alone"
+    } else {
+        "exists as wanted"
+    }
 }
 
 /// Items of a list of a record, with their ids.

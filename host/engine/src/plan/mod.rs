@@ -7,7 +7,8 @@
 //! Rules, with NG-RO's (`ns.py`) kept where a client could notice and its defects (D numbers, `docs/ng-ro-compatibility.md`) mended:
 //!
 //! * An item on a target that is wanted and not there is created; one that is there and not wanted is deleted.
-//! * One whose creation failed is given up, with whatever its journal holds, and created anew (D6).
+//! * One whose creation failed is given up, with whatever its journal holds, and created anew (D6). One that was in service and is in
+//!   error since stays as it is; one that is gone from the VIM since is created anew.
 //! * A deletion waits for the deletions of everything that was made with the element; a creation for what it needs.
 //! * A dependency is resolved to a resource document when it is planned, so a later element of the same name is never taken for
 //!   it (D30). What cannot be resolved is an error of the request, before anything is stored.

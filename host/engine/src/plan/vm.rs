@@ -21,7 +21,7 @@ pub(super) struct Vdu {
 /// A document of ours that speaks for a VDU on a target.
 pub(super) struct Known<'f> {
     pub(super) resource: &'f Resource,
-    /// Why it does not count as working; none: it does.
+    /// Why it is to be cleared away; none: it is held.
     pub(super) broken: Option<String>,
 }
 

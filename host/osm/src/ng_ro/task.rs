@@ -6,6 +6,7 @@
 //! | CREATE `SCHEDULED`, never begun | the same: it goes on | |
 //! | CREATE that died in the middle | an obstacle | the element may be there, under no token of ours |
 //! | CREATE `FAILED` with an id, not seen in error | `DONE`, looked at at once | a VM that somebody stopped has not failed (D29), nor has one whose VIM was away |
+//! | CREATE `FAILED` with an id, in error | the same, as one that was in service | NG-RO does not tell whether it was, and leaves it alone |
 //! | CREATE `FINISHED`, `SUPERSEDED` | `FINISHED` | |
 //! | DELETE `SCHEDULED`, `BUILD` | `SCHEDULED`: it is asked for again | what is gone is no error |
 //! | DELETE `FAILED` | the same: the next terminate tries again (D28) | |
@@ -128,6 +129,8 @@ pub(super) fn convert(
         mgmt_vnf_interface: task.mgmt_vnf_interface,
         mgmt_vdu_interface: task.mgmt_vdu_interface,
         message,
+        // Of one in error NG-RO does not tell whether it ever was; its deploys would leave it alone.
+        was_in_service: task.action == TaskAction::Create && matches!(status, TaskStatus::Done | TaskStatus::Failed),
         ..Task::scheduled(id, action_id, nsr_id, task.action, item, target_record)
     }
 }

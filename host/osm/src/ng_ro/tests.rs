@@ -383,6 +383,10 @@ fn a_vm_that_somebody_stopped_has_not_failed_and_one_in_error_has() {
         (vm.tasks[0].status, vm.tasks[0].message.as_deref()),
         (TaskStatus::Failed, Some("no host"))
     );
+    assert!(
+        vm.tasks[0].was_in_service && vm.vim.vim_id.is_some(),
+        "a deploy leaves it alone, as NG-RO would"
+    );
     // Somebody deleted it; its ports and volumes are still ours.
     let vm = failed("DELETED", Value::Null);
     assert_eq!(vm.tasks[0].status, TaskStatus::Failed);

@@ -109,6 +109,7 @@ pub fn resource(name: &str, account: &str, tasks: Vec<Task>) -> Resource {
 pub fn made(mut resource: Resource, vim_id: &str) -> Resource {
     for task in &mut resource.tasks {
         task.status = TaskStatus::Done;
+        task.was_in_service = true;
     }
     resource.vim = VimState {
         created: true,

@@ -278,6 +278,26 @@ fn a_vm_in_error_fails_and_one_that_recovers_is_done_without_its_message() {
 }
 
 #[test]
+fn of_a_vm_in_error_it_is_known_whether_it_was_in_service() {
+    let case = case("vm");
+    let mut never = World::new(&case);
+    never.sights = vec![Some(ElementStatus::Build), Some(ElementStatus::Error)];
+    never.run();
+    assert_eq!(never.status(0), TaskStatus::Failed);
+    assert!(!never.saved.tasks[0].was_in_service);
+    let mut once = World::new(&case);
+    once.run();
+    let id = once.saved.vim.vim_id.clone().unwrap();
+    let sight = Sight::Present(Box::new(observation(id.clone(), ElementStatus::Error, &[])));
+    once.happens(Event::Observed(sight));
+    assert_eq!(once.status(0), TaskStatus::Failed);
+    assert!(once.saved.tasks[0].was_in_service && once.saved.vim.vim_id.is_some());
+    // Deleted since: nothing of it is left to be spared.
+    once.happens(Event::Observed(Sight::Gone(id)));
+    assert_eq!((once.status(0), &once.saved.vim.vim_id), (TaskStatus::Failed, &None));
+}
+
+#[test]
 fn a_vm_that_somebody_stopped_stays_done_and_one_that_never_came_up_has_failed() {
     let case = case("vm");
     for status in [

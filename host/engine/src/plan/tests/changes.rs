@@ -107,6 +107,47 @@ fn d30_what_is_still_being_deleted_is_made_anew_after_it() {
 }
 
 #[test]
+fn what_was_in_service_and_is_in_error_since_is_left_alone_by_a_deploy_and_what_is_gone_is_made_anew() {
+    let mut facts = deployed(1);
+    let in_error = |facts: &mut Facts, item: Item, was_in_service: bool| {
+        let mut all = facts.resources.iter_mut();
+        let element = all.find(|resource| resource.item == item).unwrap();
+        element.tasks[0].status = TaskStatus::Failed;
+        element.tasks[0].message = Some("host down".to_owned());
+        element.tasks[0].was_in_service = was_in_service;
+        element.id.clone()
+    };
+    let net = in_error(&mut facts, Item::Net, true);
+    let vm = in_error(&mut facts, Item::Vdu, true);
+    // A scale out: the new VM is made, and nothing that is there is touched.
+    let out = planned(&facts, small(2), "out").unwrap();
+    let kept = ["keep vld.net", "keep image.0", "keep flavor.0", "keep vdur.v0"];
+    assert_eq!(lines(&out)[..4], kept);
+    assert_eq!(lines(&out)[4..], ["create vdur.v1"]);
+    assert!(out.updates.is_empty() && out.task_count() == 1);
+    assert!(
+        out.changes[3].reason.contains("is in error since"),
+        "{}",
+        out.changes[3].reason
+    );
+    let needs = &tasks(&out)[0].depends_on;
+    assert!(needs.iter().any(|on| on.resource == net && on.until == Until::Created));
+    // The client's word ends it all the same.
+    let end = planned(&facts, json!({}), "end").unwrap();
+    assert!(end.updates.iter().any(|update| update.resource == vm));
+    // Gone from the VIM: nothing is lost by a new one.
+    let gone = facts.resources.iter_mut().find(|resource| resource.id == vm).unwrap();
+    gone.vim.vim_id = None;
+    let anew = planned(&facts, small(1), "anew").unwrap();
+    assert_eq!(lines(&anew)[3..], ["delete vdur.v0", "create vdur.v0"]);
+    // Never in service: what a creation that failed has left.
+    let mut facts = deployed(1);
+    in_error(&mut facts, Item::Vdu, false);
+    let anew = planned(&facts, small(1), "anew").unwrap();
+    assert_eq!(lines(&anew)[3..], ["delete vdur.v0", "create vdur.v0"]);
+}
+
+#[test]
 fn what_failed_is_cleared_away_and_made_anew() {
     let mut facts = deployed(2);
     let of_vdu = |facts: &mut Facts, status| {

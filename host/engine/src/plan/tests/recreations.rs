@@ -124,6 +124,23 @@ fn d31_a_vm_is_made_anew_as_it_was_after_the_old_one_is_gone() {
 }
 
 #[test]
+fn a_vm_in_error_that_a_deploy_leaves_alone_is_made_anew_by_a_recreate() {
+    let mut facts = in_service();
+    let old = vm(&mut facts, "v0");
+    old.tasks[0].status = TaskStatus::Failed;
+    old.tasks[0].was_in_service = true;
+    let old = old.id.clone();
+    assert_eq!(planned(&facts, small(1), "again").unwrap().task_count(), 0);
+    let plan = operated(&facts, Topic::Recreate, heal(json!([{"vdu-id": "vm"}])), "op").unwrap();
+    let both = tasks(&plan);
+    assert_eq!((both.len(), &plan.updates[0].resource), (2, &old));
+    assert_eq!(
+        both[0].params.as_ref().unwrap()["volumes_to_hold"],
+        json!(["data", "root"])
+    );
+}
+
+#[test]
 fn a_vm_that_is_healed_again_before_it_is_there_keeps_what_it_is_to_get() {
     let mut facts = in_service();
     let plan = operated(&facts, Topic::Recreate, heal(json!([])), "op").unwrap();
