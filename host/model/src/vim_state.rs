@@ -101,7 +101,7 @@ pub struct VimState {
     /// VM: interfaces in request order; null where the VIM shows none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<Option<InterfaceInfo>>,
-    /// VM: the last interfaces that were not empty.
+    /// VM: each interface as it was seen last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces_backup: Vec<Option<InterfaceInfo>>,
     /// VM: volumes attached to it.

@@ -248,7 +248,7 @@ fn show_server(vim: &mut VimState, server: &ServerObservation, (vnf, vdu): (Opti
         interface.mgmt_vdu_interface = true;
     }
     if interfaces.iter().any(Option::is_some) {
-        vim.interfaces_backup.clone_from(&interfaces);
+        back_up(vim, &interfaces);
     }
     vim.interfaces = interfaces;
     vim.volumes.clone_from(&server.volumes);
@@ -258,6 +258,22 @@ fn show_server(vim: &mut VimState, server: &ServerObservation, (vnf, vdu): (Opti
     }
     if server.flavour.is_some() {
         vim.flavour.clone_from(&server.flavour);
+    }
+}
+
+/// Keeps what was seen of each interface last: a VM that is made anew asks for the addresses of one whose port is gone, too.
+fn back_up(vim: &mut VimState, interfaces: &[Option<InterfaceInfo>]) {
+    let backup = &mut vim.interfaces_backup;
+    // Without the order of the request a place in the list says nothing about which interface it is.
+    if vim.interfaces_vim_ids.is_empty() {
+        interfaces.clone_into(backup);
+        return;
+    }
+    backup.resize(interfaces.len(), None);
+    for (kept, seen) in backup.iter_mut().zip(interfaces) {
+        if seen.is_some() {
+            kept.clone_from(seen);
+        }
     }
 }
 

@@ -83,7 +83,7 @@ fn the_first_interface_is_the_vdus_management_interface_when_none_is_named() {
 }
 
 #[test]
-fn an_interface_the_vim_does_not_show_is_null_and_the_backup_keeps_the_last_set() {
+fn an_interface_the_vim_does_not_show_is_null_and_the_backup_keeps_each_as_it_was_seen_last() {
     let case = case("vm");
     let mut world = World::new(&case);
     world.run();
@@ -95,18 +95,25 @@ fn an_interface_the_vim_does_not_show_is_null_and_the_backup_keeps_the_last_set(
         .unwrap()
         .interfaces
         .retain(|port| port.id.as_str() == "id-2");
+    sight.server.as_mut().unwrap().interfaces[0].ip_addresses = vec!["203.0.113.0".to_owned(), "10.0.0.9".to_owned()];
     world.happens(Event::Observed(Sight::Present(Box::new(sight.clone()))));
     assert!(world.saved.vim.interfaces[0].is_none() && world.saved.vim.interfaces[1].is_some());
+    let kept = |index: usize| world.saved.vim.interfaces_backup[index].as_ref().unwrap();
+    assert_eq!(kept(0).ip_address.as_deref(), Some("203.0.113.0;10.0.0.0"));
+    assert_eq!(kept(0).mac_address.as_deref(), Some("fa:16:3e:00:00:00"));
+    // Of the port that is there, the newest counts: the VIM shows another address of it.
+    assert_eq!(kept(1).ip_address.as_deref(), Some("203.0.113.0;10.0.0.9"));
     sight.server.as_mut().unwrap().interfaces.clear();
     world.happens(Event::Observed(Sight::Present(Box::new(sight))));
     let shown = item(&world, vdur());
     assert_eq!(shown["vim_info"]["vim:x"]["interfaces"], json!([null, null]));
+    let backup = &shown["vim_info"]["vim:x"]["interfaces_backup"];
     assert_eq!(
-        shown["vim_info"]["vim:x"]["interfaces_backup"][1]["vim_interface_id"],
-        "id-2"
+        (&backup[0]["vim_interface_id"], &backup[1]["vim_interface_id"]),
+        (&json!("id-1"), &json!("id-2"))
     );
     assert_eq!(
-        shown["interfaces"][1]["ip-address"], "203.0.113.1;10.0.0.1",
+        shown["interfaces"][1]["ip-address"], "203.0.113.0;10.0.0.9",
         "what was known stays"
     );
 }

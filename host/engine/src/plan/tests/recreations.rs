@@ -124,6 +124,21 @@ fn d31_a_vm_is_made_anew_as_it_was_after_the_old_one_is_gone() {
 }
 
 #[test]
+fn an_interface_whose_port_is_gone_gets_the_addresses_that_it_had() {
+    let mut facts = in_service();
+    let old = vm(&mut facts, "v0");
+    // The VIM shows another interface that has come since, and not the one that was asked for.
+    old.vim.interfaces = vec![None];
+    let plan = operated(&facts, Topic::Recreate, heal(json!([])), "op").unwrap();
+    let both = tasks(&plan);
+    let interface = &both[1].params.as_ref().unwrap()["net_list"][0];
+    assert_eq!(
+        (&interface["ip_address"], &interface["mac_address"]),
+        (&json!("10.0.0.5"), &json!("fa:16:3e:00:00:01"))
+    );
+}
+
+#[test]
 fn a_vm_in_error_that_a_deploy_leaves_alone_is_made_anew_by_a_recreate() {
     let mut facts = in_service();
     let old = vm(&mut facts, "v0");
