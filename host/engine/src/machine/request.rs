@@ -89,18 +89,22 @@ pub(super) fn find(task: &Task, config: &Map<String, Value>) -> Result<FindReque
 
 /// The management network: the account's configuration first, else the virtual link's id as name, as NG-RO looks for it.
 fn management_filter(params: &Value, config: &Map<String, Value>) -> Result<Filter> {
-    let of_config = |key: &str| config.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    if let Some(id) = of_config("management_network_id") {
+    if let Some(id) = configured(config, "management_network_id") {
         return Ok(Filter {
             id: Some(vim_id(id)?),
             ..Filter::default()
         });
     }
-    let name = of_config("management_network_name").or_else(|| text(params, "name"));
+    let name = configured(config, "management_network_name").or_else(|| text(params, "name"));
     Ok(Filter {
         name: name.map(str::to_owned),
         ..Filter::default()
     })
+}
+
+/// A text of an account's configuration; an empty one says as little as none.
+fn configured<'v>(config: &'v Map<String, Value>, key: &str) -> Option<&'v str> {
+    config.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 fn filter(params: &Value) -> Result<Filter> {
@@ -124,10 +128,10 @@ fn filter(params: &Value) -> Result<Filter> {
 pub(super) fn create_when_not_found(task: &Task, config: &Map<String, Value>) -> Option<Result<CreateRequest>> {
     if task.item == Item::Net {
         let find = task.find_params.as_ref()?;
-        let configured = ["management_network_id", "management_network_name"]
+        let is_configured = ["management_network_id", "management_network_name"]
             .iter()
-            .any(|key| config.contains_key(*key));
-        if !truthy(find, "mgmt") || configured {
+            .any(|key| configured(config, key).is_some());
+        if !truthy(find, "mgmt") || is_configured {
             return None;
         }
         let name = text(find, "name").unwrap_or_default().to_owned();

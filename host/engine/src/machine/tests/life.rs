@@ -377,6 +377,18 @@ fn a_network_is_matched_by_what_the_account_configures_and_then_never_made() {
         message.starts_with("Network not found with this criteria: '"),
         "{message}"
     );
+    // A field that is empty or null configures nothing.
+    for nothing in [serde_json::Value::Null, "".into()] {
+        let mut world = World::new(&case);
+        for key in ["management_network_id", "management_network_name"] {
+            world.config.insert(key.to_owned(), nothing.clone());
+        }
+        world.run();
+        assert_eq!(
+            (world.status(0), world.calls.as_slice()),
+            (TaskStatus::Done, &["find", "create"][..])
+        );
+    }
 }
 
 #[test]

@@ -127,7 +127,6 @@ fn d31_a_vm_is_made_anew_as_it_was_after_the_old_one_is_gone() {
 fn an_interface_whose_port_is_gone_gets_the_addresses_that_it_had() {
     let mut facts = in_service();
     let old = vm(&mut facts, "v0");
-    // The VIM shows another interface that has come since, and not the one that was asked for.
     old.vim.interfaces = vec![None];
     let plan = operated(&facts, Topic::Recreate, heal(json!([])), "op").unwrap();
     let both = tasks(&plan);
