@@ -189,6 +189,10 @@ pub struct Task {
     /// VM: index in `net_list` of the VDU's management interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mgmt_vdu_interface: Option<usize>,
+    /// VM: of each entry of `net_list`, its place among the interfaces of the record, which has those without a network too. Empty:
+    /// both count alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interface_places: Vec<usize>,
     /// Why it failed, or what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -248,6 +252,7 @@ impl Task {
             common_id: None,
             mgmt_vnf_interface: None,
             mgmt_vdu_interface: None,
+            interface_places: Vec::new(),
             message: None,
             attempt: 0,
             not_before: None,

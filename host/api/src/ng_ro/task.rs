@@ -142,6 +142,7 @@ mod tests {
                 common_id: None,
                 mgmt_vnf_interface: Some(0),
                 mgmt_vdu_interface: None,
+                interface_places: Vec::new(),
                 message: None,
                 attempt: 0,
                 not_before: None,

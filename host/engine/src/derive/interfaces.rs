@@ -18,6 +18,8 @@ pub(super) struct Interfaces {
     pub(super) depends_on: Vec<String>,
     pub(super) mgmt_vnf: Option<u32>,
     pub(super) mgmt_vdu: Option<u32>,
+    /// Of each entry of `net_list`, its place among the interfaces of the record; empty where no interface was skipped before one.
+    pub(super) places: Vec<usize>,
     pub(super) data_networks: Vec<String>,
     /// The interfaces as the record is to have them, if that differs from the request.
     pub(super) record: Option<Value>,
@@ -29,7 +31,7 @@ pub(super) fn interfaces(cx: &VduContext<'_>, vdu: &str, vdur: &Field<'_>) -> Re
     let ordered = ordered(cx, vdu, &given)?;
     let mut result = Interfaces::default();
     let mut record = Vec::with_capacity(ordered.len());
-    for interface in &ordered {
+    for (place, interface) in ordered.iter().enumerate() {
         record.push(renamed(interface.object()?));
         let Some(network) = network_of(cx, interface)? else {
             tracing::debug!(
@@ -53,6 +55,10 @@ pub(super) fn interfaces(cx: &VduContext<'_>, vdu: &str, vdur: &Field<'_>) -> Re
             result.mgmt_vdu = index;
         }
         result.net_list.push(entry(interface, &network, kind)?);
+        result.places.push(place);
+    }
+    if result.places.iter().enumerate().all(|(index, place)| index == *place) {
+        result.places.clear();
     }
     if !given.iter().map(Field::value).eq(&record) {
         result.record = Some(Value::Array(record));
@@ -477,6 +483,12 @@ mod tests {
             (derived.mgmt_vnf, derived.mgmt_vdu, derived.net_list.len()),
             (Some(0), Some(1), 2)
         );
+        assert_eq!(
+            derived.places,
+            [1, 3],
+            "their places in the record, which keeps those that are skipped"
+        );
+        assert!(derive(json!([{"ns-vld-id": "n"}, {}])).unwrap().places.is_empty());
     }
 
     #[test]

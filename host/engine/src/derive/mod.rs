@@ -66,6 +66,8 @@ pub struct Derived {
     pub mgmt_vnf_interface: Option<u32>,
     /// Position in `net_list` of the interface that carries the VDU's management address.
     pub mgmt_vdu_interface: Option<u32>,
+    /// Of each entry of `net_list`, its place among the interfaces of the record; empty where both count alike.
+    pub interface_places: Vec<usize>,
     /// The wanted item as it is to be written to the record, where derivation changes it: interfaces put in order and
     /// port security renamed.
     pub record_item: Option<Value>,
@@ -84,6 +86,7 @@ impl Derived {
             common_id: None,
             mgmt_vnf_interface: None,
             mgmt_vdu_interface: None,
+            interface_places: Vec::new(),
             record_item: None,
             data_networks: Vec::new(),
         }

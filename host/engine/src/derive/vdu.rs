@@ -78,6 +78,7 @@ pub fn vdu(cx: &VduContext<'_>, item: &Field<'_>) -> Result<Derived, Error> {
         depends_on,
         mgmt_vnf,
         mgmt_vdu,
+        places,
         data_networks,
         record,
     } = interfaces(cx, &name, item)?;
@@ -132,6 +133,7 @@ pub fn vdu(cx: &VduContext<'_>, item: &Field<'_>) -> Result<Derived, Error> {
     derived.params = Some(params);
     derived.mgmt_vnf_interface = mgmt_vnf;
     derived.mgmt_vdu_interface = mgmt_vdu;
+    derived.interface_places = places;
     derived.data_networks = data_networks;
     derived.record_item = match record {
         Some(interfaces) => {

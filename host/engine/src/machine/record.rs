@@ -116,7 +116,8 @@ fn of_vdu(before: &VimState, after: &VimState, task: &Task, change: &mut RecordC
     let mut vnf = None;
     for (index, interface) in after.interfaces.iter().enumerate() {
         let Some(interface) = interface else { continue };
-        of_interface(index, interface, change);
+        let place = task.interface_places.get(index).copied().unwrap_or(index);
+        of_interface(place, interface, change);
         let first_address = interface
             .ip_address
             .as_deref()
@@ -137,8 +138,9 @@ fn of_vdu(before: &VimState, after: &VimState, task: &Task, change: &mut RecordC
     vnf
 }
 
-fn of_interface(index: usize, interface: &InterfaceInfo, change: &mut RecordChange) {
-    let path = FieldPath::keys(["interfaces"]).index(index);
+/// What an interface shows, at its place in the record.
+fn of_interface(place: usize, interface: &InterfaceInfo, change: &mut RecordChange) {
+    let path = FieldPath::keys(["interfaces"]).index(place);
     change.set.push((path.clone().key("vlan"), json!(interface.vlan)));
     change
         .set

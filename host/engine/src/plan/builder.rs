@@ -435,6 +435,7 @@ impl<'f> Builder<'f> {
             common_id: derived.common_id.clone(),
             mgmt_vnf_interface: derived.mgmt_vnf_interface.and_then(|index| usize::try_from(index).ok()),
             mgmt_vdu_interface: derived.mgmt_vdu_interface.and_then(|index| usize::try_from(index).ok()),
+            interface_places: derived.interface_places.clone(),
             ..self.task(TaskAction::Create, item, position, kind)
         }
     }

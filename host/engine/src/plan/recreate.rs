@@ -134,6 +134,7 @@ fn on_target(
         common_id: creation.common_id.clone(),
         mgmt_vnf_interface: creation.mgmt_vnf_interface,
         mgmt_vdu_interface: creation.mgmt_vdu_interface,
+        interface_places: creation.interface_places.clone(),
         ..task
     };
     let new = assembly.add(target, task, uses, journal);

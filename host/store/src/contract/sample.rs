@@ -110,6 +110,7 @@ pub fn made(mut resource: Resource, vim_id: &str) -> Resource {
     for task in &mut resource.tasks {
         task.status = TaskStatus::Done;
         task.was_in_service = true;
+        task.interface_places = vec![1, 3];
     }
     resource.vim = VimState {
         created: true,

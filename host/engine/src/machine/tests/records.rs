@@ -62,6 +62,30 @@ fn a_vm_shows_its_state_its_interfaces_and_its_management_addresses() {
 }
 
 #[test]
+fn d23_results_go_to_the_interface_they_are_of_where_the_record_has_one_without_a_network() {
+    let case = case("vm");
+    let mut create = task("op:0", TaskAction::Create, &case);
+    create.interface_places = vec![1, 3];
+    let mut world = World::of(&case, vec![create]);
+    world.run();
+    let mut record = vdur();
+    record["interfaces"] = json!([{"name": "none"}, {"name": "eth0"}, {"name": "none"}, {"name": "eth1"}]);
+    let shown = item(&world, record);
+    let of = |place: usize| {
+        let interface = &shown["interfaces"][place];
+        (
+            interface["name"].as_str().unwrap(),
+            interface.get("mac-address").cloned(),
+        )
+    };
+    assert_eq!(of(0), ("none", None));
+    assert_eq!(of(1), ("eth0", Some(json!("fa:16:3e:00:00:00"))));
+    assert_eq!(of(2), ("none", None));
+    assert_eq!(of(3), ("eth1", Some(json!("fa:16:3e:00:00:01"))));
+    assert_eq!(shown["interfaces"].as_array().unwrap().len(), 4);
+}
+
+#[test]
 fn the_first_interface_is_the_vdus_management_interface_when_none_is_named() {
     let case = case("vm");
     let mut world = World::new(&case);
