@@ -196,3 +196,22 @@ async fn service_function_chains_are_refused_with_the_reason() {
     );
     assert_eq!(deployed.vim.inventory().created(), 0);
 }
+
+/// LCM never sends them: NG-RO reads them from the descriptor that the NS record has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_descriptor_has_chains_is_refused_instead_of_being_made_without() {
+    let deployed = Deployed::prepared(Faults::default(), |records| {
+        records.nsr["nsd"] = json!({"vnffgd": [{"id": "vnffg1", "nfpd": [{"id": "forward"}]}]});
+    })
+    .await;
+    let path = format!("ns/v1/deploy/{}", deployed.nsr);
+    let body = deployed.body("chains");
+    let (status, answer) = deployed.lcm().call("POST", &path, Some(&body)).await.unwrap();
+    assert_eq!(status, 422, "{answer}");
+    let detail = answer["detail"].as_str().unwrap();
+    assert!(detail.contains("'vnffgd' of the descriptor"), "{answer}");
+    assert_eq!(deployed.vim.inventory().created(), 0);
+    let end = Lcm::terminate_body("end");
+    let (status, answer) = deployed.lcm().call("POST", &path, Some(&end)).await.unwrap();
+    assert_eq!(status, 200, "what wants nothing wants no chains: {answer}");
+}

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
-use vimhost_model::{ActionId, Collection, NsrId, Record, RecordId, ResourceId, TargetId};
+use vimhost_model::{ActionId, Collection, NsrId, Record, RecordId, Resource, ResourceId, TargetId};
 
 use super::{Comparison, Facts, Plan, plan, plan_operation};
 use crate::operation::Operation;
@@ -61,6 +61,7 @@ impl Engine {
         request: &DeployRequest,
         comparison: Comparison,
     ) -> Result<Plan, Error> {
+        refuse_chains(&facts, request)?;
         let targets = all_items(request).flat_map(|item| item.targets.iter().map(|(target, _)| target.clone()));
         self.check_targets(targets.collect()).await?;
         let from_request = request.wanted.vnfs.iter().filter_map(|vnf| vnf.document.get("vnfd-id"));
@@ -217,6 +218,21 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Service function chains stand in no request of LCM: NG-RO (release 15 and later) reads them from the descriptor in the record. No VIM
+/// connector makes them, and a service without its chains would look healthy. One that was deployed by somebody who knew nothing of
+/// chains is not stranded: it is scaled as it is.
+fn refuse_chains(facts: &Facts, request: &DeployRequest) -> Result<(), Error> {
+    let chains = facts.nsr.document.pointer("/nsd/vnffgd").and_then(Value::as_array);
+    let described = chains.is_some_and(|chains| !chains.is_empty());
+    let is_ours = |resource: &Resource| resource.live_creates().any(|task| task.nsr_id == facts.nsr_id);
+    if !described || all_items(request).next().is_none() || facts.resources.iter().any(is_ours) {
+        return Ok(());
+    }
+    let reason = "service function chains ('vnffgd' of the descriptor) are not served: no VIM connector makes them";
+    let reason = reason.to_owned();
+    Err(Error::Unprocessable { reason })
 }
 
 fn all_items(request: &DeployRequest) -> impl Iterator<Item = &WantedItem> {
