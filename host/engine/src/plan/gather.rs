@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use vimhost_model::{ActionId, Collection, NsrId, Record, RecordId, Resource, ResourceId, TargetId};
 
 use super::{Comparison, Facts, Plan, plan, plan_operation};
+use crate::derive::Field;
 use crate::operation::Operation;
 use crate::wanted::{DeployRequest, WantedItem};
 use crate::{Engine, Error};
@@ -244,10 +245,35 @@ fn all_items(request: &DeployRequest) -> impl Iterator<Item = &WantedItem> {
         .chain(wanted.vnfs.iter().flat_map(|vnf| vnf.vld.iter().chain(&vnf.vdur)))
 }
 
+/// Whether a VM is to let the service's key in, by the measure of its derivation: flags of descriptors come as texts and numbers too.
 fn wants_key(request: &DeployRequest) -> bool {
     request.wanted.vnfs.iter().flat_map(|vnf| &vnf.vdur).any(|vdur| {
-        vdur.document
-            .get("ssh-access-required")
-            .is_some_and(|value| *value == Value::Bool(true))
+        let item = Field::new(vdur.path.as_str(), &vdur.document);
+        item.is_set("ssh-access-required").unwrap_or(false)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_whenever_the_derivation_of_a_vm_asks_for_it() {
+        for (flag, wanted) in [
+            (json!(true), true),
+            (json!("true"), true),
+            (json!("yes"), true),
+            (json!(1), true),
+            (json!(false), false),
+            (json!("False"), false),
+            (json!(0), false),
+            (Value::Null, false),
+        ] {
+            let vdur = json!({"id": "v", "ssh-access-required": flag});
+            let body = json!({"vnf": [{"_id": "1b6a4eb3-4fbf-415e-985c-4aeb3161eec0", "vdur": [{"id": "w"}, vdur]}]});
+            assert_eq!(wants_key(&DeployRequest::parse(body).unwrap()), wanted, "{flag}");
+        }
+    }
 }
