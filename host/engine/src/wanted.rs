@@ -310,6 +310,8 @@ mod tests {
         assert_eq!(refused(json!({"action_id": ""})).0, "action_id");
         assert_eq!(refused(json!({"vnf": [{}]})).0, "vnf:0");
         assert_eq!(refused(json!({"vnf": [{"_id": "x"}]})).0, "vnf:0:_id");
+        let vnf = json!({"_id": "1b6a4eb3-4fbf-415e-985c-4aeb3161eec0"});
+        assert_eq!(refused(json!({"vnf": [vnf, vnf]})).0, "vnf:1:_id");
         assert_eq!(refused(json!({"image": [{"id": ""}]})).0, "image:0:id");
         assert_eq!(refused(json!({"image": [{"id": "a"}, {"id": "a"}]})).0, "image:1:id");
         assert_eq!(

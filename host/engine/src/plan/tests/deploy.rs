@@ -3,6 +3,15 @@
 use super::*;
 
 #[test]
+fn a_service_without_vnfs_is_made_of_what_it_has_itself() {
+    let facts = facts_of(&json!({"_id": "ns"}), &[]);
+    let mut body = small(0);
+    body["vnf"] = json!([]);
+    let plan = planned(&facts, body, "op").unwrap();
+    assert_eq!(lines(&plan), ["create vld.net", "create image.0", "create flavor.0"]);
+}
+
+#[test]
 fn a_deploy_of_lcm_is_planned_in_ng_ros_order_with_its_dependencies() {
     let mut facts = facts();
     let plan = planned(&facts, request(), "op").unwrap();
