@@ -95,6 +95,10 @@ impl Machine<'_> {
         vim.vim_message = message(observation);
         if let Some(server) = &observation.server {
             show_server(vim, server, management);
+            // A VM that is being rebuilt or moved need not show all of them.
+            if observation.status != ElementStatus::Build {
+                tell_lost_interfaces(vim);
+            }
         }
         let unchanged = known_status == vim.vim_status;
         for index in 0..self.resource.tasks.len() {
@@ -274,6 +278,23 @@ fn back_up(vim: &mut VimState, interfaces: &[Option<InterfaceInfo>]) {
         if seen.is_some() {
             kept.clone_from(seen);
         }
+    }
+}
+
+/// Tells of interfaces that were there and are not any more, in the words of NG-RO's monitor (engine §14). The next sight that shows them
+/// takes it back.
+fn tell_lost_interfaces(vim: &mut VimState) {
+    let lost = |(index, id): (usize, &Option<VimId>)| {
+        let id = id.as_ref()?;
+        // One that was never seen is on its way.
+        vim.interfaces_backup.get(index)?.as_ref()?;
+        let gone = vim.interfaces.get(index)?.is_none();
+        gone.then(|| format!("Interface {id} deleted externally."))
+    };
+    let lost: Vec<String> = vim.interfaces_vim_ids.iter().enumerate().filter_map(lost).collect();
+    if !lost.is_empty() {
+        let said: Vec<String> = vim.vim_message.take().into_iter().chain(lost).collect();
+        vim.vim_message = Some(said.join(" "));
     }
 }
 

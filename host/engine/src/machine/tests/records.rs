@@ -127,6 +127,11 @@ fn an_interface_the_vim_does_not_show_is_null_and_the_backup_keeps_each_as_it_wa
     assert_eq!(kept(0).mac_address.as_deref(), Some("fa:16:3e:00:00:00"));
     // Of the port that is there, the newest counts: the VIM shows another address of it.
     assert_eq!(kept(1).ip_address.as_deref(), Some("203.0.113.0;10.0.0.9"));
+    assert_eq!(
+        world.saved.vim.vim_message.as_deref(),
+        Some("Interface id-1 deleted externally.")
+    );
+    assert_eq!(world.status(0), TaskStatus::Done, "the VM is in service all the same");
     sight.server.as_mut().unwrap().interfaces.clear();
     world.happens(Event::Observed(Sight::Present(Box::new(sight))));
     let shown = item(&world, vdur());
@@ -140,6 +145,17 @@ fn an_interface_the_vim_does_not_show_is_null_and_the_backup_keeps_each_as_it_wa
         shown["interfaces"][1]["ip-address"], "203.0.113.0;10.0.0.9",
         "what was known stays"
     );
+    assert_eq!(
+        shown["vim_info"]["vim:x"]["vim_message"],
+        "Interface id-1 deleted externally. Interface id-2 deleted externally."
+    );
+    let (id, ports) = (
+        world.saved.vim.vim_id.clone().unwrap(),
+        &world.saved.vim.interfaces_vim_ids,
+    );
+    let whole = observation(id, ElementStatus::Active, &ports.clone());
+    world.happens(Event::Observed(Sight::Present(Box::new(whole))));
+    assert_eq!(world.saved.vim.vim_message, None, "what is back is not told for ever");
 }
 
 #[test]
