@@ -3,8 +3,14 @@
 //! Packages are written for NG-RO, whose templates run in Python and may call any method of a value. Those that only
 //! read and are common in cloud-init are served here; the others are refused as unknown.
 
+use std::fmt::Write as _;
+
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
+
+/// Bytes that a method may make out of little: a padded or formatted text. Twice what a VIM takes as user data, like the bound on what is
+/// printed in the end; a larger one would let a few letters of a template ask for all memory.
+const MAX_MADE: usize = 128 * 1024;
 
 /// Calls a method that the template engine itself does not know.
 pub(super) fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -54,9 +60,109 @@ fn text(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) 
                 text.ends_with(affix)
             })
         }
+        ("count", 1) => Value::from(text.matches(first.ok_or_else(|| unusable(method))?).count()),
+        ("find", 1) => {
+            let found = text.find(first.ok_or_else(|| unusable(method))?);
+            // Python counts characters.
+            let place = found.and_then(|at| text.get(..at)).map(|before| before.chars().count());
+            place.map_or_else(|| Value::from(-1), Value::from)
+        }
+        ("zfill", 1) => {
+            let (sign, digits) = match text.strip_prefix(['-', '+']) {
+                Some(digits) => text.split_at(text.len() - digits.len()),
+                None => ("", text),
+            };
+            Value::from(format!("{sign}{}{digits}", padding(method, text, args, '0')?))
+        }
+        ("ljust", 1 | 2) => Value::from(format!("{text}{}", padding(method, text, args, filler(method, args)?)?)),
+        ("rjust", 1 | 2) => Value::from(format!("{}{text}", padding(method, text, args, filler(method, args)?)?)),
+        ("format", _) => Value::from(formatted(text, args)?),
         ("isdigit", 0) => Value::from(!text.is_empty() && text.chars().all(|character| character.is_ascii_digit())),
         _ => return Err(unknown(method)),
     })
+}
+
+/// What has to be added to a text for the width that the first argument asks for.
+fn padding(method: &str, text: &str, args: &[Value], fill: char) -> Result<String, Error> {
+    let width = args.first().and_then(Value::as_i64).ok_or_else(|| {
+        let detail = format!("method {method} needs a width");
+        Error::new(ErrorKind::InvalidOperation, detail)
+    })?;
+    // A negative one is none, as in Python.
+    let width = usize::try_from(width.max(0)).unwrap_or(usize::MAX);
+    let missing = width.saturating_sub(text.chars().count());
+    if missing > MAX_MADE {
+        return Err(too_much(method));
+    }
+    Ok(std::iter::repeat_n(fill, missing).collect())
+}
+
+/// What fills a text up: the second argument, or blanks.
+fn filler(method: &str, args: &[Value]) -> Result<char, Error> {
+    let Some(given) = args.get(1) else { return Ok(' ') };
+    let mut letters = given.as_str().unwrap_or_default().chars();
+    match (letters.next(), letters.next()) {
+        (Some(fill), None) => Ok(fill),
+        _ => Err(unusable(method)),
+    }
+}
+
+/// Python's `format` with plain fields: `{}` one after the other, or `{0}` by number. Doubled braces stand for themselves.
+fn formatted(text: &str, args: &[Value]) -> Result<String, Error> {
+    let mut made = Limited(String::new());
+    let mut rest = text;
+    let mut next: usize = 0;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(at);
+        made.write_str(before).map_err(|_| too_much("format"))?;
+        let doubled = [("{{", '{'), ("}}", '}')];
+        let doubled = doubled
+            .iter()
+            .find_map(|(pair, brace)| Some((from.strip_prefix(*pair)?, *brace)));
+        if let Some((after, brace)) = doubled {
+            made.write_char(brace).map_err(|_| too_much("format"))?;
+            rest = after;
+            continue;
+        }
+        let field = from.strip_prefix('{').and_then(|field| field.split_once('}'));
+        let plain = field.filter(|(name, _)| name.chars().all(|character| character.is_ascii_digit()));
+        let Some((name, after)) = plain else {
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "method format takes plain fields only: {} or {0}",
+            ));
+        };
+        let index = if name.is_empty() {
+            Some(next)
+        } else {
+            name.parse::<usize>().ok()
+        };
+        next += 1;
+        let value = index.and_then(|index| args.get(index)).ok_or_else(|| {
+            let detail = "method format has fewer arguments than its text has fields";
+            Error::new(ErrorKind::InvalidOperation, detail)
+        })?;
+        if value.is_undefined() {
+            return Err(Error::from(ErrorKind::UndefinedError));
+        }
+        write!(made, "{value}").map_err(|_| too_much("format"))?;
+        rest = after;
+    }
+    made.write_str(rest).map_err(|_| too_much("format"))?;
+    Ok(made.0)
+}
+
+/// A text that takes no more than [`MAX_MADE`].
+struct Limited(String);
+
+impl std::fmt::Write for Limited {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        if self.0.len().saturating_add(text.len()) > MAX_MADE {
+            return Err(std::fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
 }
 
 fn map(value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -87,6 +193,13 @@ fn unknown(method: &str) -> Error {
     Error::new(
         ErrorKind::UnknownMethod,
         format!("method {method} with these arguments is not available"),
+    )
+}
+
+fn too_much(method: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidOperation,
+        format!("method {method} makes more than {MAX_MADE} bytes"),
     )
 }
 
@@ -123,6 +236,20 @@ mod tests {
             ("'10.0.0.1'.startswith('10.')", "True"),
             ("'10.0.0.1'.endswith('10.')", "False"),
             ("'12'.isdigit()", "True"),
+            ("'7'.zfill(3)", "007"),
+            ("'-7'.zfill(4) ~ '1234'.zfill(2) ~ '1'.zfill(-1)", "-00712341"),
+            ("'a'.rjust(3) ~ '|' ~ 'a'.ljust(3, '.')", "  a|a.."),
+            ("'abab'.count('ab')", "2"),
+            ("'äbc'.find('c') ~ 'abc'.find('z')", "2-1"),
+            ("'{}:{} {{}}'.format('a', 1)", "a:1 {}"),
+            ("'{1}{0}'.format('a', true)", "Truea"),
+            ("'{:>3}'.format(1)", "error: invalid operation"),
+            ("'{'.format(1)", "error: invalid operation"),
+            ("'{}{}'.format(1)", "error: invalid operation"),
+            ("'7'.zfill('x')", "error: invalid operation"),
+            ("'7'.rjust(9, 'ab')", "error: invalid operation"),
+            ("'7'.zfill(999999999999)", "error: invalid operation"),
+            ("'{}'.format(nobody)", "error: undefined value"),
             ("d.keys()|list", "['a', 'b']"),
             ("d.values()|list", "[1, 'x']"),
             ("d.items()|list", "[['a', 1], ['b', 'x']]"),
