@@ -38,6 +38,8 @@ struct Prepared {
     id: String,
     nsr: String,
     base: i64,
+    /// The life of the service whose revision the base is.
+    life: String,
     header: Document,
     /// The accounts of its new resources, and the numbers of the claims on them.
     targets: Vec<String>,
@@ -106,7 +108,7 @@ impl Core {
     }
 
     /// Accepts an action. The answer comes with the hints of what changed.
-    pub(crate) async fn accept(&self, commit: ActionCommit) -> Outcome<(Committed, Vec<vimhost_store::Change>)> {
+    pub(crate) async fn accept(&self, mut commit: ActionCommit) -> Outcome<(Committed, Vec<vimhost_store::Change>)> {
         let (nsr, action) = (commit.header.nsr_id.clone(), commit.header.id.clone());
         let base = to_db(commit.service_revision)?;
         outbox::marked("", 0, &commit.record_changes)?;
@@ -127,9 +129,12 @@ impl Core {
         if let Some(header) = header {
             return Ok((Committed::Exists(header), Vec::new()));
         }
-        if service.rev != base {
+        // A service that was forgotten since it was planned may have come to the same revision again.
+        let another = commit.service_life.as_ref().is_some_and(|life| *life != service.life);
+        if service.rev != base || another {
             return Err(Error::conflict(format!("the plan of service {nsr}")).into());
         }
+        commit.service_life = Some(service.life);
         let told = |basis: &[Resource]| {
             let resources = commit.new_resources.iter().chain(basis);
             hints::of_commit(
@@ -256,6 +261,7 @@ impl Core {
             id,
             nsr,
             base,
+            life: commit.service_life.unwrap_or_default(),
             header,
             targets,
             fences,
@@ -370,10 +376,15 @@ impl Core {
     async fn decide(&self, prepared: &Prepared) -> Outcome<Document> {
         let decision = of_service(&prepared.nsr);
         let next = prepared.base.saturating_add(1);
+        let decidable = match prepared.base {
+            // Nobody else's life to mistake for it.
+            0 => shapes::decidable(&decision, 0, &prepared.id),
+            base => shapes::decidable_in(&decision, base, &prepared.id, &prepared.life),
+        };
         let decide = Statement {
             upsert: prepared.base == 0,
             ..Statement::of(
-                shapes::decidable(&decision, prepared.base, &prepared.id),
+                decidable,
                 doc! {
                     "$set": {"rev": next, "commit": &prepared.id, "todo": "commit"},
                     "$setOnInsert": {"life": unique()}, "$unset": {"refused": ""},

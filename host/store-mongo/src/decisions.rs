@@ -15,7 +15,7 @@ use std::pin::Pin;
 use futures_util::future::try_join_all;
 use mongodb::bson::{Bson, Document, doc};
 use vimhost_model::{Collection, RecordId, Revision};
-use vimhost_store::Error;
+use vimhost_store::{Error, PlanBase};
 
 use crate::fault::{Fault, Outcome, from_db, parse};
 use crate::fields::{list_of, number_of, text_of};
@@ -36,7 +36,7 @@ pub(crate) fn of_service(nsr: &str) -> String {
 /// What a service's planning stands on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Service {
-    life: String,
+    pub(crate) life: String,
     pub(crate) rev: i64,
 }
 
@@ -97,6 +97,15 @@ impl Core {
 
     pub(crate) async fn planning_revision(&self, nsr: &str) -> Outcome<Revision> {
         from_db(self.settled_service(nsr).await?.rev)
+    }
+
+    pub(crate) async fn planning_base(&self, nsr: &str) -> Outcome<PlanBase> {
+        let Service { life, rev } = self.settled_service(nsr).await?;
+        Ok(PlanBase {
+            revision: from_db(rev)?,
+            // Before the first commit there is nothing to tell: a document of revision 0 is one that refuses a commit.
+            life: (rev > 0).then_some(life),
+        })
     }
 
     /// Carries out what was decided about a document that a commit has reserved. True when something changed.

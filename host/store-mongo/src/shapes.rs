@@ -200,9 +200,13 @@ shapes! {
 
     // --- decisions and actions ---
     decision(id: &str) => Query::of(DECISIONS, doc! {"_id": id});
-    /// The plan is the newest one, everything before it is carried out, and nobody has refused this commit.
+    /// The plan is the first one, everything before it is carried out, and nobody has refused this commit.
     decidable(id: &str, base: i64, commit: &str) => Query::of(DECISIONS, doc! {
         "_id": id, "rev": base, "todo": {"$exists": false}, "refused": {"$ne": commit},
+    });
+    /// The same, for a plan that others came before: of this life of the service, not of one that was forgotten.
+    decidable_in(id: &str, base: i64, commit: &str, life: &str) => Query::of(DECISIONS, doc! {
+        "_id": id, "rev": base, "life": life, "todo": {"$exists": false}, "refused": {"$ne": commit},
     });
     undecided(id: &str, base: i64, commit: &str) => Query::of(DECISIONS, doc! {
         "_id": id, "rev": base, "commit": {"$ne": commit},

@@ -13,7 +13,7 @@ use vimhost_model::{
 };
 use vimhost_store::{
     ActionCommit, Change, Claim, Committed, Error, JournalWrite, KeyPair, Lease, LeftOut, ObservedElement, Page,
-    SealedText, Store, StoredAccount, TextDigest,
+    PlanBase, SealedText, Store, StoredAccount, TextDigest,
 };
 
 use crate::db::{Db, Statement};
@@ -297,6 +297,10 @@ impl Store for MongoStore {
 
     async fn service_revision(&self, nsr: &NsrId) -> Result<Revision, Error> {
         Ok(self.core.planning_revision(nsr.as_str()).await?)
+    }
+
+    async fn plan_base(&self, nsr: &NsrId) -> Result<PlanBase, Error> {
+        Ok(self.core.planning_base(nsr.as_str()).await?)
     }
 
     async fn resources_of(&self, nsr: &NsrId) -> Result<Vec<Resource>, Error> {

@@ -13,7 +13,7 @@ use vimhost_mongod::Kind;
 use vimhost_store::contract::sample::{
     NOW, accept, account, commit, create, id, made, minutes, resource, target, vnfr,
 };
-use vimhost_store::{Change, Committed, Error, ResourceUpdate, Store};
+use vimhost_store::{Change, Committed, Error, PlanBase, ResourceUpdate, Store};
 use vimhost_store_mongo::{Fuse, MongoStore, OpenError, Options};
 
 async fn options(kind: Kind) -> Options {
@@ -334,6 +334,28 @@ async fn hosts_that_plan_with_one_resource_while_it_is_saved_lose_nothing_and_do
         let headers = hosts[1].actions(Some(&nsr), None, 99).await.unwrap().entries;
         assert_eq!(headers.len() as u64, u64::from(COMMITS));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_from_before_its_service_was_forgotten_is_refused_after_it() {
+    let (one, two, _) = two_hosts().await;
+    let net = |name: &str, action: &str| resource(name, "a", vec![create("ns", action, 0, Item::Net)]);
+    assert_eq!(one.plan_base(&id("ns")).await.unwrap(), PlanBase::default());
+    accept(&one, "ns", "act", Vec::new()).await;
+    let base = one.plan_base(&id("ns")).await.unwrap();
+    assert!(two.forget_service(&id("ns")).await.unwrap());
+    accept(&two, "ns", "theirs", vec![net("r-theirs", "theirs")]).await;
+    // The same revision, of another service.
+    let now = one.plan_base(&id("ns")).await.unwrap();
+    assert_eq!(now.revision, base.revision);
+    let mut late = commit("ns", "late", base.revision, vec![net("r-late", "late")]);
+    late.service_life = base.life;
+    let refused = one.commit_action(late.clone()).await;
+    assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+    assert_eq!(one.resources_of(&id("ns")).await.unwrap().len(), 1);
+    late.service_life = now.life;
+    assert_eq!(one.commit_action(late).await.unwrap(), Committed::Accepted);
+    assert_eq!(two.resources_of(&id("ns")).await.unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

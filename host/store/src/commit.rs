@@ -24,8 +24,10 @@ pub struct ResourceUpdate {
 pub struct ActionCommit {
     /// The header.
     pub header: ActionHeader,
-    /// Planning revision of the service that the plan was made on ([`crate::Store::service_revision`]); serialises planning.
+    /// Planning revision of the service that the plan was made on ([`crate::Store::plan_base`]); serialises planning.
     pub service_revision: Revision,
+    /// The life of the service that the plan was made in: in another one it is refused. None: whichever it is in.
+    pub service_life: Option<String>,
     /// New resources, with their tasks and the journal entries they take over from an element before them, numbered from 1.
     pub new_resources: Vec<Resource>,
     /// Tasks for resources that exist.
@@ -34,6 +36,16 @@ pub struct ActionCommit {
     pub record_changes: Vec<RecordChange>,
     /// Large texts the tasks refer to.
     pub texts: Vec<(TextDigest, String)>,
+}
+
+/// What a plan of a service stands on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PlanBase {
+    /// Planning revision ([`crate::Store::service_revision`]).
+    pub revision: Revision,
+    /// Tells the service from one of the same id that was forgotten, whose revisions began at 0 as well. None before the first action,
+    /// and from a store that does not tell.
+    pub life: Option<String>,
 }
 
 /// What became of a commit.

@@ -33,7 +33,7 @@ mod vnf_packages;
 
 pub use access::{Access, AuditFilter};
 pub use account::{SealedText, StoredAccount};
-pub use commit::{ActionCommit, Committed, ResourceUpdate, TextDigest};
+pub use commit::{ActionCommit, Committed, PlanBase, ResourceUpdate, TextDigest};
 pub use error::Error;
 pub use fate::Fate;
 pub use left_out::LeftOut;

@@ -7,7 +7,7 @@ use vimhost_model::{
     ResourceId, Revision, TargetId, Timestamp, VimId, VnfLcmOpOccId,
 };
 
-use crate::{ActionCommit, Committed, Error, SealedText, StoredAccount, TextDigest};
+use crate::{ActionCommit, Committed, Error, PlanBase, SealedText, StoredAccount, TextDigest};
 
 /// The revision of a resource that a commit has made.
 pub const FIRST_REVISION: Revision = 1;
@@ -243,6 +243,17 @@ pub trait Store:
     /// # Errors
     /// When the store cannot be read.
     async fn service_revision(&self, nsr: &NsrId) -> Result<Revision, Error>;
+
+    /// What a plan that is made from what is read after this stands on.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn plan_base(&self, nsr: &NsrId) -> Result<PlanBase, Error> {
+        Ok(PlanBase {
+            revision: self.service_revision(nsr).await?,
+            life: None,
+        })
+    }
 
     /// The resources that hold any task of a service, journals included.
     ///

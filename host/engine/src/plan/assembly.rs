@@ -117,7 +117,7 @@ impl<'f> Assembly<'f> {
             changes: Vec::new(),
             nsr_id: self.facts.nsr_id.clone(),
             action_id: self.action_id.clone(),
-            revision: self.facts.revision,
+            base: self.facts.base.clone(),
             now: self.facts.now,
             new_resources: self.new_resources,
             updates,

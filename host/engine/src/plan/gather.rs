@@ -122,7 +122,7 @@ impl Engine {
         let doing = "reading a network service for planning";
         let of_store = |error| Error::of_store(doing, error);
         // The revision first: whatever is committed after it makes the commit fail.
-        let revision = self.store.service_revision(nsr).await.map_err(of_store)?;
+        let base = self.store.plan_base(nsr).await.map_err(of_store)?;
         let record_id: RecordId = nsr.retype().map_err(|error| Error::shape("", error.to_string()))?;
         let record = self.record(Collection::Nsrs, &record_id).await?;
         let vnfrs = self.store.vnfrs_of(nsr).await.map_err(of_store)?;
@@ -149,7 +149,7 @@ impl Engine {
         };
         Ok(Facts {
             nsr_id: nsr.clone(),
-            revision,
+            base,
             nsr: record,
             vnfrs,
             vnfds: HashMap::new(),

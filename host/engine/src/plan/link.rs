@@ -75,7 +75,7 @@ impl Builder<'_> {
             changes: self.changes,
             nsr_id: self.facts.nsr_id.clone(),
             action_id: self.action_id.clone(),
-            revision: self.facts.revision,
+            base: self.facts.base.clone(),
             now: self.facts.now,
             new_resources,
             updates,

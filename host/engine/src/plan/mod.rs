@@ -40,10 +40,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use vimhost_model::{
-    ActionHeader, ActionId, ActionKind, Item, ItemRef, NsrId, Record, RecordChange, Resource, ResourceId, Revision,
-    TargetId, Task, Timestamp,
+    ActionHeader, ActionId, ActionKind, Item, ItemRef, NsrId, Record, RecordChange, Resource, ResourceId, TargetId,
+    Task, Timestamp,
 };
-use vimhost_store::{ActionCommit, ResourceUpdate, SealedText};
+use vimhost_store::{ActionCommit, PlanBase, ResourceUpdate, SealedText};
 
 pub use builder::plan;
 pub use operate::plan_operation;
@@ -138,8 +138,8 @@ fn as_text<S: serde::Serializer>(item: &ItemRef, serializer: S) -> Result<S::Ok,
 pub struct Facts {
     /// The service.
     pub nsr_id: NsrId,
-    /// Its planning revision.
-    pub revision: Revision,
+    /// What its planning stands on.
+    pub base: PlanBase,
     /// The NS record.
     pub nsr: Record,
     /// Its VNF records, in database order.
@@ -165,7 +165,7 @@ pub struct Plan {
     pub changes: Vec<Change>,
     pub(crate) nsr_id: NsrId,
     pub(crate) action_id: ActionId,
-    pub(crate) revision: Revision,
+    pub(crate) base: PlanBase,
     pub(crate) now: Timestamp,
     pub(crate) new_resources: Vec<Resource>,
     pub(crate) updates: Vec<ResourceUpdate>,
@@ -197,7 +197,8 @@ impl Plan {
                 tasks: u32::try_from(self.task_count()).unwrap_or(u32::MAX),
                 created_at: self.now,
             },
-            service_revision: self.revision,
+            service_revision: self.base.revision,
+            service_life: self.base.life.clone(),
             new_resources: self.new_resources.clone(),
             updates: self.updates.clone(),
             record_changes: self.record_changes.clone(),

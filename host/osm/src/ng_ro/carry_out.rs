@@ -248,6 +248,7 @@ async fn write_service(store: &dyn Store, service: &Service, resources: &[Resour
             let commit = ActionCommit {
                 header: header.clone(),
                 service_revision,
+                service_life: None,
                 new_resources: missing.clone(),
                 updates: Vec::new(),
                 record_changes: Vec::new(),

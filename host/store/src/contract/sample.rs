@@ -145,6 +145,7 @@ pub fn commit(nsr: &str, action: &str, service_revision: u64, new_resources: Vec
     ActionCommit {
         header: header(nsr, action, u32::try_from(tasks).unwrap()),
         service_revision,
+        service_life: None,
         new_resources,
         updates: Vec::new(),
         record_changes: Vec::new(),

@@ -81,7 +81,7 @@ fn facts_of(nsr: &Value, vnfrs: &[Value]) -> Facts {
     };
     Facts {
         nsr_id: nsr["_id"].as_str().unwrap().parse().unwrap(),
-        revision: 0,
+        base: PlanBase::default(),
         nsr: record(nsr),
         vnfrs: vnfrs.iter().map(record).collect(),
         vnfds: HashMap::new(),
@@ -115,7 +115,7 @@ fn compared(facts: &Facts, body: Value, action: &str, comparison: Comparison) ->
 
 /// What the store makes of an accepted plan.
 fn accept(facts: &mut Facts, plan: &Plan) {
-    facts.revision += 1;
+    facts.base.revision += 1;
     for update in &plan.updates {
         let known = facts.resources.iter_mut().chain(&mut facts.shared);
         let mut hit = false;
