@@ -116,6 +116,17 @@ impl Engine {
         self.schedule.stop(patience).await;
     }
 
+    /// The store is this host's alone until then at least: calls are made until shortly before, and go on when this is told anew. For a store
+    /// without leases that another host may be let into when this one was silent.
+    pub fn alone_until(&self, until: std::time::Instant) {
+        self.schedule.alone_until(until);
+    }
+
+    /// Another host has the store: nothing is begun and nothing is sent to a VIM any more. What is left to do is ending.
+    pub fn cut_off(&self) {
+        self.schedule.cut_off();
+    }
+
     /// The life cycle of VNF instances.
     #[must_use]
     pub fn lcm(&self) -> &Arc<Lcm> {

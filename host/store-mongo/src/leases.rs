@@ -13,6 +13,10 @@
 //!
 //! Giving up raises the numbers too, so that a claim is over when it is given up.
 //!
+//! A standalone has one host, so whoever is let in ends all leases there are ([`Core::end_leases`]): the accounts are free for it
+//! whatever it is called, and what the process before it still has on its way comes too late, though it may have had the same name. A process
+//! that was overtaken so is granted nothing any more.
+//!
 //! VNF instances with an operation on an account carry its number in the same way ([`crate::vnf_settle`]).
 
 use futures_util::future::try_join_all;
@@ -23,8 +27,12 @@ use vimhost_store::{Claim, Error, Lease};
 use crate::db::Statement;
 use crate::fault::{Fault, Outcome, from_db, parse, to_db};
 use crate::fields::{number_of, text_of};
+use crate::open::Topology;
 use crate::shapes;
 use crate::store::Core;
+
+/// Leases that are ended at the same time: a few small writes each.
+const ENDED_AT_ONCE: usize = 16;
 
 pub(crate) fn fenced(target: &TargetId) -> Error {
     Error::Fenced {
@@ -41,6 +49,10 @@ impl Core {
         until: Timestamp,
     ) -> Outcome<Claim> {
         let text = target.to_string();
+        // It finds out by its next sign of life; until then it must not take back what it lost.
+        if self.topology == Topology::Standalone && self.db.first(shapes::host_held(self.instance())).await?.is_none() {
+            return Err(fenced(target).into());
+        }
         let next = doc! {"$add": [{"$ifNull": ["$fence", 0_i64]}, 1_i64]};
         let fence = doc! {"$cond": [{"$eq": ["$host", {"$literal": host.as_str()}]}, "$fence", next]};
         let set = doc! {"$set": {"fence": fence, "host": {"$literal": host.as_str()}, "expires_at": until.0}};
@@ -108,6 +120,28 @@ impl Core {
         let release = Statement::of(query, doc! {"$set": {"host": null, "fence": over}});
         if self.db.update(release).await? {
             self.raise(&target, over).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends every lease there is. For the one host that is let into a standalone.
+    pub(crate) async fn end_leases(&self) -> Outcome<()> {
+        let leases = self.all_leases().await?;
+        for some in leases.chunks(ENDED_AT_ONCE) {
+            try_join_all(some.iter().map(|lease| async move {
+                let claim = Claim {
+                    target: lease.target.clone(),
+                    fence: lease.fence,
+                };
+                self.release(&claim).await
+            }))
+            .await?;
+        }
+        if !leases.is_empty() {
+            tracing::info!(
+                leases = leases.len(),
+                "the leases of the process before this one are ended"
+            );
         }
         Ok(())
     }

@@ -59,7 +59,7 @@
 //! **Queries** are all in `shapes`, each served by an index; a test asks the server for every plan.
 //!
 //! **Servers.** MongoDB 6.0 or newer; tested with 6.0.5, on one node, on three, and standalone. A standalone serves one host, which
-//! shows signs of life in `vimhost_meta`; another one is refused. Its hints are its own; on a replica set a change stream brings those
+//! shows signs of life in `vimhost_meta`; another one is refused, and one that is let in ends all leases. Its hints are its own; on a replica set a change stream brings those
 //! of other hosts.
 
 #![forbid(unsafe_code)]
@@ -100,6 +100,6 @@ use vimhost_store::paging;
 #[doc(hidden)]
 pub use fuse::Fuse;
 pub use inspect::{Inspection, inspect};
-pub use open::{OpenError, Options, Topology};
+pub use open::{Hold, OpenError, Options, Predecessor, Topology};
 pub use stats::Stats;
 pub use store::MongoStore;

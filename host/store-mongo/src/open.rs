@@ -1,7 +1,7 @@
 //! Opening: what server it is, the schema, the indexes, and on a standalone the one host that may have it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::error::ErrorKind;
@@ -32,7 +32,10 @@ const CONNECTIONS: u32 = 64;
 const INDEX_EXISTS: i32 = 85;
 
 /// How long a host keeps a standalone without a sign of life. Three times the time between two of them.
-pub(crate) const HOST_LEASE: Duration = Duration::from_secs(15);
+const HOST_LEASE: Duration = Duration::from_secs(15);
+
+/// Looks, in that time, at whether the host that has a standalone is alive: often enough to be in soon after it is not.
+const LOOKS: u32 = 15;
 
 /// How the store reaches its database.
 #[derive(Debug, Clone)]
@@ -41,8 +44,12 @@ pub struct Options {
     pub uri: String,
     /// The database; OSM's own is called `osm`.
     pub database: String,
-    /// This host. On a standalone, another one is refused while this one shows signs of life.
+    /// This host. On a standalone, whoever comes while it shows signs of life is refused.
     pub host: HostId,
+    /// What is known of the process that had a standalone under the same name.
+    pub predecessor: Predecessor,
+    /// How long this host keeps a standalone without a sign of life.
+    pub host_lease: Duration,
     /// How long to look for a server that can be written, before an operation is answered
     /// [`vimhost_store::Error::Unavailable`].
     pub server_selection: Duration,
@@ -61,11 +68,31 @@ impl Options {
             uri: uri.into(),
             database: database.into(),
             host,
+            predecessor: Predecessor::Unknown,
+            host_lease: HOST_LEASE,
             server_selection: Duration::from_secs(5),
             deadline: Duration::from_secs(15),
             fuse: None,
         }
     }
+}
+
+/// What is known of the process that had the name of a host before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Predecessor {
+    /// It may be alive: its signs of life tell.
+    Unknown,
+    /// It has ended, as a lock tells that it held: a standalone need not be kept for it.
+    Gone,
+}
+
+/// For how long a host has a standalone for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Until then at least, by the clock of this process: counted from before its last sign of life was sent.
+    Until(Instant),
+    /// Another process has it.
+    Lost,
 }
 
 /// What kind of server it is.
@@ -147,6 +174,8 @@ pub(crate) struct Opened {
     pub(crate) topology: Topology,
     pub(crate) letters: String,
     pub(crate) instance: String,
+    /// Until when a standalone is this process's.
+    pub(crate) alone_until: Option<Instant>,
 }
 
 pub(crate) async fn open(options: &Options, counters: Arc<Counters>) -> Result<Opened, OpenError> {
@@ -161,22 +190,25 @@ pub(crate) async fn open(options: &Options, counters: Arc<Counters>) -> Result<O
     };
     let letters = schema(&db, options, of_fault).await?;
     let instance = unique();
-    if topology == Topology::Standalone {
-        take_host(&db, &options.host, &instance)
-            .await
-            .map_err(of_fault)?
-            .map_or(Ok(()), |holder| {
-                Err(OpenError::InUse {
+    let alone_until = match topology {
+        Topology::ReplicaSet => None,
+        Topology::Standalone => match take_host(&db, options, &instance).await.map_err(of_fault)? {
+            Taken::Until(until) => Some(until),
+            Taken::By(holder) => {
+                db.close().await;
+                return Err(OpenError::InUse {
                     database: options.database.clone(),
                     holder,
-                })
-            })?;
-    }
+                });
+            }
+        },
+    };
     Ok(Opened {
         db,
         topology,
         letters,
         instance,
+        alone_until,
     })
 }
 
@@ -210,6 +242,7 @@ pub(crate) async fn look(options: &Options, counters: Arc<Counters>) -> Result<O
         topology,
         letters: text_of(&meta, "letters").to_owned(),
         instance: unique(),
+        alone_until: None,
     }))
 }
 
@@ -318,31 +351,63 @@ async fn schema(db: &Db, options: &Options, of_fault: impl Fn(Fault) -> OpenErro
 }
 
 /// The end of a host's hold, by the server's clock.
-fn hold() -> Document {
-    let lease = i64::try_from(HOST_LEASE.as_millis()).unwrap_or(i64::MAX);
+fn end_of(lease: Duration) -> Document {
+    let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
     doc! {"$add": ["$$NOW", lease]}
 }
 
-/// Takes a standalone for this host; answers which other one has it.
-async fn take_host(db: &Db, host: &HostId, instance: &str) -> Result<Option<String>, Fault> {
-    let set = doc! {"host": {"$literal": host.as_str()}, "instance": instance, "until": hold()};
-    let take = Statement::of(shapes::host_free(host.as_str()), vec![doc! {"$set": set}]);
-    // Late from the beginning, so that whoever is first takes it like everybody after.
-    let free = doc! {"_id": "host", "until": DateTime::from_millis(0)};
-    match db.insert(shapes::META, free).await {
-        Ok(()) | Err(Fault::Duplicate(_)) => {}
-        Err(fault) => return Err(fault),
-    }
-    if db.update(take).await? {
-        return Ok(None);
-    }
-    let found = db.first(shapes::meta("host")).await?.unwrap_or_default();
-    Ok(Some(text_of(&found, "host").to_owned()))
+/// Who has a standalone.
+enum Taken {
+    /// This process, until then.
+    Until(Instant),
+    /// A host that shows signs of life.
+    By(String),
 }
 
-/// A sign of life of the host that has a standalone. False when another one took it.
-pub(crate) async fn sign_of_life(db: &Db, instance: &str) -> Result<bool, Fault> {
-    let sign = vec![doc! {"$set": {"until": hold()}}];
+/// Takes a standalone for this host. Where another process has it, waits until that one has shown a sign of life or has been silent for
+/// too long: who died under a name that nobody will have again cannot be told from the living otherwise.
+async fn take_host(db: &Db, options: &Options, instance: &str) -> Result<Taken, Fault> {
+    let free = match options.predecessor {
+        Predecessor::Gone => shapes::host_free(options.host.as_str()),
+        Predecessor::Unknown => shapes::host_late(),
+    };
+    let lease = options.host_lease;
+    let set = doc! {"host": {"$literal": options.host.as_str()}, "instance": instance, "until": end_of(lease)};
+    let take = Statement::of(free, vec![doc! {"$set": set}]);
+    let mut silent: Option<Document> = None;
+    loop {
+        // Late from the beginning, so that whoever is first takes it like everybody after.
+        let nobody = doc! {"_id": "host", "until": DateTime::from_millis(0)};
+        match db.insert(shapes::META, nobody).await {
+            Ok(()) | Err(Fault::Duplicate(_)) => {}
+            Err(fault) => return Err(fault),
+        }
+        let begun = Instant::now();
+        if db.update(take.clone()).await? {
+            return Ok(Taken::Until(begun + lease));
+        }
+        // None: it was let go between the two.
+        if let Some(found) = db.first(shapes::meta("host")).await? {
+            match &silent {
+                Some(before) if *before != found => return Ok(Taken::By(text_of(&found, "host").to_owned())),
+                Some(_) => {}
+                None => {
+                    tracing::info!(
+                        holder = text_of(&found, "host"),
+                        wait_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX),
+                        "a host has the standalone database; it is taken over when that one shows no sign of life"
+                    );
+                    silent = Some(found);
+                }
+            }
+        }
+        tokio::time::sleep(lease / LOOKS).await;
+    }
+}
+
+/// A sign of life of the host that has a standalone. False when another process took it.
+pub(crate) async fn sign_of_life(db: &Db, instance: &str, lease: Duration) -> Result<bool, Fault> {
+    let sign = vec![doc! {"$set": {"until": end_of(lease)}}];
     db.update(Statement::of(shapes::host_held(instance), sign)).await
 }
 

@@ -4,7 +4,7 @@
 //! { _id, target, item, fence, life, rev, doc: "<the resource as JSON>",
 //!   entries, journal: [..],                                   // the journal; entries counts the numbers given
 //!   unsettled, made, element, actions, uses, commons,         // what queries ask for; those that say no are absent
-//!   wrote, todo: { seq, changes },                            // the last save, and its changes of records
+//!   wrote, todo: { seq, at, changes },                        // the last save, and its changes of records
 //!   pending: { commit, nsr, base, next: {..} } }              // reserved by a commit, and what it makes of it
 //! ```
 //!
@@ -14,8 +14,13 @@
 //! A save is one compare-and-set: revision, claim and the absence of a reservation are in its filter. `wrote` is a digest of the save,
 //! so that the same save sent again, because nobody heard the answer to the first one, is known and answered as the first would have
 //! been.
+//!
+//! Its changes of records stay in `todo` until the next save or reader takes them out. Where neither comes, a sweep does: it makes those
+//! of a host that died before it had made them.
 
-use mongodb::bson::{Bson, Document, doc};
+use std::time::Duration;
+
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::UpdateModifications;
 use sha2::{Digest, Sha256};
 use vimhost_model::{
@@ -32,6 +37,13 @@ use crate::{hints, journal, leases, outbox, shapes};
 
 /// How often a write that was overtaken looks again. Each time somebody else has made progress.
 const TRIES: usize = 20;
+
+/// After this long a save that nobody has read is looked at by the sweep. Its host makes the changes within some milliseconds; where it takes
+/// longer they are made twice, which does nothing.
+const UNREAD: Duration = Duration::from_secs(10);
+
+/// Saves in one sweep. More wait for the next one: most were told long ago and only have to be cleared.
+const UNREAD_AT_ONCE: i64 = 500;
 
 pub(crate) fn what(id: &str) -> String {
     format!("resource {id}")
@@ -192,6 +204,27 @@ impl Core {
         for (life, seq, _) in told {
             self.done.add(&life, seq);
             crate::stats::count(&self.db.counters().completed);
+        }
+        Ok(())
+    }
+
+    /// Makes the changes of saves that nobody has read, if that is not known to be done, and takes them out.
+    pub(crate) async fn tell_unread(&self) -> Outcome<()> {
+        let age = i64::try_from(UNREAD.as_millis()).unwrap_or(i64::MAX);
+        let before = DateTime::from_millis(DateTime::now().timestamp_millis().saturating_sub(age));
+        let unread = self.db.all(shapes::resources_untold(before), UNREAD_AT_ONCE).await?;
+        self.tell_all(&unread).await?;
+        // Those that were known to be told are still there.
+        let told: Vec<_> = unread
+            .iter()
+            .filter_map(|document| {
+                let seq = number_of(document.get_document("todo").ok()?, "seq");
+                let told = shapes::resource_told(text_of(document, "_id"), seq);
+                Some(Statement::of(told, doc! {"$unset": {"todo": ""}}))
+            })
+            .collect();
+        if !told.is_empty() {
+            self.db.update_each(shapes::RESOURCES, told).await?;
         }
         Ok(())
     }
@@ -362,7 +395,7 @@ impl Core {
         // What was left to do before is done: whoever knows the revision heard it from a save that did it, or from a reader that did.
         let gone: &[&str] = if changes.is_empty() { &["todo"] } else { &[] };
         if !changes.is_empty() {
-            more.insert("todo", doc! {"seq": next, "changes": told});
+            more.insert("todo", doc! {"seq": next, "at": DateTime::now(), "changes": told});
         }
         let update = if writes.is_empty() {
             columns.update(more, gone).into()

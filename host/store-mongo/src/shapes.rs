@@ -101,7 +101,9 @@ macro_rules! shapes {
 shapes! {
     // --- accounts, leases, the database itself ---
     meta(id: &str) => Query::of(META, doc! {"_id": id});
-    /// Nobody has the standalone, the same host has it, or who had it is late.
+    /// Nobody has the standalone, or who had it is late.
+    host_late() => Query::of(META, doc! {"_id": "host", "$expr": {"$lt": ["$until", "$$NOW"]}});
+    /// The same, or a process of the same host had it.
     host_free(host: &str) => Query::of(META, doc! {
         "_id": "host", "$or": [{"host": host}, {"$expr": {"$lt": ["$until", "$$NOW"]}}],
     });
@@ -247,6 +249,9 @@ shapes! {
     resource_claimed_with(id: &str, target: &str, fence: i64, entries: &[i64]) => Query::of(RESOURCES, doc! {
         "_id": id, "target": target, "fence": {"$lte": fence}, "doc": {"$exists": true}, "journal.id": {"$all": entries},
     });
+    /// Whose last save has changes of records that nobody has asked about since; the oldest first.
+    resources_untold(before: mongodb::bson::DateTime) => Query::of(RESOURCES, doc! {"todo.at": {"$lt": before}})
+        .sorted(doc! {"todo.at": 1}).only(doc! {"life": 1, "todo": 1});
     resource_told(id: &str, seq: i64) => Query::of(RESOURCES, doc! {"_id": id, "todo.seq": seq});
     /// To be reserved for a commit: by nobody yet, or by the same commit when it is sent again.
     resource_free(id: &str, rev: i64, commit: &str) => Query::of(RESOURCES, doc! {
@@ -397,6 +402,7 @@ pub(crate) fn indexes() -> Vec<(&'static str, Vec<IndexModel>)> {
                     there("element"),
                     false,
                 ),
+                index("untold", doc! {"todo.at": 1}, there("todo.at"), false),
                 index("made", doc! {"target": 1}, Some(doc! {"made": true}), false),
                 index("uses", doc! {"uses": 1}, there("uses"), false),
                 index("fence", doc! {"target": 1, "fence": 1}, None, false),

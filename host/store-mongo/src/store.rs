@@ -1,11 +1,11 @@
 //! The trait: each intention to the module that knows it, and the hints of what was changed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use vimhost_model::{
     ActionHeader, ActionId, Collection, HostId, Item, JournalEntry, NsrId, Record, RecordChange, RecordId, Resource,
@@ -21,7 +21,7 @@ use crate::fault::{Fault, Outcome};
 use crate::fields::text_of;
 use crate::hints::{self, Hints};
 use crate::lanes::Lanes;
-use crate::open::{self, HOST_LEASE, OpenError, Opened, Options, Topology};
+use crate::open::{self, Hold, OpenError, Opened, Options, Topology};
 use crate::outbox::Done;
 use crate::records::Whole;
 use crate::shapes::{self, KEY_PAIRS};
@@ -41,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) done: Done,
     pub(crate) lanes: Lanes,
     pub(crate) left_out: LeftOut,
+    pub(crate) topology: Topology,
     letters: String,
     instance: String,
 }
@@ -57,8 +58,8 @@ pub(crate) fn unique() -> String {
 #[derive(Debug)]
 pub struct MongoStore {
     pub(crate) core: Arc<Core>,
-    topology: Topology,
     counters: Arc<Counters>,
+    hold: Option<watch::Receiver<Hold>>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -66,13 +67,26 @@ impl MongoStore {
     /// Opens a database: makes the indexes, and carries out what a host that died has decided.
     ///
     /// # Errors
-    /// When the server is not reached or too old, the database is from a newer version, or another host has a standalone.
+    /// When the server is not reached or too old, the database is from a newer version, or another host has a standalone:
+    /// one that showed no sign of life at first is given the time to show one.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let counters = Arc::new(Counters::default());
         let opened = open::open(&options, Arc::clone(&counters)).await?;
+        let alone_until = opened.alone_until;
         let mut store = Self::of(opened, counters);
         let core = &store.core;
+        let mut tasks = JoinSet::new();
+        let mut handles = Vec::new();
+        // First of all: what follows may take longer than a standalone is kept without a sign of life.
+        if let Some(until) = alone_until {
+            let (tell, hold) = watch::channel(Hold::Until(until));
+            handles.push(tasks.spawn(show_life(Arc::clone(core), options.host_lease, tell)));
+            store.hold = Some(hold);
+        }
         let ready = async {
+            if alone_until.is_some() {
+                core.end_leases().await?;
+            }
             core.complete_outstanding().await?;
             core.complete_instances().await?;
             core.discard_abandoned().await
@@ -81,12 +95,10 @@ impl MongoStore {
             database: options.database.clone(),
             source: fault.into(),
         })?;
-        let mut tasks = JoinSet::new();
-        let mut handles = vec![tasks.spawn(sweep(Arc::clone(core)))];
-        handles.push(match store.topology {
-            Topology::ReplicaSet => tasks.spawn(core.hints.clone().watch(core.db.driver().clone())),
-            Topology::Standalone => tasks.spawn(hold(Arc::clone(core))),
-        });
+        handles.push(tasks.spawn(sweep(Arc::clone(core))));
+        if core.topology == Topology::ReplicaSet {
+            handles.push(tasks.spawn(core.hints.clone().watch(core.db.driver().clone())));
+        }
         // They end with the store, not with this function.
         tasks.detach_all();
         store.tasks = handles;
@@ -114,13 +126,14 @@ impl MongoStore {
             done: Done::default(),
             lanes: Lanes::default(),
             left_out: LeftOut::default(),
+            topology: opened.topology,
             letters: opened.letters,
             instance: opened.instance,
         };
         Self {
             core: Arc::new(core),
-            topology: opened.topology,
             counters,
+            hold: None,
             tasks: Vec::new(),
         }
     }
@@ -128,7 +141,14 @@ impl MongoStore {
     /// What kind of server it is.
     #[must_use]
     pub fn topology(&self) -> Topology {
-        self.topology
+        self.core.topology
+    }
+
+    /// For how long this process has a standalone for itself. None where hosts share the database, and for whoever only looks. It changes
+    /// until the store is closed, or another process has the database.
+    #[must_use]
+    pub fn hold(&self) -> Option<watch::Receiver<Hold>> {
+        self.hold.clone()
     }
 
     /// What it has done since it was opened.
@@ -140,7 +160,7 @@ impl MongoStore {
     /// Ends its tasks, lets a standalone go for the next host, and closes the connections.
     pub async fn close(&self) {
         self.tasks.iter().for_each(AbortHandle::abort);
-        if self.topology == Topology::Standalone
+        if self.core.topology == Topology::Standalone
             && let Err(fault) = self.core.db.delete(shapes::host_held(&self.core.instance)).await
         {
             tracing::debug!(?fault, "the database is let go by time");
@@ -164,6 +184,9 @@ async fn sweep(core: Arc<Core>) {
         if swept.is_ok() {
             swept = core.complete_instances().await;
         }
+        if swept.is_ok() {
+            swept = core.tell_unread().await;
+        }
         if swept.is_ok() && round.is_multiple_of(SWEEPS_PER_CLEANING) {
             swept = core.discard_abandoned().await;
         }
@@ -173,20 +196,24 @@ async fn sweep(core: Arc<Core>) {
     }
 }
 
-/// Signs of life of the one host that has a standalone.
-async fn hold(core: Arc<Core>) {
+/// Signs of life of the one process that has a standalone, until another one has it.
+async fn show_life(core: Arc<Core>, lease: Duration, tell: watch::Sender<Hold>) {
+    let between = lease / 3;
     loop {
-        tokio::time::sleep(HOST_LEASE / 3).await;
-        match open::sign_of_life(&core.db, &core.instance).await {
-            Ok(true) => {}
-            // Two hosts write to it by now, and neither can end that.
-            Ok(false) => tracing::error!(
-                target: "vimhost_store_mongo::critical",
-                critical = true,
-                error.kind = "db",
-                "another host has taken the standalone database over"
-            ),
-            Err(fault) => tracing::debug!(?fault, "the database is not reached for a sign of life"),
+        tokio::time::sleep(between).await;
+        // Counted from before: whoever waits for the end counts from when it arrives.
+        let begun = Instant::now();
+        let sign = open::sign_of_life(&core.db, &core.instance, lease);
+        match tokio::time::timeout(between, sign).await {
+            Ok(Ok(true)) => {
+                tell.send_replace(Hold::Until(begun + lease));
+            }
+            Ok(Ok(false)) => {
+                tell.send_replace(Hold::Lost);
+                return;
+            }
+            Ok(Err(fault)) => tracing::debug!(?fault, "the database is not reached for a sign of life"),
+            Err(_) => tracing::debug!(waited = ?between, "the database does not answer a sign of life"),
         }
     }
 }
@@ -199,6 +226,11 @@ pub(crate) fn pair_of(document: &Document) -> KeyPair {
 }
 
 impl Core {
+    /// This process among all that ever opened the database.
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
+    }
+
     async fn pair(&self, nsr: &NsrId) -> Outcome<Option<KeyPair>> {
         let found = self.db.first(shapes::key_pair(nsr.as_str())).await?;
         Ok(found.as_ref().map(pair_of))

@@ -13,7 +13,7 @@ use vimhost_mongod::Kind;
 use vimhost_store::Store;
 use vimhost_store::contract::Subject;
 use vimhost_store::contract::sample::id;
-use vimhost_store_mongo::{MongoStore, Options, Topology};
+use vimhost_store_mongo::{MongoStore, Options, Predecessor, Topology};
 
 /// A store on a database of its own.
 struct OnServer {
@@ -25,7 +25,9 @@ impl OnServer {
     async fn open(kind: Kind) -> Self {
         let uri = vimhost_mongod::shared(kind).await.unwrap();
         let database = format!("contract_{}", vimhost_model::HostId::random());
-        let options = Options::new(uri, database, id("host"));
+        let mut options = Options::new(uri, database, id("host"));
+        // A check opens it again as after a crash.
+        options.predecessor = Predecessor::Gone;
         let store = MongoStore::open(options.clone()).await.unwrap();
         let topology = match kind {
             Kind::ReplicaSet => Topology::ReplicaSet,

@@ -107,6 +107,7 @@ async fn serve(resolved: Resolved, metrics: Metrics, traces: Option<Traces>) -> 
     let engine = Engine::start(config, store.clone(), connectors, injector, keys.clone(), clock)
         .await
         .context("cannot start the engine")?;
+    let lost = opened.guard(&engine);
     let endpoint = vnf_lcm::endpoint(&settings, vnf_lcm_listener.local_addr()?);
     let notifier = Notifier::start(store.clone(), keys, vnf_lcm::notify_options(&settings, &endpoint)).await;
     let shutdown = CancellationToken::new();
@@ -161,7 +162,14 @@ async fn serve(resolved: Resolved, metrics: Metrics, traces: Option<Traces>) -> 
         ))
     }));
     let following = osm.map(|osm| osm.follow(&engine, &shutdown));
-    wait_for_signal().await?;
+    tokio::select! {
+        told = wait_for_signal() => told?,
+        // Without a farewell: all that is this host's to write is another one's.
+        () = lost.cancelled() => bail!(
+            "another host has taken the standalone database over, because this one showed no sign of life for too long; several hosts need a \
+             replica set"
+        ),
+    }
     tracing::info!("stopping");
     shutdown.cancel();
     for server in servers {

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use vimhost_engine::LeaseTerms;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use vimhost_engine::{Engine, LeaseTerms};
 use vimhost_model::HostId;
 use vimhost_store::Store;
 use vimhost_store::seal::{IfMissing, KeyRing};
-use vimhost_store_mongo::{MongoStore, Topology};
+use vimhost_store_mongo::{Hold, MongoStore, Predecessor, Topology};
 use vimhost_store_sqlite::SqliteStore;
 
 use crate::identity::Identity;
@@ -63,20 +65,18 @@ fn open_sqlite(database: &Path) -> anyhow::Result<Opened> {
     })
 }
 
-async fn open_mongo(options: vimhost_store_mongo::Options, data_dir: &Path) -> anyhow::Result<Opened> {
-    let name = options.host.clone();
+async fn open_mongo(mut options: vimhost_store_mongo::Options, data_dir: &Path) -> anyhow::Result<Opened> {
+    let identity = Identity::take(data_dir, options.host.as_str())?;
+    let host = identity.host.clone();
+    options.host = host.clone();
+    // Whoever had this name had the lock.
+    options.predecessor = Predecessor::Gone;
     let what = format!("cannot open the MongoDB database {}", options.database);
     let store = MongoStore::open(options).await.context(what)?;
     let accounts = store.accounts(None, 1).await.context("cannot read the accounts")?;
-    let mut identity = None;
-    let (host, leases) = match store.topology() {
-        Topology::ReplicaSet => {
-            let taken = Identity::take(data_dir, name.as_str())?;
-            let host = taken.host.clone();
-            identity = Some(taken);
-            (host, Some(LeaseTerms::default()))
-        }
-        Topology::Standalone => (name, None),
+    let leases = match store.topology() {
+        Topology::ReplicaSet => Some(LeaseTerms::default()),
+        Topology::Standalone => None,
     };
     let store = Arc::new(store);
     Ok(Opened {
@@ -84,7 +84,7 @@ async fn open_mongo(options: vimhost_store_mongo::Options, data_dir: &Path) -> a
         host,
         leases,
         mongo: Some(store),
-        _identity: identity,
+        _identity: Some(identity),
         new: accounts.entries.is_empty(),
     })
 }
@@ -106,10 +106,38 @@ impl Opened {
         KeyRing::of_dir(dir, if_missing).with_context(|| format!("cannot use the seal keys in {}", dir.display()))
     }
 
+    /// Tells the engine for how long this host has a standalone database for itself. What this answers is cancelled when another process has
+    /// it: by then the engine is cut off, and nothing is left to do but to end.
+    pub fn guard(&self, engine: &Arc<Engine>) -> CancellationToken {
+        let lost = CancellationToken::new();
+        if let Some(hold) = self.mongo.as_ref().and_then(|mongo| mongo.hold()) {
+            tokio::spawn(heed(hold, engine.clone(), lost.clone()));
+        }
+        lost
+    }
+
     /// Lets go of the store.
     pub async fn close(&self) {
         if let Some(mongo) = &self.mongo {
             mongo.close().await;
+        }
+    }
+}
+
+async fn heed(mut hold: watch::Receiver<Hold>, engine: Arc<Engine>, lost: CancellationToken) {
+    loop {
+        let now = *hold.borrow_and_update();
+        match now {
+            Hold::Until(until) => engine.alone_until(until),
+            Hold::Lost => {
+                engine.cut_off();
+                lost.cancel();
+                return;
+            }
+        }
+        // An error when the store was closed.
+        if hold.changed().await.is_err() {
+            return;
         }
     }
 }

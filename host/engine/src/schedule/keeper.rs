@@ -1,6 +1,7 @@
 //! Which accounts this host drives: claims them, extends the claims, takes over what nobody drives, gives up what it lost.
 //!
-//! Where one host has the store a claim is for ever and made once. Where several share it, one task heeds the leases of all
+//! Where one host has the store a claim is for ever and made once, whoever had the account before; calls may have an end all the same, which the
+//! store tells ([`Scheduler::alone_until`]). Where several share it, one task heeds the leases of all
 //! ([`super::lease`]); whoever needs an account says so ([`Scheduler::want`]) and is woken when the account is this host's. An account
 //! that another host drives is left alone: that host hears of the work by the store's hints.
 
@@ -147,8 +148,8 @@ impl Scheduler {
 
     /// Accounts that this host may drive and does not.
     fn claimable(&self) -> Vec<TargetId> {
-        let terms = self.config.leases.unwrap_or_default();
-        let mut targets = lock(&self.sights).claimable(&self.config.host, &terms, Instant::now());
+        let terms = self.config.leases.as_ref();
+        let mut targets = lock(&self.sights).claimable(&self.config.host, terms, Instant::now());
         let accounts = lock(&self.accounts);
         let held = |target: &TargetId| accounts.get(target).is_some_and(|account| account.hold().is_some());
         targets.retain(|target| !held(target));
@@ -184,7 +185,7 @@ impl Scheduler {
         }
         let terms = self.config.leases;
         let begun = Instant::now();
-        let freedom = lock(&self.sights).freedom(&target, &self.config.host, &terms.unwrap_or_default(), begun);
+        let freedom = lock(&self.sights).freedom(&target, &self.config.host, terms.as_ref(), begun);
         let ended_before = match freedom {
             Freedom::Held => return Ok(0),
             // Granted only if nobody has it.
@@ -206,7 +207,10 @@ impl Scheduler {
         }
         // Nothing of an earlier time counts.
         lock(&self.state).forget_account(&target);
-        let good_until = terms.and_then(|terms| begun.checked_add(terms.length));
+        let good_until = match terms {
+            Some(terms) => begun.checked_add(terms.length),
+            None => *lock(&self.alone_until),
+        };
         self.connectors.set_send_deadline(&target, good_until);
         let hold = Arc::new(Hold::new(claim, good_until, self.stopping.child_token()));
         account.set_hold(Some(hold.clone()));
@@ -284,6 +288,25 @@ impl Scheduler {
                 self.lose(&account, &hold);
             }
         }
+    }
+
+    /// No other host has the store until then: calls may be made until shortly before.
+    pub(crate) fn alone_until(&self, until: Instant) {
+        *lock(&self.alone_until) = Some(until);
+        let accounts: Vec<Arc<Account>> = lock(&self.accounts).values().cloned().collect();
+        for account in accounts {
+            if let Some(hold) = account.hold() {
+                hold.extend(Some(until));
+            }
+            // Also where there is no hold at this moment: an operator may have the account checked.
+            self.connectors.set_send_deadline(&account.target, Some(until));
+        }
+    }
+
+    /// Another host has the store: nothing is begun and nothing is sent any more, and what waits for an answer is broken off.
+    pub(crate) fn cut_off(&self) {
+        self.stopping.cancel();
+        self.alone_until(Instant::now());
     }
 
     /// Another host may drive the account now: nothing is sent any more, and nothing in memory counts.
@@ -377,8 +400,8 @@ impl Scheduler {
 
     /// Somebody has work for an account; if another host drives it, that host hears of it.
     pub(super) fn want_if_free(&self, target: &TargetId) {
-        let terms = self.config.leases.unwrap_or_default();
-        let freedom = lock(&self.sights).freedom(target, &self.config.host, &terms, Instant::now());
+        let terms = self.config.leases.as_ref();
+        let freedom = lock(&self.sights).freedom(target, &self.config.host, terms, Instant::now());
         if freedom != Freedom::Held {
             self.want(target);
         }

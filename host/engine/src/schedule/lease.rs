@@ -98,12 +98,21 @@ impl Sights {
         self.known.remove(target);
     }
 
-    /// Whether a host may claim an account now.
-    pub(super) fn freedom(&self, target: &TargetId, host: &HostId, terms: &LeaseTerms, now: Instant) -> Freedom {
-        match self.leases.get(target) {
-            None => Freedom::Free,
-            Some(seen) if seen.host == *host => Freedom::Own,
-            Some(seen) if now.duration_since(seen.since) > terms.length.saturating_add(terms.grace) => {
+    /// Whether a host may claim an account now. Without terms it is the only host there is, so whoever else has a lease is no more.
+    pub(super) fn freedom(
+        &self,
+        target: &TargetId,
+        host: &HostId,
+        terms: Option<&LeaseTerms>,
+        now: Instant,
+    ) -> Freedom {
+        let Some(seen) = self.leases.get(target) else {
+            return Freedom::Free;
+        };
+        match terms {
+            _ if seen.host == *host => Freedom::Own,
+            None => Freedom::Ended(seen.expires_at),
+            Some(terms) if now.duration_since(seen.since) > terms.length.saturating_add(terms.grace) => {
                 Freedom::Ended(seen.expires_at)
             }
             Some(_) => Freedom::Held,
@@ -111,7 +120,7 @@ impl Sights {
     }
 
     /// Accounts that no other host has, in an order that differs from host to host: those that take over share them.
-    pub(super) fn claimable(&self, host: &HostId, terms: &LeaseTerms, now: Instant) -> Vec<TargetId> {
+    pub(super) fn claimable(&self, host: &HostId, terms: Option<&LeaseTerms>, now: Instant) -> Vec<TargetId> {
         let mut targets: Vec<TargetId> = self
             .known
             .iter()
@@ -155,7 +164,7 @@ mod tests {
     }
 
     fn freedom(sights: &Sights, now: Instant) -> Freedom {
-        sights.freedom(&target("a"), &host("two"), &TERMS, now)
+        sights.freedom(&target("a"), &host("two"), Some(&TERMS), now)
     }
 
     #[test]
@@ -172,9 +181,20 @@ mod tests {
         assert_eq!(freedom(&sights, after(12)), Freedom::Ended(Timestamp(1)));
         // Its own lease a host need not wait for.
         assert_eq!(
-            sights.freedom(&target("a"), &host("one"), &TERMS, after(5)),
+            sights.freedom(&target("a"), &host("one"), Some(&TERMS), after(5)),
             Freedom::Own
         );
+    }
+
+    #[test]
+    fn to_the_only_host_every_lease_of_another_name_has_ended() {
+        let mut sights = Sights::default();
+        sights.know(target("a"));
+        let now = Instant::now();
+        sights.look(vec![lease(9)], now);
+        let of = |name| sights.freedom(&target("a"), &host(name), None, now);
+        assert_eq!((of("two"), of("one")), (Freedom::Ended(Timestamp(9)), Freedom::Own));
+        assert_eq!(sights.claimable(&host("two"), None, now), [target("a")]);
     }
 
     #[test]
@@ -182,12 +202,15 @@ mod tests {
         let mut sights = Sights::default();
         sights.know(target("a"));
         sights.look(vec![lease(9)], Instant::now());
-        assert_eq!(sights.claimable(&host("two"), &TERMS, Instant::now()), []);
+        assert_eq!(sights.claimable(&host("two"), Some(&TERMS), Instant::now()), []);
         sights.look(vec![], Instant::now());
         assert_eq!(freedom(&sights, Instant::now()), Freedom::Free);
-        assert_eq!(sights.claimable(&host("two"), &TERMS, Instant::now()), [target("a")]);
+        assert_eq!(
+            sights.claimable(&host("two"), Some(&TERMS), Instant::now()),
+            [target("a")]
+        );
         sights.forget(&target("a"));
-        assert_eq!(sights.claimable(&host("two"), &TERMS, Instant::now()), []);
+        assert_eq!(sights.claimable(&host("two"), Some(&TERMS), Instant::now()), []);
     }
 
     #[test]
@@ -196,8 +219,8 @@ mod tests {
         (0..50).for_each(|n| sights.know(target(&format!("a{n}"))));
         let now = Instant::now();
         assert_ne!(
-            sights.claimable(&host("one"), &TERMS, now),
-            sights.claimable(&host("two"), &TERMS, now)
+            sights.claimable(&host("one"), Some(&TERMS), now),
+            sights.claimable(&host("two"), Some(&TERMS), now)
         );
     }
 }

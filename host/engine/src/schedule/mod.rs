@@ -35,7 +35,7 @@ mod state;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -86,6 +86,8 @@ pub struct Scheduler {
     /// Logins on VMs at the same time.
     logins: Semaphore,
     last_lease_end: Mutex<Timestamp>,
+    /// Until when no other host has the store, where that is known and leases do not tell.
+    alone_until: Mutex<Option<Instant>>,
     /// Whoever drives operation occurrences.
     op_occs: tokio::sync::mpsc::UnboundedSender<OpOccHint>,
     tasks: TaskTracker,
@@ -125,6 +127,7 @@ impl Scheduler {
             gains: Semaphore::new(keeper::CLAIMS_AT_ONCE),
             logins: Semaphore::new(inject::LOGINS_AT_ONCE),
             last_lease_end: Mutex::new(Timestamp(0)),
+            alone_until: Mutex::default(),
             op_occs,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
