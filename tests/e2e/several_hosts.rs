@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mock_vim::Faults;
+use mongodb::bson::{DateTime, Document, doc};
 use serde_json::{Value, json};
 use vimhost_mongod::Kind;
 use vimhost_tests::{Cluster, Host, binary, start_vim, wait_until};
@@ -201,9 +202,15 @@ async fn a_standalone_refuses_a_second_host_and_a_replica_set_a_host_without_the
     let one = Host::start(&cluster.setup("one")).unwrap();
     let refused = serve(&cluster.setup("two"), &[]);
     assert!(
-        refused.contains("in use by host one; several hosts need a replica set"),
+        refused.contains("in use by host one-") && refused.contains("; several hosts need a replica set"),
         "{refused}"
     );
+    // Nor a second process of the same name, as beside a rolling update.
+    let mut twin = cluster.setup("one");
+    twin.data_dir.set_extension("twin");
+    let refused = serve(&twin, &[]);
+    assert!(refused.contains("in use by host one-"), "{refused}");
+    assert!(answers(&one).await);
     drop(one);
     let uri = vimhost_mongod::shared(Kind::ReplicaSet).await.unwrap();
     let cluster = Cluster::new(&uri, &format!("keyless-{}", std::process::id())).unwrap();
@@ -214,6 +221,66 @@ async fn a_standalone_refuses_a_second_host_and_a_replica_set_a_host_without_the
     let refused = serve(&cluster.setup("one"), &[]);
     assert!(refused.contains("its own --data-dir"), "{refused}");
     drop(one);
+}
+
+async fn answers(host: &Host) -> bool {
+    host.admin_ok("GET", "/v1/leases", None).await.is_ok()
+}
+
+/// Makes a standalone look as if the host that has it had been silent for long enough to lose it.
+async fn long_silent(uri: &str, database: &str) {
+    let driver = mongodb::Client::with_uri_str(uri).await.unwrap();
+    let meta = driver.database(database).collection::<Document>("vimhost_meta");
+    let late = doc! {"$set": {"until": DateTime::from_millis(0)}};
+    let found = meta.update_one(doc! {"_id": "host"}, late).await.unwrap();
+    assert_eq!(found.matched_count, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_host_that_comes_back_to_a_standalone_under_another_name_finishes_what_was_under_way() {
+    let uri = vimhost_mongod::shared(Kind::Standalone).await.unwrap();
+    let database = format!("renamed-{}", std::process::id());
+    let cluster = Cluster::new(&uri, &database).unwrap();
+    let faults = json!({"latency_ms": 10, "build_delay_ms": 1500});
+    let vim = start_vim(serde_json::from_value(faults).unwrap()).await.unwrap();
+    let mut one = Host::start(&cluster.setup("one")).unwrap();
+    one.add_vim("mock", &vim.url()).await.unwrap();
+    one.admin_ok("PUT", "/v1/network-services/svc", Some(service("svc", 5)))
+        .await
+        .unwrap();
+    run(&one, "svc", "deploy", "up").await;
+    assert!(driver(&one).await.unwrap().starts_with("one-"));
+    one.kill();
+    long_silent(&uri, &database).await;
+    let two = Host::start(&cluster.setup("two")).unwrap();
+    // Only looked at: nothing is asked for that would begin anything.
+    done(&two, "svc", "up").await;
+    assert_eq!(vim.inventory().servers.len(), 5);
+    assert!(driver(&two).await.unwrap().starts_with("two-"));
+    run(&two, "svc", "terminate", "down").await;
+    done(&two, "svc", "down").await;
+    assert_eq!(vim.inventory().created(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_was_silent_while_another_one_was_let_into_its_standalone_ends() {
+    let uri = vimhost_mongod::shared(Kind::Standalone).await.unwrap();
+    let database = format!("silent-{}", std::process::id());
+    let cluster = Cluster::new(&uri, &database).unwrap();
+    let one = Host::start(&cluster.setup("one")).unwrap();
+    one.pause().unwrap();
+    long_silent(&uri, &database).await;
+    let two = Host::start(&cluster.setup("two")).unwrap();
+    one.resume().unwrap();
+    wait_until("the silent host ends", Duration::from_secs(30), || async {
+        Ok(one
+            .log()
+            .contains("another host has taken the standalone database over")
+            && !answers(&one).await)
+    })
+    .await
+    .unwrap();
+    assert!(answers(&two).await);
 }
 
 /// What a host says that does not start.
