@@ -7,7 +7,7 @@
 //!              one compare-and-set decides            the rest is carried out, by whoever comes first
 //!            ┌──────────────────────────────┐        ┌────────────────────────────────────────────────┐
 //! save       │ resource: rev, fence → doc,  │ ─────► │ records: fields, mark {life: rev}              │
-//!            │ journal, todo {changes}      │        │ (todo goes with the next write or reader)      │
+//!            │ journal, todo {changes}      │        │ (todo goes with the next write, reader, sweep) │
 //!            └──────────────────────────────┘        └────────────────────────────────────────────────┘
 //! commit     ┌──────────────────────────────┐        ┌────────────────────────────────────────────────┐
 //!  prepared: │ decision: rev R → R + 1,     │ ─────► │ resources appear, records: fields and mark,    │
@@ -59,8 +59,8 @@
 //! **Queries** are all in `shapes`, each served by an index; a test asks the server for every plan.
 //!
 //! **Servers.** MongoDB 6.0 or newer; tested with 6.0.5, on one node, on three, and standalone. A standalone serves one host, which
-//! shows signs of life in `vimhost_meta`; another one is refused, and one that is let in ends all leases. Its hints are its own; on a replica set a change stream brings those
-//! of other hosts.
+//! shows signs of life in `vimhost_meta`; another one is refused while it does, and whoever is let in ends all leases. Its hints are its
+//! own; on a replica set a change stream brings those of other hosts.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
 //! Under which name a host that shares a database holds its leases.
 //!
 //! A claim is granted again to the host that holds it, so two processes must never have one name: both would drive. And a process that takes
-//! the place of one that died should not wait for the end of that one's leases, or of its hold on a standalone. Both follow from a file in the data directory that the
-//! process locks: who gets the lock knows that the process before is gone, also when it was killed, and that it is not merely
-//! paused. The name is used again only on the same machine since the same start of it, because a file can be copied and a lock cannot.
+//! the place of one that died should not wait for the end of that one's leases, or of its hold on a standalone. Both follow from a file
+//! in the data directory that the process locks: who gets the lock knows that the process before is gone, also when it was killed, and
+//! that it is not merely paused. The name is used again only on the same machine since the same start of it, because a file can be copied and a lock cannot.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};

@@ -1,7 +1,7 @@
 //! Which accounts this host drives: claims them, extends the claims, takes over what nobody drives, gives up what it lost.
 //!
-//! Where one host has the store a claim is for ever and made once, whoever had the account before; calls may have an end all the same, which the
-//! store tells ([`Scheduler::alone_until`]). Where several share it, one task heeds the leases of all
+//! Where one host has the store a claim is for ever and made once, whoever had the account before; calls may have an end all the same,
+//! where the store could be another host's one day ([`Scheduler::alone_until`]). Where several share it, one task heeds the leases of all
 //! ([`super::lease`]); whoever needs an account says so ([`Scheduler::want`]) and is woken when the account is this host's. An account
 //! that another host drives is left alone: that host hears of the work by the store's hints.
 
