@@ -8,6 +8,10 @@ use std::time::Duration;
 use vimhost_connector::{Error, ErrorKind, Outcome};
 use vimhost_model::TaskAction;
 
+/// No call is put off for longer, whoever asks for it: what the runtime lets a VIM's `retry-after` be. A stored time further ahead is of
+/// a clock that was wrong ([`vimhost_model::Timestamp::left`]).
+pub const LONGEST_PAUSE: Duration = Duration::from_hours(1);
+
 /// A row of the table.
 #[derive(Debug, Clone, Copy)]
 struct Rule {
@@ -73,7 +77,7 @@ pub fn pause(action: TaskAction, error: &Error, attempt: u32) -> Option<Duration
         .first
         .saturating_mul(1u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX))
         .min(rule.cap);
-    Some(grown.max(error.retry_after.unwrap_or_default()))
+    Some(grown.max(error.retry_after.unwrap_or_default()).min(LONGEST_PAUSE))
 }
 
 /// How long to wait before a key injection is tried again that has failed so often; none when it is given up (as in NG-RO: 20
@@ -122,6 +126,8 @@ mod tests {
         let mut error = Error::new(ErrorKind::RateLimited, "slow down");
         error.retry_after = Some(Duration::from_secs(7));
         assert_eq!(pause(TaskAction::Create, &error, 0), Some(Duration::from_secs(7)));
+        error.retry_after = Some(Duration::MAX);
+        assert_eq!(pause(TaskAction::Create, &error, 0), Some(LONGEST_PAUSE));
     }
 
     #[test]

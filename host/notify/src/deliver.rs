@@ -1,14 +1,14 @@
 //! From deliveries to callbacks.
 //!
 //! Each subscriber that waits has a task: it sends in order, one at a time, and ends when nothing is left. What fails stays the first in the
-//! store and is tried again after a pause that grows; when its event is too old it is given up. A subscriber is held while it is
-//! sent to, so that of several hosts one sends.
+//! store and is tried again after a pause that grows; when its event is too old, and it was tried for long enough, it is given up. A
+//! subscriber is held while it is sent to, so that of several hosts one sends.
 //!
 //! Those that answer share a number of places, those that failed last have fewer of their own: however many callbacks hang, the others do
 //! not wait for them.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,6 +23,7 @@ use vimhost_store::{Delivery, Error, Store};
 
 use crate::authentication::Credentials;
 use crate::callback::{Client, Target};
+use crate::pause::Failed;
 use crate::quiet::Quiet;
 use crate::request::http_url;
 use crate::set_aside::SetAside;
@@ -37,9 +38,6 @@ const HELD_TRIES: u32 = 5;
 
 /// Between attempts while the store cannot be reached.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
-
-/// Tries after which a notification is given up that does not say when its event was.
-const MOST_TRIES: u32 = 100;
 
 /// Now, by the system's clock.
 pub(crate) fn now() -> Timestamp {
@@ -68,7 +66,8 @@ pub(crate) struct Courier {
     host: HostId,
     answering: Semaphore,
     failing_places: Semaphore,
-    failing: Mutex<HashSet<SubscriptionId>>,
+    /// Those that nothing has reached, and since when.
+    failing: Mutex<HashMap<SubscriptionId, Instant>>,
     /// Subscribers with a task; true: it is to look again before it ends.
     active: Mutex<HashMap<SubscriptionId, bool>>,
     pub(crate) tasks: TaskTracker,
@@ -208,7 +207,7 @@ impl Courier {
             if self.stop.is_cancelled() {
                 break Next::Done;
             }
-            let places = if locked(&self.failing).contains(id) {
+            let places = if locked(&self.failing).contains_key(id) {
                 &self.failing_places
             } else {
                 &self.answering
@@ -227,8 +226,9 @@ impl Courier {
                 }
             };
             let at = now();
-            if delivery.due_at > at {
-                break Next::Later(delivery.due_at.since(at));
+            let left = delivery.due_at.left(at, pause::LONGEST);
+            if !left.is_zero() {
+                break Next::Later(left);
             }
             if held_until.is_none_or(|until| until < at.plus(self.options.send_limit)) {
                 let until = at.plus(self.options.send_limit + HOLD_MARGIN);
@@ -303,14 +303,17 @@ impl Courier {
             self.store.end_delivery(id, &number).await?;
             return Ok(None);
         };
-        locked(&self.failing).insert(id.clone());
+        // Nothing has reached it since this try began at the latest.
+        let since = *locked(&self.failing).entry(id.clone()).or_insert(begun);
         let attempt = attempt.saturating_add(1);
         let (pause, at) = (pause::after(attempt), now());
-        let given_up = match notification::event_time(&body) {
-            Some(event) => at.since(event) + pause > self.options.give_up_after,
-            None => attempt >= MOST_TRIES,
+        let failed = Failed {
+            event: notification::event_time(&body),
+            now: at,
+            tries: attempt,
+            unreached: since.elapsed(),
         };
-        if given_up {
+        if failed.is_given_up(&self.options) {
             if let Some(suppressed) = self.given_up.pass(id.clone(), Instant::now()) {
                 tracing::error!(
                     subscription_id = %id,

@@ -140,8 +140,10 @@ shapes! {
     subscription_written(id: &str, text: &str) => Query::of(SUBSCRIPTIONS, doc! {"_id": id, "doc": text});
     subscriptions_after(after: &str) => Query::of(SUBSCRIPTIONS, doc! {"_id": {"$gt": after}}).sorted(doc! {"_id": 1});
     /// Nobody holds it, the host itself does, or who held it is late.
-    subscription_free(id: &str, host: &str, now: i64) => Query::of(SUBSCRIPTIONS, doc! {
-        "_id": id, "$or": [{"holder": null}, {"holder": host}, {"held_until": {"$lte": now}}],
+    subscription_free(id: &str, host: &str, now: i64, beyond: i64) => Query::of(SUBSCRIPTIONS, doc! {
+        "_id": id, "$or": [
+            {"holder": null}, {"holder": host}, {"held_until": {"$lte": now}}, {"held_until": {"$gt": beyond}},
+        ],
     });
     lcm_event_undecided(number: &str) => Query::of(LCM_EVENTS, doc! {
         "_id": number, "doc": {"$exists": true}, "handed": {"$exists": false},

@@ -18,6 +18,7 @@ use vimhost_model::vnf::Subscription;
 use vimhost_model::{HostId, SubscriptionId, Timestamp};
 use vimhost_store::{
     Change, Delivery, Error, FIRST_REVISION, Page, PendingEvent, SubscriptionPage, Subscriptions, Unreadable,
+    no_hold_is_beyond,
 };
 
 use crate::db::Statement;
@@ -244,7 +245,7 @@ impl Core {
 
     async fn hold(&self, id: &SubscriptionId, host: &HostId, now: Timestamp, until: Timestamp) -> Outcome<bool> {
         let hold = Statement::of(
-            shapes::subscription_free(id.as_str(), host.as_str(), now.0),
+            shapes::subscription_free(id.as_str(), host.as_str(), now.0, no_hold_is_beyond(now, until).0),
             doc! {"$set": {"holder": host.as_str(), "held_until": until.0}},
         );
         match self.db.update(hold.clone()).await {

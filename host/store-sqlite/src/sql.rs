@@ -113,7 +113,7 @@ statements! {
     SUBSCRIPTION_RESEAL = "UPDATE subscription SET doc = ?2 WHERE id = ?1";
     SUBSCRIPTION_DELETE = "DELETE FROM subscription WHERE id = ?1";
     SUBSCRIPTION_HOLD = "UPDATE subscription SET holder = ?2, held_until = ?4
-        WHERE id = ?1 AND (holder = ?2 OR held_until <= ?3)";
+        WHERE id = ?1 AND (holder = ?2 OR held_until <= ?3 OR held_until > ?5)";
     SUBSCRIPTION_VERSION = "SELECT version FROM subscription_version WHERE id = 1";
     SUBSCRIPTION_CHANGED = "UPDATE subscription_version SET version = version + 1 WHERE id = 1";
     LCM_EVENT_PAGE = "SELECT number, doc FROM lcm_event WHERE number > ?1 ORDER BY number LIMIT ?2";

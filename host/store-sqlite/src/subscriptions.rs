@@ -9,7 +9,9 @@ use rusqlite::{Connection, Row};
 use vimhost_model::vnf::Subscription;
 use vimhost_model::{HostId, SubscriptionId, Timestamp};
 use vimhost_store::paging::{cut, rows};
-use vimhost_store::{Change, Delivery, Error, Page, PendingEvent, SubscriptionPage, Subscriptions, Unreadable};
+use vimhost_store::{
+    Change, Delivery, Error, Page, PendingEvent, SubscriptionPage, Subscriptions, Unreadable, no_hold_is_beyond,
+};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, encode, from_sql, parse};
@@ -327,7 +329,8 @@ impl Subscriptions for SqliteStore {
     ) -> Result<bool, Error> {
         let (subscription, host) = (subscription.clone(), host.clone());
         self.write(SMALL, move |connection| {
-            let values = (subscription.as_str(), host.as_str(), now.0, until.0);
+            let beyond = no_hold_is_beyond(now, until);
+            let values = (subscription.as_str(), host.as_str(), now.0, until.0, beyond.0);
             Ok(Done::quietly(run(connection, sql::SUBSCRIPTION_HOLD, values)? > 0))
         })
         .await

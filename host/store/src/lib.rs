@@ -39,7 +39,7 @@ pub use fate::Fate;
 pub use left_out::LeftOut;
 pub use package_use::vnfds_on_their_way;
 pub use store::{Change, Claim, FIRST_REVISION, JournalWrite, KeyPair, Lease, ObservedElement, Page, Store};
-pub use subscriptions::{Delivery, PendingEvent, SubscriptionPage, Subscriptions, Unreadable};
+pub use subscriptions::{Delivery, PendingEvent, SubscriptionPage, Subscriptions, Unreadable, no_hold_is_beyond};
 pub use takeover::{Takeover, Takeovers};
 pub use vnf_lcm::{InstanceWrite, ListQuery, Listed, Split, VnfLcm, split};
 pub use vnf_packages::VnfPackages;

@@ -77,6 +77,18 @@ pub struct Delivery {
     pub due_at: Timestamp,
 }
 
+/// A hold that ends after this time is of a clock that was wrong, where one is asked for that ends at `until`: all ask for about as long,
+/// and the clocks of hosts differ by less than that. Who gives a hold up takes none from others.
+#[must_use]
+pub fn no_hold_is_beyond(now: Timestamp, until: Timestamp) -> Timestamp {
+    let length = until.since(now);
+    if length.is_zero() {
+        Timestamp(i64::MAX)
+    } else {
+        until.plus(length)
+    }
+}
+
 /// The part of a store that holds subscriptions and their deliveries.
 ///
 /// Events are written by [`crate::VnfLcm`] with the changes they tell of. Whoever matches them replaces each by its deliveries, all or
@@ -161,7 +173,8 @@ pub trait Subscriptions {
     async fn subscribers_waiting(&self, after: Option<&str>, limit: usize) -> Result<Page<SubscriptionId>, Error>;
 
     /// Takes the right to deliver to a subscriber until `until`, or gives it up when that is not after `now`. True when nobody has it, when
-    /// whoever had it is late, or when `host` has it already; false too when there is no such subscription.
+    /// whoever had it is late, or when `host` has it already; false too when there is no such subscription. Who has it until a time that
+    /// [`no_hold_is_beyond`] has it by a clock that was wrong, and is late too.
     ///
     /// # Errors
     /// When the store cannot be written.

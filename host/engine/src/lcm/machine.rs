@@ -152,7 +152,7 @@ fn go(work: &mut Work, around: &Around<'_>) -> Todo {
         return Todo::Done(None);
     };
     match work.phase {
-        Phase::Resting { until } if around.now < until => return Todo::Rest(until),
+        Phase::Resting { until } if !until.left(around.now, longest_rest(step)).is_zero() => return Todo::Rest(until),
         Phase::Resting { .. } => {
             if matches!(step, Step::Pause { .. }) {
                 work.advance();
@@ -161,6 +161,9 @@ fn go(work: &mut Work, around: &Around<'_>) -> Todo {
             work.phase = Phase::Begin;
         }
         Phase::Waiting { deadline } if around.now < deadline => {
+            // A deadline by a clock that was set back since would never come.
+            let deadline = deadline.min(around.deadline());
+            work.phase = Phase::Waiting { deadline };
             return Todo::Observe(work.stack.reference(), deadline);
         }
         Phase::Waiting { .. } => {
@@ -174,6 +177,19 @@ fn go(work: &mut Work, around: &Around<'_>) -> Todo {
         Phase::Begin => {}
     }
     begin(work, around)
+}
+
+/// How long a step rests at most, between two calls or because it is a pause.
+fn longest_rest(step: &Step) -> Duration {
+    match step {
+        Step::Pause { seconds } => Duration::from_secs(u64::from(*seconds)),
+        Step::Mark { .. }
+        | Step::MarkNew { .. }
+        | Step::Create { .. }
+        | Step::Update { .. }
+        | Step::Delete
+        | Step::Resources => retry::LONGEST_PAUSE,
+    }
 }
 
 /// The call of the step at hand.
@@ -270,7 +286,7 @@ fn answered(work: &mut Work, answer: Answer, around: &Around<'_>) -> Todo {
         }
         Answer::Pending(pending) => {
             work.state = pending.state;
-            let until = around.now.plus(pending.again_in);
+            let until = around.now.plus(pending.again_in.min(retry::LONGEST_PAUSE));
             work.phase = Phase::Resting { until };
             Todo::Rest(until)
         }

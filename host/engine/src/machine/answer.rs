@@ -12,7 +12,8 @@ use crate::retry;
 /// keep a core busy.
 const SHORTEST_PENDING: Duration = Duration::from_millis(10);
 
-/// A connector cannot put a task off for longer: whatever it waits for is worth a look every ten minutes.
+/// A connector cannot put a task off for longer: whatever it waits for is worth a look every ten minutes. Not longer than
+/// [`retry::LONGEST_PAUSE`].
 const LONGEST_PENDING: Duration = Duration::from_secs(600);
 
 /// How long a deletion rests that the VIM has accepted and nothing can be seen of.

@@ -98,7 +98,7 @@ impl Machine<'_> {
 
     /// Whether a task rests between two tries.
     pub(super) fn rests(&self, task: &Task) -> bool {
-        is_injection(task) && task.not_before.is_some_and(|at| at > self.around.now)
+        is_injection(task) && self.is_resting(task)
     }
 }
 

@@ -9,6 +9,7 @@ use vimhost_model::{IllegalMove, Item, ResourceId, Task, TaskAction, TaskStatus,
 use super::ports::{Location, Port};
 use super::standing::{Creation, Deletion};
 use super::{Effect, Machine, Request, inject, record, request, service};
+use crate::retry;
 
 /// Why a task that was cancelled has failed. NG-RO has no state of its own for it, and its clients know only these.
 pub(crate) const CANCELLED: &str = "cancelled by request";
@@ -454,13 +455,18 @@ impl Machine<'_> {
 
     /// True when the task's pause is not over; the wake-up is asked for.
     fn too_early(&mut self, index: usize) -> bool {
-        match self.resource.tasks.get(index).and_then(|task| task.not_before) {
-            Some(at) if at > self.around.now => {
-                self.effects.push(Effect::WakeAt(at));
-                true
-            }
-            _ => false,
-        }
+        let resting = self.resource.tasks.get(index).filter(|task| self.is_resting(task));
+        let Some(at) = resting.and_then(|task| task.not_before) else {
+            return false;
+        };
+        self.effects.push(Effect::WakeAt(at));
+        true
+    }
+
+    /// Whether a task's pause is not over.
+    pub(super) fn is_resting(&self, task: &Task) -> bool {
+        let left = task.not_before.map(|at| at.left(self.around.now, retry::LONGEST_PAUSE));
+        left.is_some_and(|left| !left.is_zero())
     }
 
     /// Asks for a call. The task keeps its state until the answer: a host that dies now asks again, with the same token and the

@@ -51,6 +51,7 @@ pub use command::CONSOLE;
 pub use inject::InjectRequest;
 pub(crate) use inject::is_injection;
 pub(crate) use look::CANCELLED;
+pub(crate) use observe::FAILED_PAUSE as LONGEST_UNSEEN;
 pub(crate) use ports::{DataPlane, data_plane, location};
 pub use ports::{Location, Port};
 pub(crate) use service::{FEWEST_ENDS, given_ports};

@@ -11,8 +11,9 @@ use crate::retry;
 /// caches and replicas that lag by seconds. With the pauses of [`retry::observation_pause`] this is about eight seconds.
 pub(super) const SIGHTS_BEFORE_GONE: u32 = 13;
 
-/// How long a failed element rests before it is observed again; it can recover. NG-RO's period for errors.
-const FAILED_PAUSE: std::time::Duration = std::time::Duration::from_secs(600);
+/// How long a failed element rests before it is observed again; it can recover: NG-RO's period for errors. No element rests longer: those of
+/// [`retry::observation_pause`] are looked at after some seconds.
+pub(crate) const FAILED_PAUSE: std::time::Duration = std::time::Duration::from_secs(600);
 
 impl Machine<'_> {
     /// Takes a sight in. A sight of another id than the present one is of an element that is no longer ours.

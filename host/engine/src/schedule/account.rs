@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use vimhost_connector::{Connector, Connectors, ElementKind, Error as CallError, ErrorKind};
-use vimhost_model::{ResourceId, TargetId, Timestamp, VimId};
+use vimhost_model::{ResourceId, TargetId, VimId};
 use vimhost_store::{Claim, Store, seal::KeyRing};
 
 use super::announced::Announced;
@@ -29,10 +29,10 @@ pub(super) struct Opened {
     pub(super) config: Arc<Map<String, Value>>,
 }
 
-/// Something to be observed at a time.
+/// Something to be observed at a time. By the clock that is never set: the one of the wall may jump meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Due {
-    pub(super) at: Timestamp,
+    pub(super) at: tokio::time::Instant,
     pub(super) kind: ElementKind,
     pub(super) vim_id: VimId,
     pub(super) resource: ResourceId,
@@ -238,12 +238,12 @@ impl Account {
     }
 
     /// When the next one is due.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
+    pub(super) fn next_due(&self) -> Option<tokio::time::Instant> {
         lock(&self.due).by_time.first().map(|wish| wish.at)
     }
 
     /// Takes what is due until a time.
-    pub(super) fn take_due(&self, until: Timestamp) -> Vec<Due> {
+    pub(super) fn take_due(&self, until: tokio::time::Instant) -> Vec<Due> {
         let mut due = lock(&self.due);
         let mut taken = Vec::new();
         while due.by_time.first().is_some_and(|wish| wish.at <= until) {

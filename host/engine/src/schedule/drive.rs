@@ -435,7 +435,7 @@ impl Scheduler {
                 Effect::WakeAt(at) => self.wake_at(resource.id.clone(), at),
                 // Registered when the standings were read.
                 Effect::Wait(_) => {}
-                Effect::Observe => Self::observe(account, resource),
+                Effect::Observe => self.observe(account, resource),
                 Effect::Call(task, request) => {
                     if let Some(opened) = opened.take() {
                         next = self.call(account, opened, hold, resource, task, *request).await;
@@ -500,7 +500,7 @@ impl Scheduler {
         })
     }
 
-    fn observe(account: &Account, resource: &Resource) {
+    fn observe(&self, account: &Account, resource: &Resource) {
         let wish = (
             resource.observe_at,
             ElementKind::of_item(resource.item),
@@ -508,7 +508,7 @@ impl Scheduler {
         );
         if let (Some(at), Some(kind), Some(vim_id)) = wish {
             account.observe(Due {
-                at,
+                at: tokio::time::Instant::now() + at.left(self.clock.now(), machine::LONGEST_UNSEEN),
                 kind,
                 vim_id: vim_id.clone(),
                 resource: resource.id.clone(),

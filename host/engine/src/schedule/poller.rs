@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use vimhost_connector::{ElementKind, Error as CallError, Observed};
 use vimhost_model::{Item, ResourceId, VimId};
 use vimhost_telemetry::metric;
@@ -34,17 +35,17 @@ impl Scheduler {
     pub(super) async fn poll(self: Arc<Self>, account: Arc<Account>, hold: Arc<Hold>) {
         let mut failed_pause = FAILED_PAUSE;
         loop {
-            let pause = account.next_due().map(|at| at.since(self.clock.now()));
+            let next_due = account.next_due();
             tokio::select! {
                 () = hold.over.cancelled() => return,
                 // What falls due earlier changes the time to wait.
                 () = account.due_changed.notified() => {}
-                () = sleep_or_forever(pause) => {}
+                () = until_or_forever(next_due) => {}
             }
             if !hold.good().await {
                 return;
             }
-            let due = account.take_due(self.clock.now().plus(TOGETHER));
+            let due = account.take_due(Instant::now() + TOGETHER);
             if due.is_empty() {
                 continue;
             }
@@ -61,7 +62,7 @@ impl Scheduler {
                                 target_id = %account.target, ?kind, elements = batch.len(), error = %error.message,
                                 retry_ms = failed_pause.as_millis(), "observation failed"
                             );
-                            let at = self.clock.now().plus(failed_pause);
+                            let at = Instant::now() + failed_pause;
                             batch
                                 .iter()
                                 .for_each(|wish| account.observe(Due { at, ..wish.clone() }));
@@ -102,7 +103,7 @@ impl Scheduler {
             }
         }
         // What the connector said nothing about is neither there nor gone: later again.
-        let at = self.clock.now().plus(FAILED_PAUSE);
+        let at = Instant::now() + FAILED_PAUSE;
         for wish in batch.iter().filter(|wish| wanted.contains_key(&wish.vim_id)) {
             account.observe(Due { at, ..wish.clone() });
         }
@@ -253,9 +254,9 @@ struct View {
     looks: u32,
 }
 
-async fn sleep_or_forever(pause: Option<Duration>) {
-    match pause {
-        Some(pause) => tokio::time::sleep(pause).await,
+async fn until_or_forever(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

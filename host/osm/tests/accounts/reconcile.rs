@@ -233,6 +233,16 @@ async fn a_lock_of_ng_ro_is_honoured_for_its_five_minutes() {
 }
 
 #[tokio::test]
+async fn a_lock_of_a_clock_that_was_set_back_since_keeps_nobody_away() {
+    let world = World::new();
+    let mut document = created("right");
+    document["_admin"]["operations"][0]["locked_at"] = json!(1_700_031_536.0);
+    world.write(VIM, document);
+    let host = world.host("one", Dies::Never);
+    assert_eq!(look(&host).await, Done::Answered(Ok(())));
+}
+
+#[tokio::test]
 async fn an_inspection_tells_which_accounts_can_be_read_and_changes_nothing() {
     let world = World::new();
     world.create(VIM, "right");

@@ -333,6 +333,10 @@ pub async fn one_host_at_a_time_delivers_to_a_subscriber(subject: &mut dyn Subje
     // Given up.
     assert!(hold(&two, 10, 10).await);
     assert!(hold(&one, 10, 20).await);
+    // The clock was set back meanwhile: by more than anybody holds it, and by less.
+    assert!(hold(&two, -1000, -990).await);
+    assert!(!hold(&one, -1009, -999).await);
+    assert!(hold(&two, -1000, -1000).await);
     let nobody = store
         .hold_subscriber(&id("nobody"), &one, NOW, minutes(1))
         .await

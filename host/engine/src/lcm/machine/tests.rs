@@ -188,6 +188,54 @@ fn a_graceful_end_rests_before_it_deletes_and_only_once() {
     ));
 }
 
+/// By so much the clock is set back.
+const YEAR: i64 = 31_536_000_000;
+
+#[test]
+fn a_clock_that_was_set_back_keeps_no_operation_waiting() {
+    let back = Timestamp(NOW.0 - YEAR);
+    let mut pausing = work(vec![Step::Pause { seconds: 10 }, Step::Delete], Some("s"));
+    then(&mut pausing, Event::Go);
+    assert!(matches!(
+        at(&mut pausing, Event::Go, back),
+        Todo::Call(Request::Delete(_))
+    ));
+    let mut failing = work(vec![create()], None);
+    then(&mut failing, Event::Go);
+    assert!(matches!(refused(&mut failing, ErrorKind::Unreachable), Todo::Rest(_)));
+    assert!(matches!(
+        at(&mut failing, Event::Go, back),
+        Todo::Call(Request::Create(_))
+    ));
+    // What the VIM works on has its time by the clock as it is.
+    let mut waiting = work(vec![update()], Some("s"));
+    then(&mut waiting, Event::Go);
+    let Todo::Observe(_, deadline) = answered_with(&mut waiting, Answer::Taken) else {
+        panic!("{waiting:?}");
+    };
+    let Todo::Observe(_, earlier) = at(&mut waiting, Event::Go, back) else {
+        panic!("{waiting:?}");
+    };
+    assert_eq!(earlier.0, deadline.0 - YEAR);
+    assert!(matches!(at(&mut waiting, Event::Go, earlier), Todo::Failed(_)));
+}
+
+#[test]
+fn a_vim_puts_nothing_off_for_longer_than_an_hour() {
+    let mut work = work(vec![create()], None);
+    then(&mut work, Event::Go);
+    let pending = Pending {
+        reason: "busy".to_owned(),
+        again_in: Duration::from_hours(24),
+        state: None,
+    };
+    let Todo::Rest(until) = answered_with(&mut work, Answer::Pending(pending)) else {
+        panic!("{work:?}");
+    };
+    assert_eq!(until, NOW.plus(retry::LONGEST_PAUSE));
+    assert_eq!(then(&mut work, Event::Go), Todo::Rest(until));
+}
+
 #[test]
 fn what_is_not_over_in_time_fails() {
     let mut work = work(vec![update()], Some("s"));

@@ -1,6 +1,7 @@
 //! Facts about the machine, on a little VIM that does what the machine asks for.
 
 mod cancelling;
+mod clock;
 mod commands;
 mod holders;
 mod injections;
