@@ -90,6 +90,10 @@ pub struct AccountEdit {
     /// Approve the credential and egress rules of the plugin as it is loaded.
     #[serde(default)]
     pub approve_rules: bool,
+    /// Have it lead elsewhere although something is on it: for a cloud that has moved with all that is there. What is not at the new place
+    /// counts as deleted.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// An account as it is shown: no secret, only which ones there are.
@@ -275,17 +279,19 @@ impl Engine {
         }
     }
 
-    /// Changes an account. `expected` is the revision the client saw, none for any.
+    /// Changes an account. Refused, unless it is forced, when it would lead elsewhere while elements on it are known, since nobody could
+    /// delete them any more. `expected` is the revision the client saw, none for any.
     ///
     /// # Errors
-    /// When there is none, or it was changed meanwhile.
+    /// When there is none, it was changed meanwhile, or it is in use where it leads now.
     pub async fn edit_account(
         &self,
         target: &TargetId,
         edit: AccountEdit,
         expected: Option<Revision>,
     ) -> Result<AccountView, Error> {
-        let mut account = self.stored_account(target).await?;
+        let before = self.stored_account(target).await?;
+        let mut account = before.clone();
         let revision = expected.unwrap_or(account.revision);
         for (field, value) in [
             (&mut account.name, edit.name),
@@ -316,6 +322,11 @@ impl Engine {
                 .seal(secret, &seal_context(target, slot))
                 .map_err(|error| internal("sealing a credential", error))?;
             account.credentials.insert(slot.clone(), sealed);
+        }
+        if !edit.force
+            && let Some(reason) = self.refuses_to_move(&before, &account).await?
+        {
+            return Err(Error::Conflict { reason });
         }
         account.modified_at = self.clock.now();
         self.store
@@ -392,7 +403,7 @@ impl Engine {
     }
 
     /// Whether a client has yet to decide on an operation on an account. Until then no instance names what it has made there.
-    async fn has_failed_operation(&self, target: &TargetId) -> Result<bool, Error> {
+    pub(crate) async fn has_failed_operation(&self, target: &TargetId) -> Result<bool, Error> {
         let doing = |error| Error::of_store("looking for operations", error);
         let query = ListQuery {
             states: vec![OperationState::FailedTemp.as_str().to_owned()],

@@ -50,8 +50,11 @@ pub struct AccountContent {
     pub insecure_tls: bool,
 }
 
+/// How the error of an account begins whose owner has it lead elsewhere while something is on it.
+const WITHHELD: &str = "the change of the account is not taken over yet";
+
 /// What taking an account over has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Adopted {
     /// Nothing.
     Unchanged,
@@ -59,12 +62,17 @@ pub enum Adopted {
     Added,
     /// It was there, with another content.
     Changed,
+    /// Nothing for now: it would lead elsewhere while something is on it. Why, and what to do.
+    Withheld(String),
 }
 
 impl Engine {
     /// Makes an account what another program says about it. What changed is to be checked: [`Engine::check_account`].
     ///
     /// An account of that id that was vimhost's own belongs to that program from then on, and keeps its grants.
+    ///
+    /// Nobody can be refused here. A content by which the account would lead elsewhere is not taken as long as something is on it, none of
+    /// it: what is there is driven, and can be deleted, where it is. The account says so in its state. Whoever calls this calls it again.
     ///
     /// # Errors
     /// When the store cannot be read or written, or a secret cannot be sealed.
@@ -79,10 +87,24 @@ impl Engine {
             let (account, expected, adopted) = match kept {
                 None => (self.new_account(content, source)?, None, Adopted::Added),
                 Some(kept) => {
-                    let revision = kept.revision;
-                    match self.overwritten(kept, content, source)? {
-                        None => return Ok(Adopted::Unchanged),
-                        Some(account) => (account, Some(revision), Adopted::Changed),
+                    let revision = Some(kept.revision);
+                    let Some(account) = self.overwritten(&kept, content, source)? else {
+                        return Ok(Adopted::Unchanged);
+                    };
+                    match self.refuses_to_move(&kept, &account).await? {
+                        None => (account, revision, Adopted::Changed),
+                        Some(reason) => {
+                            let reason = format!("{WITHHELD}: {reason}");
+                            let state = AccountState::Error(reason.clone());
+                            if kept.state == state {
+                                return Ok(Adopted::Withheld(reason));
+                            }
+                            let mut account = kept;
+                            account.state = state;
+                            account.warnings.clear();
+                            account.modified_at = self.clock.now();
+                            (account, revision, Adopted::Withheld(reason))
+                        }
                     }
                 }
             };
@@ -148,10 +170,11 @@ impl Engine {
         Ok(account)
     }
 
-    /// The account with another content; none when it has this one.
+    /// The account with another content; none when it has this one. Where another one was withheld and is not wanted any more, its state
+    /// is to be found out again.
     fn overwritten(
         &self,
-        kept: StoredAccount,
+        kept: &StoredAccount,
         content: &AccountContent,
         source: AccountSource,
     ) -> Result<Option<StoredAccount>, Error> {
@@ -160,10 +183,11 @@ impl Engine {
         if grants.approved_rules.is_none() || kept.vim_type != content.vim_type {
             grants.approved_rules = self.rules_digest(&content.vim_type);
         }
-        if kept.source == source && kept.grants == grants && says(&kept, content, &self.keys) {
+        let is_same = kept.source == source && kept.grants == grants && says(kept, content, &self.keys);
+        if is_same && !is_withheld(&kept.state) {
             return Ok(None);
         }
-        let mut account = kept;
+        let mut account = kept.clone();
         write(&mut account, content, &self.keys)?;
         account.grants = grants;
         account.source = source;
@@ -172,6 +196,10 @@ impl Engine {
         account.modified_at = self.clock.now();
         Ok(Some(account))
     }
+}
+
+fn is_withheld(state: &AccountState) -> bool {
+    matches!(state, AccountState::Error(reason) if reason.starts_with(WITHHELD))
 }
 
 /// Whether an account has a content. One whose secrets cannot be opened any more has none: it gets them again.

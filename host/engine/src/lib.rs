@@ -25,6 +25,7 @@ mod error;
 mod keys;
 pub mod lcm;
 pub mod machine;
+mod moved;
 pub mod operation;
 pub mod plan;
 mod report;

@@ -282,7 +282,7 @@ impl Following {
                 self.seen.forget(&target);
                 tracing::info!(target_id = %target, "account removed, as in OSM");
             }
-            Done::Unusable(reason) => self.complain(&target, &reason),
+            Done::Unusable(reason) | Done::Withheld(reason) => self.complain(&target, &reason),
             Done::InUse(reason) => self.complain(&target, &format!("OSM has removed it: {reason}")),
             Done::Doubtful => self.complain(
                 &target,

@@ -6,7 +6,8 @@
 //!    ├─ no account by its fields ──────────────► the operations that wait: FAILED
 //!    │
 //!    └─ adopt ── operations wait ──► lock ──► check ──► the operations: COMPLETED or FAILED, the account: ENABLED or ERROR
-//!                none waits ──► check what was never checked ──► the account: ENABLED, where OSM does not have it so
+//!          │     none waits ──► check what was never checked ──► the account: ENABLED, where OSM does not have it so
+//!          └─ it would lead elsewhere while something is on it ──► the operations that wait: FAILED; taken when nothing is
 //! ```
 //!
 //! It takes no hint about what happened: it reads, and does what is missing. A host that dies between any two of these steps leaves
@@ -44,6 +45,9 @@ const NG_RO_LOCK: Duration = Duration::from_secs(300);
 /// What went wrong in the document itself.
 const READING: &str = "reading the account";
 
+/// What went wrong with a change.
+const TAKING: &str = "taking the account over";
+
 /// What went wrong with the connector or the VIM.
 const CHECKING: &str = "checking the account";
 
@@ -74,6 +78,8 @@ pub enum Done {
     Removed,
     /// It is to be removed, and stays while something is on it.
     InUse(String),
+    /// It was changed, and stays as it is while something is on it.
+    Withheld(String),
     /// It is not in the database, which is not known to be OSM's: it stays.
     Doubtful,
     /// Another host is at it.
@@ -128,6 +134,13 @@ impl Reconciler {
             }
         };
         let adopted = self.accounts.adopt(&content).await?;
+        if let Adopted::Withheld(reason) = &adopted {
+            let reason = record::reason(TAKING, reason);
+            if operations.is_empty() {
+                return Ok(Done::Withheld(reason));
+            }
+            return self.answer(target, &document, operations, Err(reason)).await;
+        }
         if adopted != Adopted::Unchanged {
             tracing::debug!(target_id = %target, ?adopted, "account is as OSM has it");
         }

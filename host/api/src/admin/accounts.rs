@@ -162,7 +162,7 @@ macro_rules! collection {
 
             #[utoipa::path(patch, path = concat!($path, "/{id}"), operation_id = concat!("edit", $operation), tag = "accounts",
                 summary = concat!("Change ", $one, ": its settings, secrets and grants"),
-                description = "What is absent stays.",
+                description = "What is absent stays. Where it would lead elsewhere (URL, tenant, project domain, region) it is refused while something is on it, unless it is forced.",
                 params(("id" = AccountId, Path, description = "Id of the account"), IfMatchParams),
                 request_body(content((AccountEdit = "application/json"), (AccountEdit = "application/yaml"))),
                 responses((status = OK, description = "The account as it is then", body = AccountView, headers(

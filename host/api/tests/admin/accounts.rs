@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::Host;
+use crate::support::{Host, VIM, service};
 use crate::{json_of, refused, status_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,6 +68,42 @@ async fn an_account_is_added_checked_changed_and_removed() {
         StatusCode::NO_CONTENT
     );
     refused(host.admin(Method::GET, &place), 404, "not-found").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_is_in_use_leads_elsewhere_only_when_it_is_forced() {
+    let host = Host::start().await;
+    host.add_vim().await;
+    let shop = "/v1/network-services/shop";
+    json_of(host.admin(Method::PUT, shop).json(&service()), 201).await;
+    let deploy = host.admin(Method::POST, &format!("{shop}/deploy"));
+    json_of(deploy.header("Idempotency-Key", "first"), 202).await;
+    host.settled("shop", "first").await;
+
+    let place = format!("/v1/vims/{VIM}");
+    let edit = |change: Value| host.admin(Method::PATCH, &place).json(&change);
+    let elsewhere = json!({"url": "http://other.example:5000/v3", "tenant": "other"});
+    let detail = refused(edit(elsewhere.clone()), 409, "conflict").await["detail"].take();
+    let detail = detail.as_str().unwrap();
+    for part in [
+        "(url, tenant)",
+        "elements of services",
+        "terminate what is on it",
+        "'force'",
+    ] {
+        assert!(detail.contains(part), "{detail}");
+    }
+    let shown = json_of(host.admin(Method::GET, &place), 200).await;
+    assert_eq!(shown["url"], "http://vim.example:5000/v3");
+    let how = json!({"user": "other", "credentials": {"password": "canary"}, "config": {"interface": "internal"}});
+    json_of(edit(how), 200).await;
+    let mut forced = elsewhere;
+    forced["force"] = json!(true);
+    let moved = json_of(edit(forced), 200).await;
+    assert_eq!(
+        (&moved["url"], &moved["tenant"]),
+        (&json!("http://other.example:5000/v3"), &json!("other"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -88,6 +88,29 @@ async fn d32_an_edit_is_taken_over_and_its_operation_ended() {
 }
 
 #[tokio::test]
+async fn an_edit_that_leads_elsewhere_fails_while_something_is_on_the_account_and_is_taken_then() {
+    let world = World::new();
+    world.create(VIM, "right");
+    let host = world.host("one", Dies::Never);
+    look(&host).await;
+    world.use_account(VIM, true);
+    world.edit(VIM, |document| document["vim_url"] = json!("http://other"));
+    let reason = "taking the account over: it has elements".to_owned();
+    assert_eq!(look(&host).await, Done::Answered(Err(reason.clone())));
+    let told = world.told(VIM);
+    assert_eq!((&told.0, &told.1), (&"ERROR".to_owned(), &reason));
+    assert_eq!(told.2, ["COMPLETED", "FAILED"]);
+    assert_eq!(look(&host).await, Done::Withheld(reason));
+    let kept = world.kept(VIM).unwrap();
+    assert_eq!((&*kept.content.url, world.checks()), ("http://v", 1));
+    world.use_account(VIM, false);
+    assert_eq!(look(&host).await, Done::Answered(Ok(())));
+    assert_eq!(world.told(VIM), enabled(&["COMPLETED", "FAILED"]));
+    assert_eq!(world.kept(VIM).unwrap().content.url, "http://other");
+    assert_eq!(look(&host).await, Done::Settled);
+}
+
+#[tokio::test]
 async fn an_account_that_is_edited_while_it_is_checked_is_not_told_the_old_outcome() {
     let world = World::new();
     world.create(VIM, "wrong");

@@ -351,7 +351,15 @@ impl Accounts for Host {
         assert_ne!(content.name, "panic", "on purpose");
         self.act(|| {
             let mut state = self.world.state();
-            let kept = state.kept.get_mut(&content.target);
+            let mut kept = state.kept.get_mut(&content.target);
+            if let Some(kept) = kept.as_mut()
+                && kept.in_use
+                && kept.content.url != content.url
+            {
+                let reason = "it has elements".to_owned();
+                kept.state = AccountState::Error(reason.clone());
+                return Adopted::Withheld(reason);
+            }
             if kept.as_ref().is_some_and(|kept| kept.content == *content) {
                 return Adopted::Unchanged;
             }
