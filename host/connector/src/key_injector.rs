@@ -1,4 +1,4 @@
-//! Letting a public key into a VM (NG-RO REST §4.3): what the host does to a VM itself, beside the VIM.
+//! Letting a public key into a VM, as a task that lets a key in asks for it: what the host does to a VM itself, beside the VIM.
 //!
 //! Not a function of the contract: it is the same for every VIM, it needs a socket, which no plugin has, and a private key, which no
 //! plugin sees. So the engine knows it as a trait of its own.

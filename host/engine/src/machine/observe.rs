@@ -282,7 +282,7 @@ fn back_up(vim: &mut VimState, interfaces: &[Option<InterfaceInfo>]) {
     }
 }
 
-/// Tells of interfaces that were there and are not any more, in the words of NG-RO's monitor (engine §14). The next sight that shows them
+/// Tells of interfaces that were there and are not any more, in the words of NG-RO's monitor. The next sight that shows them
 /// takes it back.
 fn tell_lost_interfaces(vim: &mut VimState) {
     let lost = |(index, id): (usize, &Option<VimId>)| {

@@ -74,7 +74,7 @@ fn asked(counts: &BTreeMap<String, u64>) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an OpenStack; `cargo xtask test --lab` has one"]
-async fn a_vm_costs_four_requests_an_account_one_token_and_many_vms_no_more_looks_than_few() {
+async fn a_vm_costs_at_most_four_requests_an_account_one_token_and_many_vms_no_more_looks_than_few() {
     let _turn = turn().await;
     let cloud = cloud();
     let before = Inventory::of(cloud).unwrap();
