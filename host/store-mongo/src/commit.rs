@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1 read     the service, the action's header, the resources to be updated, the numbers of the claims
-//! 2 prepare  header, new resources, reservations of the others, texts: nothing of it is found by any query
+//! 2 prepare  header, new resources, reservations of the others and of what is shared, texts: nothing of it is found by any query
 //! 3 fence    the numbers of the claims again; those that grew are put on the new resources
 //! 4 DECIDE   one compare-and-set on the service's document: rev R → R + 1, commit, todo
 //! 5 carry out  resources and records, then the header, then `todo` goes
@@ -25,6 +25,7 @@ use crate::paging::{cut, rows};
 use crate::records::Marked;
 use crate::resources::{Columns, resource_of, what};
 use crate::shapes::{self, ACTIONS, RESOURCES, TEXTS};
+use crate::shares::Share;
 use crate::store::{Core, unique};
 use crate::verdict::Verdict;
 use crate::{hints, journal, outbox};
@@ -48,7 +49,28 @@ struct Prepared {
     new_ids: Vec<String>,
     updates: Vec<(String, i64, Document)>,
     ids: Vec<String>,
+    shares: Vec<Share>,
+    /// The commit, as a reservation names it.
+    holding: Document,
     texts: Vec<(String, String)>,
+}
+
+impl Prepared {
+    fn share_ids(&self) -> Vec<String> {
+        self.shares.iter().map(|share| share.id.clone()).collect()
+    }
+
+    /// The resources its plan knew.
+    fn known(&self) -> Vec<String> {
+        self.updates.iter().map(|(id, _, _)| id.clone()).collect()
+    }
+}
+
+/// What carrying a commit out takes.
+pub(crate) struct Left {
+    ids: Vec<String>,
+    shares: Vec<String>,
+    changes: Vec<Marked>,
 }
 
 fn header_of(document: &Document) -> Result<ActionHeader, Error> {
@@ -167,8 +189,13 @@ impl Core {
             }
         };
         let changes = outbox::marked(text_of(&decision, "life"), base.saturating_add(1), &record_changes)?;
-        let todo = Some((prepared.ids.clone(), changes));
-        self.complete_commit(&of_service(nsr.as_str()), &decision, todo).await?;
+        let left = Left {
+            ids: prepared.ids.clone(),
+            shares: prepared.share_ids(),
+            changes,
+        };
+        self.complete_commit(&of_service(nsr.as_str()), &decision, Some(left))
+            .await?;
         Ok((Committed::Accepted, hints))
     }
 
@@ -250,8 +277,11 @@ impl Core {
         {
             return Err(Error::conflict(what(twice)).into());
         }
+        let holding = pending(Document::new());
+        let shares = Share::all_of(&commit.new_resources);
+        let share_ids: Vec<_> = shares.iter().map(|share| share.id.as_str()).collect();
         let header = doc! {"_id": &id, "pending": {
-            "nsr": &nsr, "base": base, "commit": &id, "at": DateTime::now(), "ids": &ids, "changes": changes,
+            "nsr": &nsr, "base": base, "commit": &id, "at": DateTime::now(), "ids": &ids, "shares": share_ids, "changes": changes,
             "next": {
                 "nsr": &nsr, "action": commit.header.id.as_str(), "order": order(&commit.header, &id),
                 "doc": encode("an action", &commit.header)?, "mark": self.hints.mark(base, hints),
@@ -269,6 +299,8 @@ impl Core {
             new_ids,
             updates,
             ids,
+            shares,
+            holding,
             texts: commit.texts,
         })
     }
@@ -285,10 +317,16 @@ impl Core {
             },
             self.add_resources(prepared),
             self.reserve(prepared),
+            async {
+                if prepared.shares.is_empty() {
+                    return Ok(());
+                }
+                Box::pin(self.share(&prepared.shares, &prepared.holding, &prepared.known())).await
+            },
             self.add_texts(prepared),
         );
         // Of several reasons the one that says that something may still arrive.
-        let faults = <[_; 4]>::from(parts).into_iter().filter_map(Result::err);
+        let faults = <[_; 5]>::from(parts).into_iter().filter_map(Result::err);
         if let Some(fault) = faults.max_by_key(Fault::is_lost) {
             return Err(fault);
         }
@@ -421,12 +459,14 @@ impl Core {
 
     /// Takes away what a commit has prepared that will not be made. What cannot be taken away now is taken later.
     async fn undo(&self, prepared: &Prepared) {
-        left(&prepared.id, self.discard(&prepared.id, &prepared.ids).await);
+        let shares = prepared.share_ids();
+        left(&prepared.id, self.discard(&prepared.id, &prepared.ids, &shares).await);
     }
 
     /// As [`Self::undo`], but for the header.
     async fn undo_but_header(&self, prepared: &Prepared) {
         left(&prepared.id, self.free(&prepared.id, &prepared.ids).await);
+        left(&prepared.id, self.unshare(&prepared.id, &prepared.share_ids()).await);
     }
 
     /// Takes what a commit that is never made holds of resources: those it would have made go, the others are free. One that appears
@@ -438,8 +478,9 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) async fn discard(&self, commit: &str, ids: &[String]) -> Outcome<()> {
+    pub(crate) async fn discard(&self, commit: &str, ids: &[String], shares: &[String]) -> Outcome<()> {
         self.free(commit, ids).await?;
+        self.unshare(commit, shares).await?;
         self.db.delete(shapes::commit_pending(commit)).await?;
         Ok(())
     }
@@ -449,10 +490,10 @@ impl Core {
         &self,
         decision_id: &str,
         decision: &Document,
-        todo: Option<(Vec<String>, Vec<Marked>)>,
+        todo: Option<Left>,
     ) -> Outcome<()> {
         let commit = text_of(decision, "commit");
-        let (ids, changes) = match todo {
+        let Left { ids, shares, changes } = match todo {
             Some(todo) => todo,
             None => self.left_of(commit, decision).await?,
         };
@@ -473,6 +514,8 @@ impl Core {
             },
             self.make(changes)
         )?;
+        // Not before they can be found.
+        self.unshare(commit, &shares).await?;
         let shown = vec![doc! {"$replaceWith": {"$mergeObjects": [{"_id": "$_id"}, "$pending.next"]}}];
         self.db
             .update(Statement::of(shapes::commit_pending(commit), shown))
@@ -482,15 +525,22 @@ impl Core {
         Ok(())
     }
 
-    async fn left_of(&self, commit: &str, decision: &Document) -> Outcome<(Vec<String>, Vec<Marked>)> {
+    async fn left_of(&self, commit: &str, decision: &Document) -> Outcome<Left> {
         let found = self.db.first(shapes::commit_pending(commit)).await?;
         let Some(pending) = found.as_ref().and_then(|found| found.get_document("pending").ok()) else {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok(Left {
+                ids: Vec::new(),
+                shares: Vec::new(),
+                changes: Vec::new(),
+            });
         };
-        let ids = texts_of(pending, "ids");
         let changes: Vec<_> = decode("the changes of a commit", text_of(pending, "changes"))?;
         let rev = number_of(decision, "rev");
-        Ok((ids, outbox::marked(text_of(decision, "life"), rev, &changes)?))
+        Ok(Left {
+            ids: texts_of(pending, "ids"),
+            shares: texts_of(pending, "shares"),
+            changes: outbox::marked(text_of(decision, "life"), rev, &changes)?,
+        })
     }
 
     /// The resource of a document that has one.

@@ -20,6 +20,7 @@
 //! | --- | --- |
 //! | a resource (`vimhost_resources`) | a save with its record changes and the end of journal entries; every journal write |
 //! | a service's decision (`vimhost_decisions`) | a commit, with all it touches; that the service is forgotten |
+//! | a reservation (`vimhost_shares`), with the decision it names | which of several commits makes what services share |
 //! | a batch's decision (same) | several records written together |
 //! | a lease (`vimhost_leases`) | who drives an account |
 //! | a VNF instance (`vimhost_vnf_instances`) | itself and its last operation occurrence, with their events |
@@ -30,10 +31,10 @@
 //! that reads a record by itself may find it a moment before its fields are set. A resource shows its journal, its revision and its
 //! fields from one document, so never two states of it.
 //!
-//! **What a crash leaves.** Before the decision: a prepared header, resources without content, reservations. Nobody sees them;
-//! whoever needs what is reserved refuses the commit (`commit`), and a sweep takes the rest after some minutes. After
-//! the decision: `todo`, which the next reader or writer of that document, the next host that opens the database, or the sweep of
-//! a running one carries out. A test cuts each write off before and after each of its commands and looks.
+//! **What a crash leaves.** Before the decision: a prepared header, resources without content, reservations of resources and of what
+//! services share. Nobody sees them; whoever needs what is reserved refuses the commit (`commit`), and a sweep takes the rest after some
+//! minutes. After the decision: `todo`, which the next reader or writer of that document, the next host that opens the database, or the
+//! sweep of a running one carries out. A test cuts each write off before and after each of its commands and looks.
 //!
 //! **Why nothing is made twice or out of order.** A resource that appears is matched by the commit that prepared it, which it then no
 //! longer names. A record keeps the number of the last change of each origin and takes only later ones; the number is the revision of
@@ -85,6 +86,7 @@ mod pipeline;
 mod records;
 mod resources;
 mod shapes;
+mod shares;
 mod stats;
 mod store;
 mod subscriptions;

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use vimhost_model::{
     Item, NsrId, RecordChange, Resource, ResourceId, Revision, TargetId, Task, TaskAction, TaskStatus, VimStatus,
 };
-use vimhost_store::{Claim, Error, JournalWrite, ObservedElement, Page};
+use vimhost_store::{Claim, Error, JournalWrite, ObservedElement, Page, is_shared};
 
 use crate::db::Statement;
 use crate::fault::{Fault, Outcome, decode, encode, from_db, parse, to_db};
@@ -299,10 +299,11 @@ impl Core {
     pub(crate) async fn find_shared(&self, target: &str, item: Item, common_id: &str) -> Outcome<Option<Resource>> {
         let query = || {
             self.db
-                .all(shapes::resource_shared(target, item.as_str(), common_id), 1)
+                .all(shapes::resource_shared(target, item.as_str(), common_id), 0)
         };
         let documents = self.settled(query).await?;
-        Ok(self.resources_in(&documents).await?.into_iter().next())
+        let held = self.resources_in(&documents).await?;
+        Ok(held.into_iter().find(|resource| is_shared(resource, common_id)))
     }
 
     pub(crate) async fn unsettled_page(

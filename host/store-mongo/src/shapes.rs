@@ -30,6 +30,8 @@ pub(crate) const META: &str = "vimhost_meta";
 pub(crate) const RESOURCES: &str = "vimhost_resources";
 /// Revisions of records, by collection and id.
 pub(crate) const REVISIONS: &str = "vimhost_revisions";
+/// Reservations of what services share, by kind, target and common id.
+pub(crate) const SHARES: &str = "vimhost_shares";
 /// Who is to be told, by id.
 pub(crate) const SUBSCRIPTIONS: &str = "vimhost_subscriptions";
 /// Services that were taken over from another orchestrator, by id.
@@ -275,6 +277,12 @@ shapes! {
     resource_shared(target: &str, item: &str, common_id: &str) => Query::of(RESOURCES, doc! {
         "target": target, "item": item, "commons": common_id,
     });
+    /// The same but for some of them.
+    resource_shared_but(target: &str, item: &str, common_id: &str, passed: &[String]) => Query::of(RESOURCES, doc! {
+        "target": target, "item": item, "commons": common_id, "_id": {"$nin": passed},
+    });
+    share(id: &str) => Query::of(SHARES, doc! {"_id": id});
+    shares_of_commit(ids: &[String], commit: &str) => Query::of(SHARES, doc! {"_id": {"$in": ids}, "pending.commit": commit});
     resources_unsettled(target: &str, after: &str) => Query::of(RESOURCES, doc! {
         "unsettled": true, "target": target, "_id": {"$gt": after},
     }).sorted(doc! {"_id": 1});

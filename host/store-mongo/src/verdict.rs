@@ -76,6 +76,15 @@ impl Core {
         let Ok(pending) = document.get_document("pending") else {
             return Ok(());
         };
+        if self.ended(pending).await? == Verdict::Dead {
+            let ids = [text_of(document, "_id").to_owned()];
+            self.free(text_of(pending, "commit"), &ids).await?;
+        }
+        Ok(())
+    }
+
+    /// What became of a commit in the end: waits a moment for it, then refuses it. One that is made is carried out when this answers.
+    pub(crate) async fn ended(&self, pending: &Document) -> Outcome<Verdict> {
         let until = Instant::now() + RESPECT;
         let mut verdict = self.verdict(pending).await?;
         while verdict == Verdict::Open {
@@ -86,17 +95,10 @@ impl Core {
             tokio::time::sleep(PAUSE).await;
             verdict = self.verdict(pending).await?;
         }
-        match verdict {
-            Verdict::Decided => {
-                self.settled_decision(text_of(pending, "nsr")).await?;
-            }
-            Verdict::Dead => {
-                let ids = [text_of(document, "_id").to_owned()];
-                self.free(text_of(pending, "commit"), &ids).await?;
-            }
-            Verdict::Open => {}
+        if verdict == Verdict::Decided {
+            self.settled_decision(text_of(pending, "nsr")).await?;
         }
-        Ok(())
+        Ok(verdict)
     }
 
     /// Refuses the commits of processes that died before their decision, and takes away what they prepared.
@@ -107,9 +109,9 @@ impl Core {
             let Ok(pending) = header.get_document("pending") else {
                 continue;
             };
-            let ids = texts_of(pending, "ids");
+            let (ids, shares) = (texts_of(pending, "ids"), texts_of(pending, "shares"));
             match self.refuse(pending).await? {
-                Verdict::Dead => self.discard(text_of(pending, "commit"), &ids).await?,
+                Verdict::Dead => self.discard(text_of(pending, "commit"), &ids, &shares).await?,
                 Verdict::Decided => {
                     self.settled_decision(text_of(pending, "nsr")).await?;
                 }

@@ -75,6 +75,10 @@ async fn three_nets(store: &MongoStore) -> (Claim, Vec<vimhost_model::Resource>)
 fn second_action(nets: &[vimhost_model::Resource]) -> ActionCommit {
     let new = |n| resource(&format!("new-{n}"), "a", vec![create("ns", "act-2", n, Item::Net)]);
     let mut whole = commit("ns", "act-2", 1, (10..13).map(new).collect());
+    // The last one is to be shared.
+    for new in whole.new_resources.iter_mut().skip(2) {
+        new.tasks[0].common_id = Some("shared".to_owned());
+    }
     whole.record_changes = vec![
         insert("ns-vnf", "new"),
         status("ns-vnf", "a", "DELETING"),

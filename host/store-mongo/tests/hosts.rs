@@ -585,3 +585,58 @@ async fn a_look_makes_nothing_and_is_in_nobodys_way() {
         store.close().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_services_that_two_hosts_plan_at_once_one_makes_what_they_share() {
+    let (one, two, database) = two_hosts().await;
+    for round in 0..20 {
+        let common_id = format!("c-{round}");
+        let of = |host: &str| {
+            let nsr = format!("{host}-{round}");
+            let mut task = create(&nsr, "act", 0, Item::Net);
+            task.common_id = Some(common_id.clone());
+            commit(&nsr, "act", 0, vec![resource(&nsr, "a", vec![task])])
+        };
+        let (first, second) = tokio::join!(one.commit_action(of("one")), two.commit_action(of("two")));
+        let accepted = usize::from(first.is_ok()) + usize::from(second.is_ok());
+        assert_eq!(accepted, 1, "round {round}: {first:?} {second:?}");
+        let (winner, refused) = if first.is_ok() { ("one", second) } else { ("two", first) };
+        assert!(matches!(refused, Err(Error::Conflict { .. })), "{refused:?}");
+        for host in [&one, &two] {
+            let shared = host.shared_resource(&target("a"), Item::Net, &common_id).await.unwrap();
+            assert_eq!(shared.unwrap().id, id(&format!("{winner}-{round}")));
+        }
+    }
+    // A reservation lives no longer than its commit.
+    let left = database
+        .collection::<Document>("vimhost_shares")
+        .count_documents(doc! {})
+        .await;
+    assert_eq!(left.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_dies_with_a_reservation_of_what_is_shared_is_in_nobodys_way() {
+    let of = |nsr: &str| {
+        let mut task = create(nsr, "act", 0, Item::Net);
+        task.common_id = Some("c".to_owned());
+        commit(nsr, "act", 0, vec![resource(nsr, "a", vec![task])])
+    };
+    // Header, new resource and reservation; then it dies, and takes nothing back.
+    let options = options(Kind::ReplicaSet).await;
+    drop(MongoStore::open(options.clone()).await.unwrap());
+    let opening = MongoStore::open(options.clone()).await.unwrap().stats().writes;
+    let mut dying = options.clone();
+    dying.fuse = Some(Arc::new(Fuse::before(i64::try_from(opening).unwrap() + 3)));
+    let dying = MongoStore::open(dying).await.unwrap();
+    let cut = dying.commit_action(of("dead")).await;
+    assert!(matches!(cut, Err(Error::Unavailable { .. })), "{cut:?}");
+    drop(dying);
+    let mut other = options;
+    other.host = id("two");
+    let store = MongoStore::open(other).await.unwrap();
+    assert_eq!(store.commit_action(of("alive")).await.unwrap(), Committed::Accepted);
+    let shared = store.shared_resource(&target("a"), Item::Net, "c").await.unwrap();
+    assert_eq!(shared.unwrap().id, id("alive"));
+    assert_eq!(store.resource(&id("dead")).await.unwrap(), None);
+}

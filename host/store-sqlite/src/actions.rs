@@ -1,8 +1,10 @@
 //! Planning and acceptance of actions.
 
 use rusqlite::Connection;
-use vimhost_model::{ActionHeader, JournalEntry, NsrId, RecordChange, Resource, Revision};
-use vimhost_store::{ActionCommit, Committed, Error, KeyPair, LeftOut, Page, ResourceUpdate, SealedText, TextDigest};
+use vimhost_model::{ActionHeader, Item, JournalEntry, NsrId, RecordChange, Resource, ResourceId, Revision};
+use vimhost_store::{
+    ActionCommit, Committed, Error, KeyPair, LeftOut, Page, ResourceUpdate, SealedText, TextDigest, made_under,
+};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Fault, Outcome, decode, encode, from_sql};
@@ -104,13 +106,23 @@ pub(crate) fn basis(connection: &Connection, header: &ActionHeader, updates: &[R
     Ok(Basis::Resources(resources))
 }
 
+/// An element that a commit makes under a common id.
+struct Shared {
+    target: String,
+    item: Item,
+    common_id: String,
+}
+
 /// A commit as its rows.
 pub(crate) struct PreparedCommit {
     header: ActionHeader,
     header_text: String,
     service_revision: Revision,
     new_resources: Vec<(Prepared, Vec<JournalEntry>)>,
+    shared: Vec<Shared>,
     updated: Vec<Prepared>,
+    /// The resources of `updated`: those the plan knew.
+    known: Vec<ResourceId>,
     record_changes: Vec<RecordChange>,
     texts: Vec<(TextDigest, String)>,
 }
@@ -127,7 +139,16 @@ impl PreparedCommit {
             }
             resource.modified_at = commit.header.created_at;
         }
+        let shared = commit.new_resources.iter().flat_map(|resource| {
+            made_under(resource).into_iter().map(move |common_id| Shared {
+                target: resource.target.to_string(),
+                item: resource.item,
+                common_id: common_id.to_owned(),
+            })
+        });
         Ok(Self {
+            shared: shared.collect(),
+            known: updated.iter().map(|resource| resource.id.clone()).collect(),
             header_text: encode("an action", &commit.header)?,
             header: commit.header,
             service_revision: commit.service_revision,
@@ -161,6 +182,18 @@ pub(crate) fn commit(connection: &Connection, commit: &PreparedCommit, left_out:
     }
     if service_revision(connection, nsr)? != commit.service_revision {
         return Err(Error::conflict(format!("the plan of service {nsr}")).into());
+    }
+    // Another service may have been planned at the same time, and have come first.
+    for Shared {
+        target,
+        item,
+        common_id,
+    } in &commit.shared
+    {
+        let to_join = resources::to_join(connection, target, *item, common_id)?;
+        if to_join.iter().any(|other| !commit.known.contains(&other.id)) {
+            return Err(Error::conflict(format!("what is shared as '{common_id}' on {target}")).into());
+        }
     }
     run(connection, sql::SERVICE_TOUCH, [nsr])?;
     run(

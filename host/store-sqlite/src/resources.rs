@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use vimhost_model::{
     Item, JournalEntry, RecordChange, Resource, ResourceId, Revision, TargetId, TaskAction, TaskStatus, VimStatus,
 };
-use vimhost_store::{Change, Claim, Error, JournalWrite, LeftOut, ObservedElement, Page};
+use vimhost_store::{Change, Claim, Error, JournalWrite, LeftOut, ObservedElement, Page, is_shared};
 
 use crate::connection::{all, first, run};
 use crate::fault::{Outcome, decode, encode, from_sql, parse, to_sql};
@@ -169,10 +169,16 @@ pub(crate) fn of_action(connection: &Connection, nsr: &str, action: &str) -> Out
 }
 
 pub(crate) fn shared(connection: &Connection, target: &str, item: Item, common_id: &str) -> Outcome<Option<Resource>> {
+    Ok(to_join(connection, target, item, common_id)?.into_iter().next())
+}
+
+/// Every resource that is shared under a common id and to be joined, oldest first: where services are planned one after the other, one.
+pub(crate) fn to_join(connection: &Connection, target: &str, item: Item, common_id: &str) -> Outcome<Vec<Resource>> {
     let params = (target, item.as_str(), common_id);
-    first(connection, sql::RESOURCE_SHARED, params, |row| row.get(0))?
-        .map(|key| by_key(connection, key))
-        .transpose()
+    let keys = all(connection, sql::RESOURCE_SHARED, params, |row| row.get(0))?;
+    let mut held = by_keys(connection, keys)?;
+    held.retain(|resource| is_shared(resource, common_id));
+    Ok(held)
 }
 
 pub(crate) fn unsettled(

@@ -208,7 +208,7 @@ statements! {
     RESOURCES_OF_SERVICE = "SELECT DISTINCT resource FROM resource_action WHERE nsr = ?1 ORDER BY resource";
     RESOURCES_OF_ACTION = "SELECT resource FROM resource_action WHERE nsr = ?1 AND action = ?2 ORDER BY resource";
     RESOURCE_SHARED = "SELECT resource FROM resource_common WHERE target = ?1 AND item = ?2 AND common_id = ?3
-        ORDER BY resource LIMIT 1";
+        ORDER BY resource";
     RESOURCE_UNSETTLED = "SELECT key, revision, doc FROM resource WHERE unsettled = 1 AND target = ?1 AND id > ?2
         ORDER BY id LIMIT ?3";
     RESOURCE_NEXT_TARGET = "SELECT target FROM resource WHERE unsettled = 1 AND target > ?1 ORDER BY target LIMIT 1";

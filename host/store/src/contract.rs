@@ -137,6 +137,9 @@ macro_rules! store_contract_tests {
         planning {
             resources_are_found_by_service_and_by_action,
             a_shared_resource_is_found_while_it_is_held,
+            a_shared_element_is_made_by_one_service_only,
+            an_element_that_nobody_would_join_is_in_no_ones_way,
+            of_many_services_that_share_an_element_one_makes_it,
             the_first_key_pair_is_kept,
         }
         resources {

@@ -261,7 +261,7 @@ pub trait Store:
     /// When the store cannot be read.
     async fn resources_of(&self, nsr: &NsrId) -> Result<Vec<Resource>, Error>;
 
-    /// The resource that is shared under `common_id` on a target and still held.
+    /// The resource that is shared under `common_id` on a target and to be joined ([`crate::is_shared`]).
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -273,7 +273,8 @@ pub trait Store:
     /// [`FIRST_REVISION`].
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the service's planning revision or a resource's revision is not as expected: plan again.
+    /// [`Error::Conflict`] when the service's planning revision or a resource's revision is not as expected, or when an element is to be
+    /// made under a common id ([`crate::made_under`]) and another one is there to be joined that the commit does not update: plan again.
     async fn commit_action(&self, commit: ActionCommit) -> Result<Committed, Error>;
 
     /// An action's header.

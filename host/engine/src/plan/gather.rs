@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
-use vimhost_model::{ActionId, Collection, NsrId, Record, RecordId, Resource, ResourceId, TargetId};
+use vimhost_model::{ActionId, Collection, ItemList, NsrId, Record, RecordId, Resource, ResourceId, TargetId};
 
 use super::{Comparison, Facts, Plan, plan, plan_operation};
 use crate::derive::Field;
@@ -203,11 +203,19 @@ impl Engine {
     }
 
     async fn add_shared(&self, facts: &mut Facts, request: &DeployRequest) -> Result<(), Error> {
-        for (list, items) in &request.wanted.ns {
+        let wanted = &request.wanted;
+        let of_ns = wanted.ns.iter().map(|(list, items)| (*list, items));
+        let of_vnfs = wanted
+            .vnfs
+            .iter()
+            .flat_map(|vnf| [(ItemList::Vld, &vnf.vld), (ItemList::Vdur, &vnf.vdur)]);
+        // All that the planner would share: the store refuses to make what it finds there to be joined.
+        let lists: Vec<(ItemList, &Vec<WantedItem>)> = of_ns.chain(of_vnfs).collect();
+        for (list, items) in lists {
             for item in items {
                 let Some(common_id) = &item.common_id else { continue };
                 for (target, info) in &item.targets {
-                    let kind = super::derivation::kind_of(*list, target, info);
+                    let kind = super::derivation::kind_of(list, target, info);
                     let shared = self
                         .store
                         .shared_resource(target, kind, common_id)
