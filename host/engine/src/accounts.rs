@@ -7,16 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use vimhost_connector::{CheckReport, Connector, ErrorKind, LoadError, PluginInfo};
-use vimhost_model::vnf::OperationState;
-use vimhost_model::{
-    AccountSource, AccountState, Grants, Revision, Secret, TargetId, TargetKind, VimAccount, VnfLcmOpOccId,
-};
-use vimhost_store::{ListQuery, StoredAccount, seal::KeyRing};
+use vimhost_model::{AccountSource, AccountState, Grants, Revision, Secret, TargetId, TargetKind, VimAccount};
+use vimhost_store::{StoredAccount, seal::KeyRing};
 
 use crate::{Engine, Error, settings};
-
-/// Operations that are read at once.
-const OP_OCCS: usize = 200;
 
 /// An account to be added.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -214,6 +208,7 @@ impl Engine {
             source: AccountSource::Own,
             state: AccountState::Processing,
             warnings: Vec::new(),
+            removing: false,
             created_at: now,
             modified_at: now,
             revision: 0,
@@ -328,6 +323,8 @@ impl Engine {
         {
             return Err(Error::Conflict { reason });
         }
+        // Whoever edits it means to keep it.
+        account.removing = false;
         account.modified_at = self.clock.now();
         self.store
             .put_account(account, Some(revision))
@@ -335,102 +332,6 @@ impl Engine {
             .map_err(|error| Error::of_store("changing an account", error))?;
         self.forget_connector(target).await;
         self.account(target).await
-    }
-
-    /// Removes an account. Refused while elements on it are known, since nobody could delete them any more. `expected` is the revision
-    /// the client saw, none for any.
-    ///
-    /// # Errors
-    /// When there is none, it was changed meanwhile, or it is in use.
-    pub async fn remove_account(&self, target: &TargetId, expected: Option<Revision>) -> Result<(), Error> {
-        let account = self.stored_account(target).await?;
-        let revision = expected.unwrap_or(account.revision);
-        if revision != account.revision {
-            return Err(Error::PreconditionFailed {
-                what: format!("account '{}'", target.account),
-            });
-        }
-        let held = self
-            .store
-            .holds_elements(target)
-            .await
-            .map_err(|error| Error::of_store("looking for elements of an account", error))?;
-        if held {
-            return Err(Error::Conflict {
-                reason: format!(
-                    "account '{}' still has elements; terminate the services on it first",
-                    target.account
-                ),
-            });
-        }
-        let busy = self
-            .store
-            .unsettled(target, None, 1)
-            .await
-            .map_err(|error| Error::of_store("looking for work", error))?;
-        if !busy.entries.is_empty() {
-            return Err(Error::Conflict {
-                reason: format!("account '{}' has tasks that are not over", target.account),
-            });
-        }
-        let instances = self.store.vnf_instances_on(target, None, 1).await;
-        let instances = instances.map_err(|error| Error::of_store("looking for VNF instances", error))?;
-        let running = self.store.running_op_occs(Some(target), None, 1).await;
-        let running = running.map_err(|error| Error::of_store("looking for operations", error))?;
-        if !instances.entries.is_empty() || !running.entries.is_empty() {
-            return Err(Error::Conflict {
-                reason: format!(
-                    "account '{}' still has VNF instances; terminate them first",
-                    target.account
-                ),
-            });
-        }
-        if self.has_failed_operation(target).await? {
-            return Err(Error::Conflict {
-                reason: format!(
-                    "account '{}' has an operation of a VNF instance that is FAILED_TEMP; roll it back, or give it up and terminate the \
-                     instance, first",
-                    target.account
-                ),
-            });
-        }
-        self.store
-            .delete_account(target, revision)
-            .await
-            .map_err(|error| Error::of_store("removing an account", error))?;
-        self.forget_connector(target).await;
-        Ok(())
-    }
-
-    /// Whether a client has yet to decide on an operation on an account. Until then no instance names what it has made there.
-    pub(crate) async fn has_failed_operation(&self, target: &TargetId) -> Result<bool, Error> {
-        let doing = |error| Error::of_store("looking for operations", error);
-        let query = ListQuery {
-            states: vec![OperationState::FailedTemp.as_str().to_owned()],
-            ..ListQuery::default()
-        };
-        let mut after: Option<String> = None;
-        loop {
-            let page = self
-                .store
-                .op_occs(&query, after.as_deref(), OP_OCCS)
-                .await
-                .map_err(doing)?;
-            for listed in &page.entries {
-                let id = listed
-                    .id
-                    .parse::<VnfLcmOpOccId>()
-                    .map_err(|error| internal("reading the id of an operation", error))?;
-                let op_occ = self.store.op_occ(&id).await.map_err(doing)?;
-                if op_occ.is_some_and(|op_occ| op_occ.own.target.as_ref() == Some(target)) {
-                    return Ok(true);
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(false);
-            }
-        }
     }
 
     /// Tries an account: settings, plugin, network, login. The result is kept with the account.

@@ -162,6 +162,7 @@ impl Engine {
             source,
             state: AccountState::Processing,
             warnings: Vec::new(),
+            removing: false,
             created_at: now,
             modified_at: now,
             revision: 0,
@@ -183,7 +184,8 @@ impl Engine {
         if grants.approved_rules.is_none() || kept.vim_type != content.vim_type {
             grants.approved_rules = self.rules_digest(&content.vim_type);
         }
-        let is_same = kept.source == source && kept.grants == grants && says(kept, content, &self.keys);
+        let is_same =
+            kept.source == source && kept.grants == grants && !kept.removing && says(kept, content, &self.keys);
         if is_same && !is_withheld(&kept.state) {
             return Ok(None);
         }
@@ -191,6 +193,8 @@ impl Engine {
         write(&mut account, content, &self.keys)?;
         account.grants = grants;
         account.source = source;
+        // It is there again.
+        account.removing = false;
         account.state = AccountState::Processing;
         account.warnings.clear();
         account.modified_at = self.clock.now();

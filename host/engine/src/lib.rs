@@ -28,6 +28,7 @@ pub mod machine;
 mod moved;
 pub mod operation;
 pub mod plan;
+mod removal;
 mod report;
 pub mod retry;
 mod rotation;

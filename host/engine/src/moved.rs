@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use vimhost_model::{Origin, TargetId};
 use vimhost_store::StoredAccount;
 
+use crate::removal::has_failed_operation;
 use crate::{Engine, Error};
 
 /// Settings of connectors that say where elements are, beside the domain of the project: OpenStack's and Heat's, those of an SDN controller
@@ -131,7 +132,7 @@ impl Engine {
         if !running.entries.is_empty() {
             held.push("operations of VNF instances that are not over");
         }
-        if self.has_failed_operation(target).await? {
+        if has_failed_operation(&*self.store, target).await? {
             held.push("operations of VNF instances that are FAILED_TEMP");
         }
         Ok(held)

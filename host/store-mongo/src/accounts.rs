@@ -38,19 +38,36 @@ impl Core {
     }
 
     pub(crate) async fn write_account(&self, account: &StoredAccount, expected: Option<Revision>) -> Outcome<Revision> {
+        let revision = self.put_account(account, expected).await?;
+        if account.removing {
+            self.end_acceptance(&account.target.to_string()).await?;
+        }
+        Ok(revision)
+    }
+
+    async fn put_account(&self, account: &StoredAccount, expected: Option<Revision>) -> Outcome<Revision> {
         let target = account.target.to_string();
         let text = encode("an account", account)?;
         let wrote = unique();
         let (written, rev) = match expected {
             None => {
-                let new = doc! {"_id": &target, "rev": 1_i64, "doc": text, "wrote": &wrote};
+                let mut new = doc! {"_id": &target, "rev": 1_i64, "doc": text, "wrote": &wrote};
+                if account.removing {
+                    new.insert("removing", true);
+                }
                 (self.db.insert(ACCOUNTS, new).await.map(|()| true), 1)
             }
             Some(expected) => {
                 let expected = to_db(expected)?;
                 let next = expected.saturating_add(1);
-                let set = doc! {"$set": {"rev": next, "doc": text, "wrote": &wrote}};
-                let replace = Statement::of(shapes::account_at(&target, expected), set);
+                let mut set = doc! {"rev": next, "doc": text, "wrote": &wrote};
+                let update = if account.removing {
+                    set.insert("removing", true);
+                    doc! {"$set": set}
+                } else {
+                    doc! {"$set": set, "$unset": {"removing": ""}}
+                };
+                let replace = Statement::of(shapes::account_at(&target, expected), update);
                 (self.db.update(replace).await, next)
             }
         };
@@ -80,5 +97,39 @@ impl Core {
             None => Error::missing(what(&text)),
         }
         .into())
+    }
+
+    /// Refuses when one of these accounts is not there or being removed.
+    pub(crate) async fn accounts_stay(&self, targets: &[String]) -> Outcome<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        let staying = self.db.all(shapes::accounts_staying(targets), 0).await?;
+        let stays = |target: &&String| staying.iter().any(|account| text_of(account, "_id") == target.as_str());
+        match targets.iter().find(|target| !stays(target)) {
+            None => Ok(()),
+            Some(target) => Err(Error::conflict(what(target)).into()),
+        }
+    }
+
+    /// Has everything that is about to be accepted on an account that was marked accepted or refused. Whoever accepts looks at the account
+    /// after preparing: either it sees the mark, or what it has prepared is found here.
+    async fn end_acceptance(&self, target: &str) -> Outcome<()> {
+        let closed = doc! {"$unset": {"open": "", "numbering": ""}};
+        self.db
+            .update_all(shapes::vnf_instances_claimed(target), closed)
+            .await?;
+        let mut ended = Vec::new();
+        for document in self.db.all(shapes::resources_reserved_on(target), 0).await? {
+            let Ok(pending) = document.get_document("pending") else {
+                continue;
+            };
+            let commit = text_of(pending, "commit").to_owned();
+            if !ended.contains(&commit) {
+                self.ended(pending).await?;
+                ended.push(commit);
+            }
+        }
+        Ok(())
     }
 }

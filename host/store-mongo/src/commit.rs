@@ -3,7 +3,7 @@
 //! ```text
 //! 1 read     the service, the action's header, the resources to be updated, the numbers of the claims
 //! 2 prepare  header, new resources, reservations of the others and of what is shared, texts: nothing of it is found by any query
-//! 3 fence    the numbers of the claims again; those that grew are put on the new resources
+//! 3 fence    the numbers of the claims again; those that grew are put on the new resources; are the accounts still there?
 //! 4 DECIDE   one compare-and-set on the service's document: rev R → R + 1, commit, todo
 //! 5 carry out  resources and records, then the header, then `todo` goes
 //! ```
@@ -42,6 +42,8 @@ struct Prepared {
     /// The life of the service whose revision the base is.
     life: String,
     header: Document,
+    /// The accounts its plan has found there.
+    accounts: Vec<String>,
     /// The accounts of its new resources, and the numbers of the claims on them.
     targets: Vec<String>,
     fences: Vec<i64>,
@@ -293,6 +295,7 @@ impl Core {
             base,
             life: commit.service_life.unwrap_or_default(),
             header,
+            accounts: commit.accounts.iter().map(ToString::to_string).collect(),
             targets,
             fences,
             new,
@@ -330,7 +333,11 @@ impl Core {
         if let Some(fault) = faults.max_by_key(Fault::is_lost) {
             return Err(fault);
         }
-        self.raise_all(&prepared.targets, &prepared.fences).await
+        tokio::try_join!(
+            self.raise_all(&prepared.targets, &prepared.fences),
+            self.accounts_stay(&prepared.accounts)
+        )?;
+        Ok(())
     }
 
     async fn add_resources(&self, prepared: &Prepared) -> Outcome<()> {

@@ -112,6 +112,9 @@ shapes! {
     host_held(instance: &str) => Query::of(META, doc! {"_id": "host", "instance": instance});
     account(target: &str) => Query::of(ACCOUNTS, doc! {"_id": target});
     account_at(target: &str, rev: i64) => Query::of(ACCOUNTS, doc! {"_id": target, "rev": rev});
+    /// Those of some that are there and not being removed.
+    accounts_staying(targets: &[String]) => Query::of(ACCOUNTS, doc! {"_id": {"$in": targets}, "removing": null})
+        .only(doc! {"_id": 1});
     accounts_after(after: &str) => Query::of(ACCOUNTS, doc! {"_id": {"$gt": after}}).sorted(doc! {"_id": 1});
     leases_of(targets: &[String]) => Query::of(LEASES, doc! {"_id": {"$in": targets}});
     /// Nobody holds it, the host itself does, or who held it is late.
@@ -261,6 +264,9 @@ shapes! {
     resource_free(id: &str, rev: i64, commit: &str) => Query::of(RESOURCES, doc! {
         "_id": id, "rev": rev, "pending.commit": {"$in": [null, commit]}, "doc": {"$exists": true},
     });
+    /// Those that any commit has reserved or prepared.
+    resources_reserved_on(target: &str) => Query::of(RESOURCES, doc! {"target": target, "pending": {"$exists": true}})
+        .only(doc! {"pending.next": 0, "doc": 0, "journal": 0});
     resources_of_commit(ids: &[String], commit: &str) => Query::of(RESOURCES, doc! {
         "_id": {"$in": ids}, "pending.commit": commit,
     });
@@ -305,9 +311,9 @@ shapes! {
     vnf_instance_free(id: &str, rev: i64) => Query::of(VNF_INSTANCES, doc! {
         "_id": id, "rev": rev, "op": {"$exists": false}, "todo": {"$exists": false},
     });
-    /// The same, and under the number of this account.
+    /// The same, under the number of this account, and with operations accepted there.
     vnf_instance_free_under(id: &str, rev: i64, target: &str) => Query::of(VNF_INSTANCES, doc! {
-        "_id": id, "rev": rev, "op": {"$exists": false}, "todo": {"$exists": false}, "under": target,
+        "_id": id, "rev": rev, "op": {"$exists": false}, "todo": {"$exists": false}, "under": target, "open": target,
     });
     /// Whose last occurrence is this one, at a revision, with nothing left to do.
     vnf_operation(id: &str, op_occ: &str, rev: i64) => Query::of(VNF_INSTANCES, doc! {
@@ -321,6 +327,7 @@ shapes! {
     vnf_instance_numbered(id: &str, target: &str, numbering: &str) => Query::of(VNF_INSTANCES, doc! {
         "_id": id, "claimed": target, "numbering": numbering,
     });
+    vnf_instances_claimed(target: &str) => Query::of(VNF_INSTANCES, doc! {"claimed": target});
     vnf_instance_told(id: &str, seq: i64) => Query::of(VNF_INSTANCES, doc! {"_id": id, "todo": seq});
     vnf_instance_gone(id: &str, seq: i64) => Query::of(VNF_INSTANCES, doc! {"_id": id, "todo": seq, "gone": true});
     vnf_instances_outstanding() => Query::of(VNF_INSTANCES, doc! {"todo": {"$exists": true}});

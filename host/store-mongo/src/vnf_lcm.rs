@@ -6,6 +6,9 @@
 //! operation there is accepted, and its number is read after that: either the number read is the newest one, or whoever raises it finds
 //! the instance. `under` says that this is done; only then is anything decided there. It stays, so that it costs nothing again.
 //!
+//! **Accounts that are removed.** `open` says that an operation may be accepted on the account. It is set in the same way, after a look at
+//! the account that is made when the instance can be found by it; whoever marks the account as being removed takes it from all instances.
+//!
 //! **Unknown outcomes.** `wrote` tells a write from every other one. It is a digest of the write, so that the same sent again, because nobody
 //! heard the answer to the first one, is known and answered as the first would have been; of a new instance it is a random text, because a
 //! second one of the same id is refused even if it is the same.
@@ -24,6 +27,15 @@ use crate::leases;
 use crate::shapes::{self, Query, VNF_INSTANCES};
 use crate::store::{Core, MongoStore, unique};
 use crate::vnf_settle::{current, parts};
+
+/// What an instance is put under the number of an account for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To accept an operation: the account has to be there, and to stay.
+    Begin,
+    /// To go on with one.
+    GoOn,
+}
 
 /// How often a write that was overtaken looks again. Each time somebody else has made progress.
 const TRIES: usize = 20;
@@ -238,18 +250,35 @@ impl Core {
     }
 
     /// Puts an instance under the number of an account, before anything is decided there. `query` says which revision of it.
-    async fn put_under(&self, id: &str, mut query: Query, target: &str) -> Outcome<()> {
+    async fn put_under(&self, id: &str, mut query: Query, target: &str, purpose: Purpose) -> Outcome<()> {
         // One that is under it already stays as it is, however late this comes; one that somebody else is putting there is begun anew,
         // because who began it may have died.
-        query.filter.insert("under", doc! {"$ne": target});
+        match purpose {
+            Purpose::Begin => {
+                let other = doc! {"$ne": target};
+                query
+                    .filter
+                    .insert("$or", vec![doc! {"under": other.clone()}, doc! {"open": other}]);
+            }
+            Purpose::GoOn => {
+                query.filter.insert("under", doc! {"$ne": target});
+            }
+        }
         let numbering = unique();
         let put = doc! {
-            "$set": {"claimed": target, "fence": 0_i64, "numbering": &numbering}, "$unset": {"under": ""},
+            "$set": {"claimed": target, "fence": 0_i64, "numbering": &numbering}, "$unset": {"under": "", "open": ""},
         };
         self.db.update(Statement::of(query, put)).await?;
-        let fences = self.fences(&[target.to_owned()]).await?;
+        let targets = [target.to_owned()];
+        let (fences, set) = match purpose {
+            Purpose::Begin => {
+                let (fences, ()) = tokio::try_join!(self.fences(&targets), self.accounts_stay(&targets))?;
+                (fences, doc! {"under": target, "open": target})
+            }
+            Purpose::GoOn => (self.fences(&targets).await?, doc! {"under": target}),
+        };
         let fence = fences.first().copied().unwrap_or(0);
-        let done = doc! {"$max": {"fence": fence}, "$set": {"under": target}, "$unset": {"numbering": ""}};
+        let done = doc! {"$max": {"fence": fence}, "$set": set, "$unset": {"numbering": ""}};
         let numbered = shapes::vnf_instance_numbered(id, target, &numbering);
         self.db.update(Statement::of(numbered, done)).await?;
         Ok(())
@@ -297,10 +326,10 @@ impl Core {
                 return Err(Error::conflict(what_instance(instance)).into());
             }
             if let Some(target) = &target
-                && text_of(&found, "under") != target
+                && (text_of(&found, "under") != target || text_of(&found, "open") != target)
             {
-                self.put_under(instance, shapes::vnf_instance_free(instance, rev), target)
-                    .await?;
+                let free = shapes::vnf_instance_free(instance, rev);
+                self.put_under(instance, free, target, Purpose::Begin).await?;
             }
         }
         Err(Error::conflict(what_instance(instance)).into())
@@ -405,8 +434,8 @@ impl Core {
             let target = claim.target.to_string();
             if text_of(&found, "under") != target {
                 // It goes on on another account than it was accepted for.
-                self.put_under(instance, shapes::vnf_operation(instance, id, save.rev), &target)
-                    .await?;
+                let here = shapes::vnf_operation(instance, id, save.rev);
+                self.put_under(instance, here, &target, Purpose::GoOn).await?;
             }
         }
         Ok(false)

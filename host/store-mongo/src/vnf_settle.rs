@@ -4,7 +4,7 @@
 //! { _id, seq, rev, doc: "<the instance as JSON>",
 //!   head, rest,                                             // the same as lists show it
 //!   vnfd, state, package, target, op,                       // what queries ask for; op: the occurrence that locks it
-//!   claimed, fence, under, numbering,                       // the account worked on, and the claim that may write
+//!   claimed, fence, under, open, numbering,                 // the account worked on, and the claim that may write
 //!   current: { id, rev, state, on, final, doc },            // the last occurrence; on: where it runs, while it does
 //!   ms, wrote, mark,
 //!   todo, events: [..], gone }                              // what the last write has left to do

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use vimhost_model::vnf::{EventKind, InstantiationState, LcmEvent, OperationState, VnfInstance, VnfLcmOpOcc};
 use vimhost_model::{Revision, Timestamp};
 use vimhost_mongod::Kind;
-use vimhost_store::contract::sample::{NOW, claim, id, minutes, target};
+use vimhost_store::contract::sample::{NOW, account, claim, id, minutes, target};
 use vimhost_store::{Change, Claim, Error, InstanceWrite, ListQuery, Store, VnfLcm};
 use vimhost_store_mongo::{Fuse, MongoStore, Options};
 
@@ -24,10 +24,16 @@ const MOST_STEPS: i64 = 20;
 /// The last of the writes of [`write`].
 const LAST: usize = 5;
 
+/// A database with the accounts of the operations.
 async fn options() -> Options {
     let uri = vimhost_mongod::shared(Kind::ReplicaSet).await.unwrap();
     let database = format!("vnf_{}", vimhost_model::HostId::random());
-    Options::new(uri, database, id("host"))
+    let options = Options::new(uri, database, id("host"));
+    let store = open(&options, None).await;
+    for name in ["a", "b"] {
+        store.put_account(account(name), None).await.unwrap();
+    }
+    options
 }
 
 async fn open(options: &Options, fuse: Option<Fuse>) -> MongoStore {

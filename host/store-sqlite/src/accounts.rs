@@ -73,3 +73,8 @@ pub(crate) fn delete(connection: &Connection, target: &str, expected: Revision) 
     run(connection, sql::ACCOUNT_DELETE, [target])?;
     Ok(())
 }
+
+/// Refuses when an account is not there or being removed.
+pub(crate) fn stays(connection: &Connection, target: &str) -> Outcome<()> {
+    first(connection, sql::ACCOUNT_STAYS, [target], |_| Ok(()))?.ok_or_else(|| Error::conflict(what(target)).into())
+}

@@ -9,7 +9,7 @@ use vimhost_store::{
 use crate::connection::{all, first, run};
 use crate::fault::{Fault, Outcome, decode, encode, from_sql};
 use crate::resources::{self, Prepared};
-use crate::{records, sql};
+use crate::{accounts, records, sql};
 use vimhost_store::paging::{cut, rows};
 
 pub(crate) fn service_revision(connection: &Connection, nsr: &str) -> Outcome<Revision> {
@@ -118,6 +118,7 @@ pub(crate) struct PreparedCommit {
     header: ActionHeader,
     header_text: String,
     service_revision: Revision,
+    accounts: Vec<String>,
     new_resources: Vec<(Prepared, Vec<JournalEntry>)>,
     shared: Vec<Shared>,
     updated: Vec<Prepared>,
@@ -152,6 +153,7 @@ impl PreparedCommit {
             header_text: encode("an action", &commit.header)?,
             header: commit.header,
             service_revision: commit.service_revision,
+            accounts: commit.accounts.iter().map(ToString::to_string).collect(),
             new_resources: commit
                 .new_resources
                 .into_iter()
@@ -182,6 +184,9 @@ pub(crate) fn commit(connection: &Connection, commit: &PreparedCommit, left_out:
     }
     if service_revision(connection, nsr)? != commit.service_revision {
         return Err(Error::conflict(format!("the plan of service {nsr}")).into());
+    }
+    for target in &commit.accounts {
+        accounts::stays(connection, target)?;
     }
     // Another service may have been planned at the same time, and have come first.
     for Shared {

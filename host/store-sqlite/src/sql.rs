@@ -26,6 +26,7 @@ statements! {
     ACCOUNT_INSERT = "INSERT INTO account(target, revision, doc) VALUES (?1, 1, ?2) ON CONFLICT DO NOTHING";
     ACCOUNT_UPDATE = "UPDATE account SET revision = revision + 1, doc = ?2 WHERE target = ?1 AND revision = ?3";
     ACCOUNT_REVISION = "SELECT revision FROM account WHERE target = ?1";
+    ACCOUNT_STAYS = "SELECT 1 FROM account WHERE target = ?1 AND json_extract(doc, '$.removing') IS NOT 1";
     ACCOUNT_DELETE = "DELETE FROM account WHERE target = ?1";
     ACCOUNT_PAGE = "SELECT target, revision, doc FROM account WHERE target > ?1 ORDER BY target LIMIT ?2";
 

@@ -14,7 +14,7 @@ use crate::connection::{all, first, run};
 use crate::fault::{Outcome, parse, to_sql};
 use crate::store::{SMALL, SqliteStore};
 use crate::writer::Done;
-use crate::{leases, sql};
+use crate::{accounts, leases, sql};
 
 use self::lists::{INSTANCES, OP_OCCS, list};
 use self::stored::{
@@ -129,12 +129,16 @@ impl VnfLcm for SqliteStore {
     ) -> Result<(), Error> {
         let events = Events::of(events)?;
         let hints = events.hints(Some(Change::OpOcc(op_occ.own.target.clone(), op_occ.id.clone())));
+        let target = op_occ.own.target.as_ref().map(ToString::to_string);
         let op_occ = PreparedOpOcc::of(op_occ)?;
         let bytes = op_occ.bytes().saturating_add(events.bytes());
         self.write(bytes, move |connection| {
             let values = (&op_occ.instance, to_sql(instance_revision)?, &op_occ.id);
             let locked = run(connection, sql::VNF_INSTANCE_LOCK, values)?;
             instance_changed(connection, locked, &op_occ.instance)?;
+            if let Some(target) = &target {
+                accounts::stays(connection, target)?;
+            }
             op_occ.insert(connection)?;
             events.write(connection)?;
             Ok(Done { answer: (), hints })

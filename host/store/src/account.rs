@@ -52,6 +52,10 @@ pub struct StoredAccount {
     /// What that check found worth mending although the account works.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// It is being removed: nothing is accepted on it. Whoever finds it so later, because the remover died, removes it or takes the mark
+    /// away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removing: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was changed last.

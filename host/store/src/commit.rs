@@ -1,6 +1,6 @@
 //! The one write that accepts a request.
 
-use vimhost_model::{ActionHeader, RecordChange, Resource, ResourceId, Revision, Task};
+use vimhost_model::{ActionHeader, RecordChange, Resource, ResourceId, Revision, TargetId, Task};
 
 /// SHA-256 of a large text, hexadecimal. Large texts (user data, templates) are kept once and referred to by digest, so that a
 /// resource document stays small.
@@ -28,6 +28,8 @@ pub struct ActionCommit {
     pub service_revision: Revision,
     /// The life of the service that the plan was made in: in another one it is refused. None: whichever it is in.
     pub service_life: Option<String>,
+    /// Accounts the plan has found there. Where one is gone or being removed by now, the commit is refused.
+    pub accounts: Vec<TargetId>,
     /// New resources, with their tasks and the journal entries they take over from an element before them, numbered from 1.
     pub new_resources: Vec<Resource>,
     /// Tasks for resources that exist.

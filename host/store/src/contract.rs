@@ -101,6 +101,8 @@ macro_rules! store_contract_tests {
         }
         accounts {
             an_account_is_replaced_only_at_the_revision_it_was_read_at,
+            nothing_is_planned_on_an_account_that_is_removed,
+            of_an_action_and_the_removal_of_its_account_one_is_refused,
             accounts_are_listed_by_target_a_page_at_a_time,
             an_installation_keeps_its_letters,
         }
@@ -179,6 +181,8 @@ macro_rules! store_contract_tests {
             an_operation_is_accepted_and_locks_its_instance,
             of_many_operations_on_one_instance_one_begins,
             an_operation_on_an_instance_that_was_changed_is_refused,
+            an_operation_on_an_account_that_is_removed_is_refused,
+            of_an_operation_and_the_removal_of_its_account_one_is_refused,
             the_end_the_release_and_the_changed_instance_are_seen_together,
             a_released_instance_is_otherwise_as_it_was,
             an_instance_is_replaced_under_its_lock,

@@ -135,6 +135,9 @@ pub trait Store:
 
     /// Adds or replaces an account. `expected` is the revision it replaces, none for a new one.
     ///
+    /// When one that is being removed ([`StoredAccount::removing`]) was written, no action that names it and no operation on it is accepted
+    /// any more, and whatever was accepted is there to be found.
+    ///
     /// # Errors
     /// [`Error::Conflict`] when it exists (or not) at another revision.
     async fn put_account(&self, account: StoredAccount, expected: Option<Revision>) -> Result<Revision, Error>;
@@ -274,7 +277,8 @@ pub trait Store:
     ///
     /// # Errors
     /// [`Error::Conflict`] when the service's planning revision or a resource's revision is not as expected, or when an element is to be
-    /// made under a common id ([`crate::made_under`]) and another one is there to be joined that the commit does not update: plan again.
+    /// made under a common id ([`crate::made_under`]) and another one is there to be joined that the commit does not update, or when one
+    /// of its accounts is gone or being removed: plan again.
     async fn commit_action(&self, commit: ActionCommit) -> Result<Committed, Error>;
 
     /// An action's header.

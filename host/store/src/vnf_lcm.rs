@@ -158,7 +158,8 @@ pub trait VnfLcm {
     /// nothing of that.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the instance is locked or was changed, [`Error::Missing`] when it is gone.
+    /// [`Error::Conflict`] when the instance is locked or was changed, or the occurrence's account is not there or being removed,
+    /// [`Error::Missing`] when the instance is gone.
     async fn begin_operation(
         &self,
         op_occ: &VnfLcmOpOcc,

@@ -18,7 +18,7 @@ use vimhost_store::StoredAccount;
 use super::Lcm;
 use super::inline::{Inline, PASSWORD};
 use super::plan::template::merge;
-use crate::Error;
+use crate::{Error, removal};
 use crate::accounts::{internal, seal_context};
 
 /// OpenStack, in the words of SOL003.
@@ -143,6 +143,9 @@ impl Lcm {
         let stored = self.parts.store.account(&target).await;
         let stored = stored.map_err(|error| Error::of_store("reading an account", error))?;
         let stored = stored.ok_or_else(|| Error::not_found("VIM", vim_id))?;
+        if stored.removing {
+            return Err(removal::in_the_way(&target));
+        }
         if !self.has_stacks(&stored) {
             return Err(Error::Unprocessable {
                 reason: format!("the connector of VIM '{vim_id}' ({}) makes no stacks", stored.vim_type),
@@ -359,10 +362,13 @@ impl Lcm {
             source: AccountSource::Own,
             state: AccountState::Processing,
             warnings: Vec::new(),
+            removing: false,
             created_at: now,
             modified_at: now,
             revision: 0,
         });
+        // It is needed again.
+        account.removing = false;
         // What an operator has changed at the registered account counts here too.
         account.grants = base.grants.clone();
         (account.ca_certificates, account.insecure_tls) = inline.trust_beside(base);

@@ -118,6 +118,7 @@ impl<'f> Assembly<'f> {
             nsr_id: self.facts.nsr_id.clone(),
             action_id: self.action_id.clone(),
             base: self.facts.base.clone(),
+            accounts: Vec::new(),
             now: self.facts.now,
             new_resources: self.new_resources,
             updates,

@@ -9,7 +9,7 @@ use super::{Comparison, Facts, Plan, plan, plan_operation};
 use crate::derive::Field;
 use crate::operation::Operation;
 use crate::wanted::{DeployRequest, WantedItem};
-use crate::{Engine, Error};
+use crate::{Engine, Error, removal};
 
 /// Whether a plan can do without the record of the service.
 enum NsRecord {
@@ -64,7 +64,7 @@ impl Engine {
     ) -> Result<Plan, Error> {
         refuse_chains(&facts, request)?;
         let targets = all_items(request).flat_map(|item| item.targets.iter().map(|(target, _)| target.clone()));
-        self.check_targets(targets.collect()).await?;
+        let accounts = self.check_targets(targets.collect()).await?;
         let from_request = request.wanted.vnfs.iter().filter_map(|vnf| vnf.document.get("vnfd-id"));
         self.add_descriptors(&mut facts, from_request.cloned().collect())
             .await?;
@@ -75,13 +75,15 @@ impl Engine {
         // Templates of a request may take seconds to fail: that is no work for the threads that serve others.
         let (wanted, action_id) = (request.wanted.clone(), action_id.clone());
         let installation = self.installation.clone();
-        tokio::task::spawn_blocking(move || {
+        let planned = tokio::task::spawn_blocking(move || {
             // The id is the token its element carries in the VIM: an audit knows by the letters whose it is.
             let mut new_id = || ResourceId::ordered_with(&installation);
             plan(&facts, &wanted, &action_id, comparison, &mut new_id)
-        })
-        .await
-        .map_err(|error| crate::accounts::internal("planning", error))?
+        });
+        let plan = planned
+            .await
+            .map_err(|error| crate::accounts::internal("planning", error))??;
+        Ok(Plan { accounts, ..plan })
     }
 
     /// Reads the facts and plans an operation.
@@ -113,8 +115,8 @@ impl Engine {
             .await
             .map_err(|error| crate::accounts::internal("planning", error))??;
         let targets = plan.resources().map(|(target, _, _)| target.clone());
-        self.check_targets(targets.collect()).await?;
-        Ok(plan)
+        let accounts = self.check_targets(targets.collect()).await?;
+        Ok(Plan { accounts, ..plan })
     }
 
     /// Reads what is known of a service.
@@ -161,21 +163,23 @@ impl Engine {
         })
     }
 
-    /// Every account a request is about exists: a task for one that does not could never run.
-    async fn check_targets(&self, mut targets: Vec<TargetId>) -> Result<(), Error> {
+    /// Every account a request is about exists, and is to stay: a task for one that does not could never run. Answers each once.
+    async fn check_targets(&self, mut targets: Vec<TargetId>) -> Result<Vec<TargetId>, Error> {
         targets.sort();
         targets.dedup();
-        for target in targets {
+        for target in &targets {
             let known = self
                 .store
-                .account(&target)
+                .account(target)
                 .await
                 .map_err(|error| Error::of_store("reading an account", error))?;
-            if known.is_none() {
-                return Err(Error::not_found("account", target));
+            match known {
+                None => return Err(Error::not_found("account", target)),
+                Some(account) if account.removing => return Err(removal::in_the_way(target)),
+                Some(_) => {}
             }
         }
-        Ok(())
+        Ok(targets)
     }
 
     async fn add_descriptors(&self, facts: &mut Facts, from_request: Vec<Value>) -> Result<(), Error> {

@@ -76,6 +76,7 @@ impl Builder<'_> {
             nsr_id: self.facts.nsr_id.clone(),
             action_id: self.action_id.clone(),
             base: self.facts.base.clone(),
+            accounts: Vec::new(),
             now: self.facts.now,
             new_resources,
             updates,

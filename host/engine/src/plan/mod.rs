@@ -166,6 +166,8 @@ pub struct Plan {
     pub(crate) nsr_id: NsrId,
     pub(crate) action_id: ActionId,
     pub(crate) base: PlanBase,
+    /// Accounts that were found there for it.
+    pub(crate) accounts: Vec<TargetId>,
     pub(crate) now: Timestamp,
     pub(crate) new_resources: Vec<Resource>,
     pub(crate) updates: Vec<ResourceUpdate>,
@@ -199,6 +201,7 @@ impl Plan {
             },
             service_revision: self.base.revision,
             service_life: self.base.life.clone(),
+            accounts: self.accounts.clone(),
             new_resources: self.new_resources.clone(),
             updates: self.updates.clone(),
             record_changes: self.record_changes.clone(),

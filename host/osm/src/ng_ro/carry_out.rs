@@ -249,6 +249,8 @@ async fn write_service(store: &dyn Store, service: &Service, resources: &[Resour
                 header: header.clone(),
                 service_revision,
                 service_life: None,
+                // The elements are there, whatever becomes of their accounts.
+                accounts: Vec::new(),
                 new_resources: missing.clone(),
                 updates: Vec::new(),
                 record_changes: Vec::new(),

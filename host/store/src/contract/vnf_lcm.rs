@@ -11,13 +11,13 @@ use vimhost_model::vnf::{EventKind, LcmEvent, OperationState, ProblemDetails};
 use vimhost_model::{Timestamp, VnfInstanceId, VnfLcmOpOccId};
 
 use super::concurrency::wait_for;
-use super::sample::{NOW, claim, id, minutes, target};
+use super::sample::{NOW, account, claim, id, minutes, target};
 use super::{Subject, every_page};
 use crate::{Change, Error, InstanceWrite, ListQuery, Store};
 
 use self::data::{
     DONE, begin, begun, end_with, enter, entered, instance, instantiated, is_conflict, is_fenced, is_missing, object,
-    op_occ, read,
+    op_occ, read, with_account,
 };
 pub use self::lists::{
     a_package_is_in_use_while_an_instance_is_of_it, an_entry_of_a_list_is_the_document_in_two_parts,
@@ -73,6 +73,7 @@ pub async fn an_operation_is_accepted_and_locks_its_instance(subject: &mut dyn S
         let store = subject.store();
         store.add_vnf_instance(&instantiated("i", "a"), &[]).await.unwrap();
         let before = read(&*store, "i").await.own.revision;
+        with_account(&*store, &accepted).await;
         store.begin_operation(&accepted, before, &[]).await.unwrap();
         for revision in [before, read(&*store, "i").await.own.revision] {
             let second = store
@@ -147,6 +148,65 @@ pub async fn an_operation_on_an_instance_that_was_changed_is_refused(subject: &m
     assert!(is_conflict(&taken), "{taken:?}");
     assert_eq!(read(&*store, "i").await, now);
     begin(&*store, &op_occ("o", "i", None)).await;
+}
+
+/// From the mark on, also where operations were accepted there before; without it they are accepted again, and not when the account is gone.
+pub async fn an_operation_on_an_account_that_is_removed_is_refused(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let mut before = begun(&*store, "i", Some("a")).await;
+    enter(&*store, &mut before, &DONE, InstanceWrite::Release).await;
+    store.add_vnf_instance(&instance("fresh"), &[]).await.unwrap();
+    let mut cloud = store.account(&target("a")).await.unwrap().unwrap();
+    let refused = async || {
+        for name in ["i", "fresh"] {
+            let free = read(&*store, name).await;
+            let next = op_occ(&format!("next-{name}"), name, Some("a"));
+            let refused = store.begin_operation(&next, free.own.revision, &[]).await;
+            assert!(is_conflict(&refused), "{name}: {refused:?}");
+            assert_eq!(store.op_occ(&next.id).await.unwrap(), None);
+            assert_eq!(read(&*store, name).await, free);
+        }
+    };
+    cloud.removing = true;
+    cloud.revision = store.put_account(cloud.clone(), Some(cloud.revision)).await.unwrap();
+    refused().await;
+    // What is on no account or on another one is no business of this one.
+    let mut elsewhere = begun(&*store, "elsewhere", Some("b")).await;
+    enter(&*store, &mut elsewhere, &DONE, InstanceWrite::Release).await;
+    begun(&*store, "nowhere", None).await;
+
+    cloud.removing = false;
+    cloud.revision = store.put_account(cloud.clone(), Some(cloud.revision)).await.unwrap();
+    let mut again = begin(&*store, &op_occ("again", "i", Some("a"))).await;
+    enter(&*store, &mut again, &DONE, InstanceWrite::Release).await;
+    cloud.removing = true;
+    let marked = store.put_account(cloud.clone(), Some(cloud.revision)).await.unwrap();
+    store.delete_account(&target("a"), marked).await.unwrap();
+    refused().await;
+}
+
+/// The operation is there when the account was marked, or it never is.
+pub async fn of_an_operation_and_the_removal_of_its_account_one_is_refused(subject: &mut dyn Subject) {
+    for round in 0..20 {
+        let store = subject.store();
+        let (name, vnf) = (format!("a-{round}"), format!("i-{round}"));
+        store.put_account(account(&name), None).await.unwrap();
+        store.add_vnf_instance(&instance(&vnf), &[]).await.unwrap();
+        let op_occ = op_occ(&vnf, &vnf, Some(&name));
+        let beginning = tokio::spawn(async move { store.begin_operation(&op_occ, 1, &[]).await });
+        let store = subject.store();
+        let marked = crate::StoredAccount {
+            removing: true,
+            ..account(&name)
+        };
+        let marked = store.put_account(marked, Some(1)).await.unwrap();
+        let running = store.running_op_occs(Some(&target(&name)), None, 1).await.unwrap();
+        if running.entries.is_empty() {
+            store.delete_account(&target(&name), marked).await.unwrap();
+        }
+        let begun = beginning.await.unwrap();
+        assert_eq!(begun.is_ok(), !running.entries.is_empty(), "round {round}: {begun:?}");
+    }
 }
 
 /// Reads until the operation is over: whoever sees the end sees the instance free and replaced, and the other way round.
@@ -442,6 +502,7 @@ pub async fn an_occurrence_that_cannot_be_read_is_found_among_those_that_run(sub
     let mut unreadable = op_occ("a", "a", Some("busy"));
     unreadable.start_time = Timestamp(1_000_000_000_000_000);
     store.add_vnf_instance(&instance("a"), &[]).await.unwrap();
+    with_account(&*store, &unreadable).await;
     store.begin_operation(&unreadable, 1, &[]).await.unwrap();
     begun(&*store, "b", Some("busy")).await;
     let read = store.op_occ(&id("a")).await;

@@ -8,7 +8,7 @@ use vimhost_model::vnf::{
     VnfInstance, VnfLcmOpOcc,
 };
 
-use crate::contract::sample::{NOW, id, target};
+use crate::contract::sample::{NOW, account, id, target};
 use crate::{Error, InstanceWrite, Store};
 
 pub(super) fn object(value: Value) -> Map<String, Value> {
@@ -111,8 +111,18 @@ pub(super) async fn read(store: &dyn Store, name: &str) -> VnfInstance {
     store.vnf_instance(&id(name)).await.unwrap().unwrap()
 }
 
+/// Adds the account of an occurrence, unless it is there.
+pub(super) async fn with_account(store: &dyn Store, op_occ: &VnfLcmOpOcc) {
+    if let Some(target) = &op_occ.own.target
+        && store.account(target).await.unwrap().is_none()
+    {
+        store.put_account(account(target.account.as_str()), None).await.unwrap();
+    }
+}
+
 /// Accepts an operation on the instance as it stands, and reads the occurrence back.
 pub(super) async fn begin(store: &dyn Store, op_occ: &VnfLcmOpOcc) -> VnfLcmOpOcc {
+    with_account(store, op_occ).await;
     let instance = store.vnf_instance(&op_occ.vnf_instance_id).await.unwrap().unwrap();
     store.begin_operation(op_occ, instance.own.revision, &[]).await.unwrap();
     store.op_occ(&op_occ.id).await.unwrap().unwrap()
