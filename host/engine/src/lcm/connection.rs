@@ -18,8 +18,8 @@ use vimhost_store::StoredAccount;
 use super::Lcm;
 use super::inline::{Inline, PASSWORD};
 use super::plan::template::merge;
-use crate::{Error, removal};
 use crate::accounts::{internal, seal_context};
+use crate::{Error, removal};
 
 /// OpenStack, in the words of SOL003.
 pub(super) const VIM_TYPE: &str = "ETSINFV.OPENSTACK_KEYSTONE.V_3";
