@@ -161,6 +161,7 @@ mod tests {
             insecure_tls: false,
             grants: Grants::default(),
             source: AccountSource::Own,
+            removing: false,
             state: AccountState::Enabled,
             warnings: Vec::new(),
             created_at: Timestamp(0),
