@@ -76,6 +76,7 @@ mod fields;
 mod forget;
 mod fuse;
 mod hints;
+mod indexes;
 mod inspect;
 mod journal;
 mod lanes;

@@ -14,9 +14,9 @@ use crate::db::{Db, Statement};
 use crate::fault::Fault;
 use crate::fields::text_of;
 use crate::fuse::Fuse;
-use crate::shapes;
 use crate::stats::Counters;
 use crate::store::unique;
+use crate::{indexes, shapes};
 
 /// The schema this program writes. A database that has seen a newer one is refused, never guessed at.
 pub(crate) const SCHEMA: i32 = 1;
@@ -300,7 +300,7 @@ fn concerns(topology: Topology, deadline: Duration) -> DatabaseOptions {
 }
 
 async fn indexes(database: &Database) -> Result<(), OpenError> {
-    for (collection, indexes) in shapes::indexes() {
+    for (collection, indexes) in indexes::indexes() {
         let made = database
             .collection::<Document>(collection)
             .create_indexes(indexes)
