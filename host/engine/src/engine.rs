@@ -7,6 +7,7 @@ use vimhost_connector::{Connectors, InstallError, KeyInjector, PluginInfo};
 use vimhost_model::{ActionId, ActionKind, Collection, HostId, NsrId, Record, RecordId, TargetId};
 use vimhost_store::{Change, Committed, Page, Store, seal::KeyRing};
 
+use crate::derive::templates::{InProcess, Templates};
 use crate::lcm::{Lcm, LcmConfig, Parts};
 use crate::operation::OperationRequest;
 use crate::plan::{self, Comparison, Plan};
@@ -58,6 +59,7 @@ pub struct Engine {
     pub(crate) connectors: Arc<dyn Connectors>,
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) templates: Arc<dyn Templates>,
     pub(crate) schedule: Arc<Scheduler>,
     lcm: Arc<Lcm>,
     /// What begins the ids of new elements.
@@ -65,7 +67,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the engine: claims the accounts that no other host has and takes up what was not over.
+    /// Starts the engine: claims the accounts that no other host has and takes up what was not over. Templates are rendered in this
+    /// process, whose memory they do not bound: for whoever trusts who writes them.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -76,6 +79,23 @@ impl Engine {
         injector: Arc<dyn KeyInjector>,
         keys: Arc<KeyRing>,
         clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, Error> {
+        let templates = Arc::new(InProcess);
+        Self::start_with_templates(config, store, connectors, injector, keys, clock, templates).await
+    }
+
+    /// Starts the engine as [`Engine::start`] does, with what is to render templates.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn start_with_templates(
+        config: EngineConfig,
+        store: Arc<dyn Store>,
+        connectors: Arc<dyn Connectors>,
+        injector: Arc<dyn KeyInjector>,
+        keys: Arc<KeyRing>,
+        clock: Arc<dyn Clock>,
+        templates: Arc<dyn Templates>,
     ) -> Result<Arc<Self>, Error> {
         let installation = store
             .installation()
@@ -103,6 +123,7 @@ impl Engine {
             connectors,
             keys,
             clock,
+            templates,
             schedule,
             installation,
         });

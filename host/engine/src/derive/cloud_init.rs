@@ -1,44 +1,13 @@
 //! The first-boot data of a VM: rendered template, keys and the config drive flag.
 //!
-//! Templates are Jinja2 with undefined variables refused, rendered with `additionalParams` as variables. They are
-//! rendered as plain text: HTML escaping would put entities into shell commands. Line ends become `\n` and one trailing
-//! newline goes, as Jinja2 does by default.
-//!
-//! A template comes from whoever wrote the VNF package, so its work, its text and its output have bounds. What is not
-//! bounded is the memory of values that a template builds without printing them (`x ~ x` again and again); the bound on
-//! instructions limits it only indirectly.
+//! A template is found here and its failure told as an error of its VDU; what renders it, and within which bounds, says
+//! [`super::templates`]. Its variables are `additionalParams`.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 use serde_json::{Map, Value, json};
 
+use super::templates::{self, Failure, is_shallow};
 use super::vdu::VduContext;
-use super::{Error, Field, python_methods};
-
-/// Largest template and largest rendered text. Nova refuses user data above 64 KiB; twice that leaves room for comments
-/// in the template and for VIMs with other limits.
-const MAX_TEXT: usize = 128 * 1024;
-
-/// Text that a template may print in all, including what it captures in variables and prints again.
-const MAX_PRINTED: usize = 4 * MAX_TEXT;
-
-/// Template instructions. A loop over a thousand elements with ten expressions needs 30 000. Work on nested lazy lists
-/// grows with the square of this number: the worst template found runs for three seconds at this bound.
-const FUEL: u64 = 50_000;
-
-/// Stack of the thread that renders. The template engine recurses over chains of operators without a bound of its own,
-/// and an exhausted stack ends the process; the worst template of [`MAX_TEXT`] (one long row of minus signs) needs
-/// between 32 and 64 MiB. The memory is reserved, and used only as far as a template reaches.
-const STACK: usize = 128 * 1024 * 1024;
-
-/// Levels of nested variables; serde_json reads no deeper document from text.
-const MAX_DEPTH: usize = 128;
-
-/// Characters of the template engine's words that go into an error.
-const MAX_REASON: usize = 300;
+use super::{Error, Field};
 
 /// `cloud_config`; null when the VDU asks for nothing.
 pub(super) fn cloud_config(cx: &VduContext<'_>, vdu: &str, vdur: &Field<'_>) -> Result<Value, Error> {
@@ -49,14 +18,21 @@ pub(super) fn cloud_config(cx: &VduContext<'_>, vdu: &str, vdur: &Field<'_>) -> 
             location: &location,
         };
         let template = template(cx, &place)?;
-        let variables = match vdur.get("additionalParams")? {
+        let params = vdur.get("additionalParams")?;
+        let none = Value::Object(Map::new());
+        let variables = match &params {
             Some(params) => {
                 params.object()?;
-                variable(&params, params.value(), 0)?
+                if !is_shallow(params.value(), templates::MAX_DEPTH) {
+                    return Err(params.unlike("variables of at most 120 levels"));
+                }
+                params.value()
             }
-            None => minijinja::Value::from_pairs(std::iter::empty::<(String, minijinja::Value)>()),
+            None => &none,
         };
-        config.insert("user-data".to_owned(), render(&template, variables, &place)?.into());
+        let rendered = templates::render(cx.templates, &template, variables);
+        let text = rendered.map_err(|failure| place.failed(failure))?;
+        config.insert("user-data".to_owned(), text.into());
     }
     if vdur.is_set("boot-data-drive")? {
         config.insert("boot-data-drive".to_owned(), true.into());
@@ -90,20 +66,17 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn exhausted(&self, limit: &'static str) -> Error {
-        Error::TemplateExhausted {
-            vdu: self.vdu.to_owned(),
-            location: self.location.to_owned(),
-            limit,
-        }
-    }
-
-    fn faulty(&self, reason: &str) -> Error {
-        let reason = super::cut(reason, MAX_REASON);
-        Error::Template {
-            vdu: self.vdu.to_owned(),
-            location: self.location.to_owned(),
-            reason,
+    fn failed(&self, failure: Failure) -> Error {
+        let (vdu, location) = (self.vdu.to_owned(), self.location.to_owned());
+        match failure {
+            Failure::Undefined { variable } => Error::UndefinedVariable {
+                variable,
+                vdu,
+                location,
+            },
+            Failure::Faulty { reason } => Error::Template { vdu, location, reason },
+            Failure::Exhausted { limit } => Error::TemplateExhausted { vdu, location, limit },
+            Failure::Unavailable { reason } => Error::TemplatesUnavailable { vdu, location, reason },
         }
     }
 
@@ -143,172 +116,10 @@ fn template(cx: &VduContext<'_>, place: &Place<'_>) -> Result<String, Error> {
     vdu.text_of("cloud-init")?.ok_or_else(|| place.missing())
 }
 
-/// A template variable. `field` is the root, which an error names.
-fn variable(field: &Field<'_>, value: &Value, depth: usize) -> Result<minijinja::Value, Error> {
-    if depth > MAX_DEPTH {
-        return Err(field.unlike("variables of at most 128 levels"));
-    }
-    Ok(match value {
-        Value::Null => minijinja::Value::from(()),
-        Value::Bool(flag) => minijinja::Value::from(*flag),
-        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(number), _) => minijinja::Value::from(number),
-            (None, Some(number)) => minijinja::Value::from(number),
-            (None, None) => minijinja::Value::from(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::String(text) => minijinja::Value::from(text.as_str()),
-        Value::Array(list) => {
-            let list = list
-                .iter()
-                .map(|value| variable(field, value, depth + 1))
-                .collect::<Result<Vec<_>, _>>()?;
-            minijinja::Value::from(list)
-        }
-        Value::Object(map) => {
-            let mut pairs = Vec::with_capacity(map.len());
-            for (key, value) in map {
-                pairs.push((key.clone(), variable(field, value, depth + 1)?));
-            }
-            minijinja::Value::from_pairs(pairs)
-        }
-    })
-}
-
-fn render(template: &str, variables: minijinja::Value, place: &Place<'_>) -> Result<String, Error> {
-    if template.len() > MAX_TEXT {
-        return Err(place.exhausted("128 KiB of template"));
-    }
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("cloud-init".to_owned())
-            .stack_size(STACK);
-        match thread.spawn_scoped(scope, || render_on_this_stack(template, variables, place)) {
-            Ok(thread) => thread
-                .join()
-                .unwrap_or_else(|_| Err(place.faulty("the template engine failed"))),
-            Err(error) => Err(place.faulty(&format!("no thread to render it: {error}"))),
-        }
-    })
-}
-
-fn render_on_this_stack(template: &str, variables: minijinja::Value, place: &Place<'_>) -> Result<String, Error> {
-    let template = template.replace("\r\n", "\n").replace('\r', "\n");
-    let printed = Arc::new(Printed::default());
-    let environment = environment(Arc::clone(&printed));
-    let mut output = Bounded {
-        text: Vec::new(),
-        exceeded: false,
-    };
-    let result = environment
-        .template_from_named_str("cloud-init", &template)
-        .and_then(|template| template.render_captured_to(variables, &mut output).map(drop));
-    if output.exceeded {
-        return Err(place.exhausted("128 KiB of text"));
-    }
-    if printed.exceeded.load(Ordering::Relaxed) {
-        return Err(place.exhausted("512 KiB of printed values"));
-    }
-    result.map_err(|error| refused(&error, place))?;
-    String::from_utf8(output.text).map_err(|error| place.faulty(&error.to_string()))
-}
-
-fn environment<'s>(printed: Arc<Printed>) -> Environment<'s> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_unknown_method_callback(python_methods::call);
-    environment.set_fuel(Some(FUEL));
-    // Names the undefined variable in errors; the values that it also notes are never shown.
-    environment.set_debug(true);
-    environment.set_formatter(move |out, _state, value| {
-        let mut text = Remaining {
-            text: String::new(),
-            left: MAX_PRINTED.saturating_sub(printed.bytes.load(Ordering::Relaxed)),
-        };
-        if write!(text, "{value}").is_err() {
-            printed.exceeded.store(true, Ordering::Relaxed);
-            return Err(minijinja::Error::new(ErrorKind::WriteFailure, "too much text"));
-        }
-        printed.bytes.fetch_add(text.text.len(), Ordering::Relaxed);
-        out.write_str(&text.text).map_err(minijinja::Error::from)
-    });
-    environment
-}
-
-/// What expressions have printed. The formatter is shared by threads in principle, hence the atomics.
-#[derive(Default)]
-struct Printed {
-    bytes: AtomicUsize,
-    exceeded: AtomicBool,
-}
-
-/// One expression's text, as far as it may go.
-struct Remaining {
-    text: String,
-    left: usize,
-}
-
-impl std::fmt::Write for Remaining {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.left = self.left.checked_sub(text.len()).ok_or(std::fmt::Error)?;
-        self.text.push_str(text);
-        Ok(())
-    }
-}
-
-/// The rendered text, as far as it may go.
-struct Bounded {
-    text: Vec<u8>,
-    exceeded: bool,
-}
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.text.len().saturating_add(bytes.len()) > MAX_TEXT {
-            self.exceeded = true;
-            return Err(std::io::Error::other("too much text"));
-        }
-        self.text.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The template engine's refusal in our words. Its own error is not kept: in debug form it shows variables.
-fn refused(error: &minijinja::Error, place: &Place<'_>) -> Error {
-    // The engine's enum is open, and what is added to it is a fault of the template as well.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "non-exhaustive, and all other kinds are treated alike"
-    )]
-    match error.kind() {
-        ErrorKind::UndefinedError => {
-            // Between backticks in the detail stands the expression.
-            let variable = error
-                .detail()
-                .and_then(|detail| detail.split('`').nth(1))
-                .unwrap_or("of unknown name");
-            Error::UndefinedVariable {
-                variable: super::cut(variable, MAX_REASON),
-                vdu: place.vdu.to_owned(),
-                location: place.location.to_owned(),
-            }
-        }
-        ErrorKind::OutOfFuel => place.exhausted("50000 instructions"),
-        kind => {
-            let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
-            let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-            place.faulty(&format!("{kind}{line}{detail}"))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::derive::templates::{Limit, MAX_TEXT};
     use crate::derive::{Kind, testing};
 
     const LOCATION: &str = "vnfd-id:file:init.cfg";
@@ -457,12 +268,13 @@ mod tests {
             matches!(
                 error,
                 Error::TemplateExhausted {
-                    limit: "50000 instructions",
+                    limit: Limit::Instructions,
                     ..
                 }
             ),
             "{error}"
         );
+        assert!(error.to_string().ends_with("exceeds 50000 instructions"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! parameters and sees neither this code nor the request that LCM made of them. Values are not repeated: template
 //! variables hold passwords.
 
+use super::templates::Limit;
+
 /// Something in the request, or its absence, prevents the derivation of a task.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -59,7 +61,17 @@ pub enum Error {
         /// Where the template comes from.
         location: String,
         /// The bound it hit.
-        limit: &'static str,
+        limit: Limit,
+    },
+    /// There is nothing that could render a cloud-init template now; nothing is wrong with the template.
+    #[error("cannot render cloud-init {location} of VDU {vdu} now: {reason}")]
+    TemplatesUnavailable {
+        /// Name of the VDU.
+        vdu: String,
+        /// Where the template comes from.
+        location: String,
+        /// Why.
+        reason: String,
     },
     /// A VDU names a cloud-init template that neither the request nor the descriptor has.
     #[error("cannot find cloud-init {location} of VDU {vdu}, neither in cloud_init_content nor in the VNFD")]
@@ -138,6 +150,8 @@ pub enum Kind {
     Template,
     /// The request names something that does not exist: 404 or 400.
     NotFound,
+    /// What renders templates cannot be had: 503.
+    Unavailable,
     /// The caller did not prepare what the derivation needs: 500.
     Internal,
 }
@@ -151,6 +165,7 @@ impl Error {
             }
             Self::UndefinedVariable { .. } => Kind::UndefinedVariable,
             Self::Template { .. } | Self::TemplateExhausted { .. } => Kind::Template,
+            Self::TemplatesUnavailable { .. } => Kind::Unavailable,
             Self::TemplateMissing { .. } => Kind::NotFound,
             Self::NoKeyPair { .. } => Kind::Internal,
         }
@@ -167,6 +182,7 @@ impl Error {
             Self::UndefinedVariable { .. }
             | Self::Template { .. }
             | Self::TemplateExhausted { .. }
+            | Self::TemplatesUnavailable { .. }
             | Self::TemplateMissing { .. } => None,
         }
     }

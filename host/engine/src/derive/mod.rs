@@ -7,7 +7,7 @@
 //! **Why pure functions over JSON.** The records belong to other programs and keep keys that are unknown here, so a
 //! typed model of them would either lose those keys or restate them. A [`Field`] is the compromise: a value that knows
 //! where it stands, whose readers answer a typed error with that place instead of a panic. Nothing here reads a clock,
-//! a file or a database; the same input always derives the same task.
+//! a file or a database; the same input always derives the same task. What renders templates is handed in ([`templates::Templates`]).
 //!
 //! **What always holds.**
 //! * The keys and shapes of the result are NG-RO's, because task documents are shown to clients and shared with NG-RO's
@@ -31,6 +31,7 @@ mod interfaces;
 mod network;
 mod python_methods;
 mod sdn;
+pub mod templates;
 #[cfg(test)]
 mod testing;
 mod vdu;

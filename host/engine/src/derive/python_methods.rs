@@ -2,15 +2,86 @@
 //!
 //! Packages are written for NG-RO, whose templates run in Python and may call any method of a value. Those that only
 //! read and are common in cloud-init are served here; the others are refused as unknown.
+//!
+//! The template engine's own filters that make a text as wide as they are told are bounded here too.
 
 use std::fmt::Write as _;
 
-use minijinja::value::{Value, ValueKind};
-use minijinja::{Error, ErrorKind, State};
+use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, State, filters};
 
 /// Bytes that a method may make out of little: a padded or formatted text. Twice what a VIM takes as user data, like the bound on what is
 /// printed in the end; a larger one would let a few letters of a template ask for all memory.
 const MAX_MADE: usize = 128 * 1024;
+
+/// Names of the template engine's own filters behind the bounded ones; no template can spell them.
+const ENGINES_FORMAT: &str = "format (engine)";
+const ENGINES_INDENT: &str = "indent (engine)";
+
+/// Bounds the filters that make a text as wide as they are told.
+pub(super) fn bound_filters(environment: &mut Environment<'_>) {
+    environment.add_filter(ENGINES_FORMAT, filters::format);
+    environment.add_filter(ENGINES_INDENT, filters::indent);
+    environment.add_filter("format", format_filter);
+    environment.add_filter("indent", indent_filter);
+}
+
+fn format_filter(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let format = args.first().and_then(Value::as_str).unwrap_or_default();
+    if asked_by(format, args.get(1..).unwrap_or_default()) > MAX_MADE {
+        return Err(too_wide("format"));
+    }
+    state.apply_filter(ENGINES_FORMAT, &args)
+}
+
+/// Characters that the widths and precisions of a printf format ask for. A `*` takes its number from the arguments: the widest of them.
+fn asked_by(format: &str, args: &[Value]) -> usize {
+    let mut asked: usize = 0;
+    for field in format.split('%').skip(1) {
+        let field = match field.strip_prefix('(') {
+            Some(named) => named.split_once(')').map_or("", |(_, rest)| rest),
+            None => field,
+        };
+        let is_of_size = |letter: char| matches!(letter, '0'..='9' | '#' | '-' | ' ' | '+' | '.' | '*');
+        let size = field.split(|letter: char| !is_of_size(letter)).next().unwrap_or_default();
+        for number in size.split(|letter: char| !letter.is_ascii_digit() && letter != '*') {
+            let wide = if number.contains('*') {
+                args.iter().filter_map(width).max().unwrap_or_default()
+            } else if number.is_empty() {
+                0
+            } else {
+                number.parse().unwrap_or(usize::MAX)
+            };
+            asked = asked.saturating_add(wide);
+        }
+    }
+    asked
+}
+
+fn indent_filter(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let lines = args
+        .first()
+        .and_then(Value::as_str)
+        .map_or(1, |text| text.split('\n').count());
+    // By its place, or by its name in what is the last argument then.
+    let by_name = || args.last().and_then(|named| named.get_attr("width").ok());
+    let wide = args
+        .get(1)
+        .and_then(width)
+        .or_else(|| by_name().as_ref().and_then(width));
+    if wide.unwrap_or_default().saturating_mul(lines) > MAX_MADE {
+        return Err(too_wide("indent"));
+    }
+    state.apply_filter(ENGINES_INDENT, &args)
+}
+
+/// A number as a width: a negative one is none, one without end is too much.
+fn width(value: &Value) -> Option<usize> {
+    let width = |number: i64| usize::try_from(number.max(0)).unwrap_or(usize::MAX);
+    (value.kind() == ValueKind::Number).then(|| value.as_i64().map_or(usize::MAX, width))
+}
 
 /// Calls a method that the template engine itself does not know.
 pub(super) fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -200,6 +271,13 @@ fn too_much(method: &str) -> Error {
     Error::new(
         ErrorKind::InvalidOperation,
         format!("method {method} makes more than {MAX_MADE} bytes"),
+    )
+}
+
+fn too_wide(filter: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidOperation,
+        format!("filter {filter} makes more than {MAX_MADE} bytes"),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::templates::InProcess;
 use super::{NsContext, VduContext};
 
 /// Parts of the constants of NG-RO's own unit tests.
@@ -26,6 +27,7 @@ pub(super) fn context() -> VduContext<'static> {
         vnfd: None,
         public_key: None,
         cloud_init_content: None,
+        templates: &InProcess,
         shared_volumes: &[],
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::cloud_init::cloud_config;
 use super::disks::disks;
 use super::interfaces::{Interfaces, interfaces};
+use super::templates::Templates;
 use super::{Derived, Error, Field, Item, NAME_PART, NsContext, VDU_NAME_PART, cut, ns_reference, placeholder};
 
 /// What surrounds a VDU: its NS, its VNF and what the request brings for all VDUs.
@@ -22,6 +23,8 @@ pub struct VduContext<'v> {
     pub public_key: Option<&'v str>,
     /// The request's templates: location to text.
     pub cloud_init_content: Option<Field<'v>>,
+    /// What renders them.
+    pub templates: &'v dyn Templates,
     /// The request's `shared-volumes` items, with ids.
     pub shared_volumes: &'v [Field<'v>],
 }

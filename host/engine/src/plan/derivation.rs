@@ -101,6 +101,7 @@ fn derive_vdu(
         vnfd,
         public_key: facts.public_key.as_deref(),
         cloud_init_content: Some(Field::new("cloud_init_content", &templates)),
+        templates: &*facts.templates,
         shared_volumes: &shared,
     };
     derive::vdu(&context, field).map_err(of_derive)
@@ -129,6 +130,7 @@ pub(super) fn user_data(
         vnfd: None,
         public_key: facts.public_key.as_deref(),
         cloud_init_content: Some(Field::new("cloud_init_content", &templates)),
+        templates: &*facts.templates,
         shared_volumes: &[],
     };
     derive::user_data(&context, &Field::new("vdur", vdur))
@@ -171,6 +173,9 @@ pub(super) fn of_derive(error: derive::Error) -> Error {
             reason: error.to_string(),
         },
         derive::Kind::UndefinedVariable | derive::Kind::Template | derive::Kind::NotFound => Error::BadRequest {
+            reason: error.to_string(),
+        },
+        derive::Kind::Unavailable => Error::Unavailable {
             reason: error.to_string(),
         },
         derive::Kind::Internal => crate::accounts::internal("deriving creation parameters", error),

@@ -158,6 +158,7 @@ impl Engine {
             resources,
             shared: Vec::new(),
             public_key: None,
+            templates: self.templates.clone(),
             sealed_password: None,
             now: self.clock.now(),
         })

@@ -36,6 +36,8 @@ mod tests;
 mod texts;
 mod vm;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -44,6 +46,8 @@ use vimhost_model::{
     Task, Timestamp,
 };
 use vimhost_store::{ActionCommit, PlanBase, ResourceUpdate, SealedText};
+
+use crate::derive::templates::Templates;
 
 pub use builder::plan;
 pub use operate::plan_operation;
@@ -152,6 +156,8 @@ pub struct Facts {
     pub shared: Vec<Resource>,
     /// Public key of the service, when a VM asks for it.
     pub public_key: Option<String>,
+    /// What renders templates of user data.
+    pub templates: Arc<dyn Templates>,
     /// Password of a key injection, sealed for the action that is planned.
     pub sealed_password: Option<SealedText>,
     /// Now.
