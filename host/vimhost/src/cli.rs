@@ -137,6 +137,14 @@ pub enum Command {
     Plugins,
     /// Start a small VIM for tries and tests.
     MockVim(MockVimOptions),
+    /// Render templates of user data that the host sends. Hidden: it is what the host starts for itself, in a process of its own because
+    /// a template may end it, and speaks a protocol that is no interface.
+    #[command(hide = true)]
+    RenderTemplates {
+        /// The bounds of its memory are set.
+        #[arg(long)]
+        bounded: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

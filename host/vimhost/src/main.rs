@@ -25,6 +25,7 @@ mod service;
 mod settings;
 mod store;
 mod telemetry;
+mod templates;
 mod vim;
 mod vim_audit;
 mod vnf_lcm;
@@ -46,6 +47,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
+    // Without a runtime: its threads would take of the memory that the templates are given.
+    if let Command::RenderTemplates { bounded } = cli.command {
+        return templates::run(bounded);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -96,6 +101,7 @@ async fn run(cli: Cli, matches: &ArgMatches) -> anyhow::Result<bool> {
         Command::Audit(options) => access::audit(&global, options).await?,
         Command::Plugins => plugin::run(&global, PluginCommand::List).await?,
         Command::Plugin(command) => plugin::run(&global, command).await?,
+        Command::RenderTemplates { .. } => anyhow::bail!("templates are rendered without a runtime"),
     }
     Ok(true)
 }

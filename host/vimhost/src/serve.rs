@@ -23,6 +23,7 @@ use crate::plugin_dir::PluginDir;
 use crate::settings::{Effective, Resolved, Settings, Source, Unused};
 use crate::store;
 use crate::telemetry::{self, Filter, Metrics, Telemetry, Traces};
+use crate::templates::Worker;
 use crate::vnf_lcm;
 
 /// How long calls in flight may take at a stop. What is not over then is taken up by the next start.
@@ -104,9 +105,18 @@ async fn serve(resolved: Resolved, metrics: Metrics, traces: Option<Traces>) -> 
         reach: Reach::new(settings.ssh_addresses.clone()),
     }));
     let (store, clock) = (opened.store.clone(), Arc::new(SystemClock));
-    let engine = Engine::start(config, store.clone(), connectors, injector, keys.clone(), clock)
-        .await
-        .context("cannot start the engine")?;
+    let templates = Arc::new(Worker::new());
+    let engine = Engine::start_with_templates(
+        config,
+        store.clone(),
+        connectors,
+        injector,
+        keys.clone(),
+        clock,
+        templates,
+    )
+    .await
+    .context("cannot start the engine")?;
     let lost = opened.guard(&engine);
     let endpoint = vnf_lcm::endpoint(&settings, vnf_lcm_listener.local_addr()?);
     let notifier = Notifier::start(store.clone(), keys, vnf_lcm::notify_options(&settings, &endpoint)).await;

@@ -44,7 +44,10 @@ fn asked_by(format: &str, args: &[Value]) -> usize {
             None => field,
         };
         let is_of_size = |letter: char| matches!(letter, '0'..='9' | '#' | '-' | ' ' | '+' | '.' | '*');
-        let size = field.split(|letter: char| !is_of_size(letter)).next().unwrap_or_default();
+        let size = field
+            .split(|letter: char| !is_of_size(letter))
+            .next()
+            .unwrap_or_default();
         for number in size.split(|letter: char| !letter.is_ascii_digit() && letter != '*') {
             let wide = if number.contains('*') {
                 args.iter().filter_map(width).max().unwrap_or_default()
