@@ -34,6 +34,7 @@ mod sdn;
 mod settings;
 mod several_hosts;
 mod slow_deletion;
+mod templates;
 mod traces;
 mod vim_audit;
 mod vnf_lcm;
