@@ -88,7 +88,7 @@ fn facts_of(nsr: &Value, vnfrs: &[Value]) -> Facts {
         resources: Vec::new(),
         shared: Vec::new(),
         public_key: None,
-        templates: std::sync::Arc::new(crate::derive::templates::InProcess),
+        templates: Arc::new(crate::derive::templates::InProcess),
         sealed_password: None,
         now: Timestamp(7),
     }
