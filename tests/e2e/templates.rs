@@ -12,13 +12,11 @@ const LOCATION: &str = "6d9e1ca1-f387-4d01-9876-066fc7311e0f:file:cloud-config.t
 /// Memory that the host may have more of, in KiB: each of the templates would take gigabytes.
 const MORE_KIB: u64 = 256 << 10;
 
-/// What the host has in memory, in KiB, and had at most.
-fn resident(pid: u32) -> [u64; 2] {
+/// What the host had in memory at most, in KiB.
+fn most_resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    ["VmRSS:", "VmHWM:"].map(|field| {
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
-    })
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 
 /// Processes that render for a host: their ids.
@@ -49,7 +47,7 @@ async fn a_template_that_would_take_all_memory_is_refused_and_the_host_goes_on()
     let deployed = Deployed::prepared(Faults::default(), |_| {}).await;
     let (host, lcm) = (&deployed.host, deployed.lcm());
     let path = format!("ns/v1/deploy/{}", deployed.nsr);
-    let [_, before] = resident(host.pid());
+    let before = most_resident(host.pid());
     let memory = "exceeds 256 MiB of memory";
     let doubled = format!(
         "{{% set x = 'x' * 1024 %}}{}{{{{ x|length }}}}",
@@ -92,7 +90,7 @@ async fn a_template_that_would_take_all_memory_is_refused_and_the_host_goes_on()
             "{what}: {:?}",
             begun.elapsed()
         );
-        let [_, most] = resident(host.pid());
+        let most = most_resident(host.pid());
         assert!(
             most < before + MORE_KIB,
             "{what}: {most} KiB at most, {before} KiB before"
