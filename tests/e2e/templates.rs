@@ -63,8 +63,8 @@ async fn a_template_that_would_take_all_memory_is_refused_and_the_host_goes_on()
     );
     for (what, template, reason) in [
         ("a text that is doubled", doubled.as_str(), memory),
-        ("a text that is replaced by more", &replaced, memory),
-        ("a text that is joined with itself", &joined, memory),
+        ("a text that is replaced by more", replaced.as_str(), memory),
+        ("a text that is joined with itself", joined.as_str(), memory),
         (
             "a width of an indentation",
             "{{ 'a'|indent(99999999999) }}",
