@@ -1,10 +1,6 @@
 //! What is particular to this store: several hosts, and other programs.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails in a test's helper fails the test"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
