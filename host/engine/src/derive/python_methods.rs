@@ -29,34 +29,28 @@ pub(super) fn bound_filters(environment: &mut Environment<'_>) {
 fn format_filter(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let args = args.into_values();
     let format = args.first().and_then(Value::as_str).unwrap_or_default();
-    if asked_by(format, args.get(1..).unwrap_or_default()) > MAX_MADE {
+    if asked_by(format) > MAX_MADE {
         return Err(too_wide("format"));
     }
     state.apply_filter(ENGINES_FORMAT, &args)
 }
 
-/// Characters that the widths and precisions of a printf format ask for. A `*` takes its number from the arguments: the widest of them.
-fn asked_by(format: &str, args: &[Value]) -> usize {
+/// Characters that the widths and precisions of a printf format ask for. The engine takes none of them from arguments (`*`).
+fn asked_by(format: &str) -> usize {
     let mut asked: usize = 0;
     for field in format.split('%').skip(1) {
         let field = match field.strip_prefix('(') {
             Some(named) => named.split_once(')').map_or("", |(_, rest)| rest),
             None => field,
         };
-        let is_of_size = |letter: char| matches!(letter, '0'..='9' | '#' | '-' | ' ' | '+' | '.' | '*');
+        let is_of_size = |letter: char| matches!(letter, '0'..='9' | '#' | '-' | ' ' | '+' | '.');
         let size = field
             .split(|letter: char| !is_of_size(letter))
             .next()
             .unwrap_or_default();
-        for number in size.split(|letter: char| !letter.is_ascii_digit() && letter != '*') {
-            let wide = if number.contains('*') {
-                args.iter().filter_map(width).max().unwrap_or_default()
-            } else if number.is_empty() {
-                0
-            } else {
-                number.parse().unwrap_or(usize::MAX)
-            };
-            asked = asked.saturating_add(wide);
+        let numbers = size.split(|letter: char| !letter.is_ascii_digit());
+        for number in numbers.filter(|number| !number.is_empty()) {
+            asked = asked.saturating_add(number.parse().unwrap_or(usize::MAX));
         }
     }
     asked
