@@ -5,12 +5,13 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use vimhost_keystone::{Api, Microversion};
+use vimhost_keystone::{Api, Microversion, time};
 use vimhost_sdk::prelude::*;
-use vimhost_sdk::warn;
+use vimhost_sdk::{clock, warn};
 
 use super::resize::confirm;
-use super::{Asking, act, ask_once, asked, busy, look, noted, operated, wait, why_not};
+use super::{Asking, act, announced, ask_once, asked, busy, look, noted, operated, wait, why_not};
+use crate::calendar;
 use crate::compute::{Server, nova, nova_at, nova_with};
 use crate::vim::Vim;
 
@@ -39,9 +40,13 @@ pub(crate) fn migrate(vim: &Vim, call: &Call, id: &str, host: Option<&str>) -> R
     if asked(call, MIGRATE) {
         return moved(vim, &nova, call, &server);
     }
+    // By a try whose answer was lost; it may have come about since.
+    let tried = call.entry(MIGRATE, call.operation());
+    if tried.is_some() && server.status() == "VERIFY_RESIZE" {
+        return confirm(&nova, call, id);
+    }
     if host.is_some() && server.host() == host {
-        if call.entry(MIGRATE, call.operation()).is_some() {
-            // Asked for by a try whose answer was lost, and done since.
+        if tried.is_some() {
             return Ok(operated(&server));
         }
         return Err(Error::bad_request(format!(
@@ -66,9 +71,13 @@ pub(crate) fn migrate(vim: &Vim, call: &Call, id: &str, host: Option<&str>) -> R
     } else {
         cold_migration(vim, host)?
     };
+    let before = match tried {
+        Some(entry) => left_since(vim, id, entry.age_ms)?,
+        None => None,
+    };
     let asking = Asking {
         kind: MIGRATE,
-        note: server.host().unwrap_or("unknown"),
+        note: before.as_deref().or(server.host()).unwrap_or("unknown"),
         action: word,
     };
     ask_once(call, &nova, id, &asking, || act(&speaking, id, "migrating", &body))?;
@@ -150,6 +159,10 @@ struct Migration {
     status: String,
     #[serde(default)]
     migration_type: Option<String>,
+    #[serde(default)]
+    source_compute: Option<String>,
+    #[serde(default)]
+    created_at: Option<String>,
 }
 
 impl Migration {
@@ -160,6 +173,21 @@ impl Migration {
 
 /// The newest migration of a server; none where it is not shown.
 fn record(vim: &Vim, id: &str) -> Result<Option<Migration>, Failure> {
+    records(vim, id).map(|(record, _)| record)
+}
+
+/// The host from which a migration of this span has taken a server; none where there was none in it, or it is not shown.
+fn left_since(vim: &Vim, id: &str, age_ms: u64) -> Result<Option<String>, Failure> {
+    let (record, at) = records(vim, id)?;
+    let is_of_span = |record: &Migration| {
+        let created = record.created_at.as_deref().and_then(time::epoch_seconds);
+        created.is_some_and(|created| created >= announced(at, age_ms))
+    };
+    Ok(record.filter(is_of_span).and_then(|record| record.source_compute))
+}
+
+/// The newest migration of a server, and the time at Nova.
+fn records(vim: &Vim, id: &str) -> Result<(Option<Migration>, u64), Failure> {
     #[derive(Deserialize)]
     struct Listed {
         migrations: Vec<Migration>,
@@ -169,11 +197,18 @@ fn record(vim: &Vim, id: &str) -> Result<Option<Migration>, Failure> {
         .get(["os-migrations"])
         .query("instance_uuid", id)
         .doing(format!("looking at the migrations of server {id}"));
-    match nova.read::<Listed>(request) {
-        Ok(listed) => Ok(listed.migrations.into_iter().max_by_key(|migration| migration.id)),
-        Err(failure) if failure.status == Some(403) => Ok(None),
-        Err(failure) => Err(failure),
-    }
+    let response = match nova.send(request) {
+        Ok(response) => response,
+        Err(failure) if failure.status == Some(403) => return Ok((None, clock::now().as_secs())),
+        Err(failure) => return Err(failure),
+    };
+    let at = response.header("date").and_then(calendar::of_http);
+    let newest = response
+        .json::<Listed>()?
+        .migrations
+        .into_iter()
+        .max_by_key(|migration| migration.id);
+    Ok((newest, at.unwrap_or_else(|| clock::now().as_secs())))
 }
 
 /// Whether a server can be moved to a host: it exists, serves, and lies in the server's zone.

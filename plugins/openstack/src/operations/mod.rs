@@ -124,9 +124,14 @@ fn actions(nova: &Api<'_>, id: &str) -> Result<(Vec<Action>, u64), Failure> {
 /// Whether a request whose answer was lost so long ago arrived.
 fn arrived(nova: &Api<'_>, id: &str, word: &str, age_ms: u64) -> Result<bool, Failure> {
     let (actions, at) = actions(nova, id)?;
-    let begun = at.saturating_sub(Duration::from_millis(age_ms).as_secs() + SKEW_S);
+    let begun = announced(at, age_ms);
     let ours = |action: &&Action| action.action == word && time::epoch_seconds(&action.start_time) >= Some(begun);
     Ok(actions.iter().any(|action| ours(&action)))
+}
+
+/// The second at Nova, where it is `at` now, before which nothing of what was announced so long ago has begun.
+fn announced(at: u64, age_ms: u64) -> u64 {
+    at.saturating_sub(Duration::from_millis(age_ms).as_secs() + SKEW_S)
 }
 
 /// Whether the newest action of this word failed. Where the list is not shown nothing is known of it.

@@ -134,6 +134,29 @@ fn o10_a_migration_ends_when_the_server_is_elsewhere() {
 }
 
 #[test]
+fn a_migration_whose_answer_was_lost_has_come_about_when_the_server_has_left_its_host() {
+    for (status, actions_in_all) in [("ACTIVE", 1), ("SHUTOFF", 2)] {
+        let cloud = cloud(status);
+        // One before, which is not what is asked for.
+        let record = |id: u32, from: &str, at: &str| json!({"id": id, "status": "completed", "migration_type": "live-migration", "source_compute": from, "created_at": at});
+        let records = &cloud.nova().migrations;
+        records
+            .borrow_mut()
+            .push(record(2, "host2", "2000-01-01T00:00:00.000000"));
+        let migrated = || cloud.operated("a", |call| OpenStack::migrate(&cloud.account, call, "s", None));
+        cloud.nova().next(Method::Post, "/action", Fate::Lost);
+        assert_eq!(migrated().unwrap_err().kind, ErrorKind::Unreachable);
+        records
+            .borrow_mut()
+            .push(record(3, "host1", "2001-09-09T01:46:40.000000"));
+        let moved = migrated().unwrap();
+        assert_eq!(moved.compute_node.as_deref(), Some("host2"));
+        assert_eq!(moved.status_text, status);
+        assert_eq!(actions(&cloud), actions_in_all, "{status}");
+    }
+}
+
+#[test]
 fn o10_a_migration_that_failed_is_told_as_such() {
     let cloud = cloud("ACTIVE");
     cloud.nova().failing.borrow_mut().insert("live-migration");
