@@ -22,6 +22,7 @@ mod clock;
 pub mod derive;
 mod engine;
 mod error;
+mod held;
 mod keys;
 pub mod lcm;
 pub mod machine;

@@ -5,10 +5,10 @@
 //! ours may be there. How it is reached (user, secrets, certificates, timeouts, which of an endpoint's addresses) may change at any time.
 
 use serde_json::{Map, Value};
-use vimhost_model::{Origin, TargetId};
+use vimhost_model::Origin;
 use vimhost_store::StoredAccount;
 
-use crate::removal::has_failed_operation;
+use crate::held::held_on;
 use crate::{Engine, Error};
 
 /// Settings of connectors that say where elements are, beside the domain of the project: OpenStack's and Heat's, those of an SDN controller
@@ -96,7 +96,7 @@ impl Engine {
         if moved.is_empty() {
             return Ok(None);
         }
-        let held = self.held_on(&before.target).await?;
+        let held = held_on(&*self.store, &before.target).await?;
         if held.is_empty() {
             return Ok(None);
         }
@@ -106,36 +106,8 @@ impl Engine {
              'force'",
             before.target.account,
             moved.join(", "),
-            held.join(", "),
+            held.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         )))
-    }
-
-    /// What is on an account, in words; nothing when it may lead anywhere.
-    async fn held_on(&self, target: &TargetId) -> Result<Vec<&'static str>, Error> {
-        let mut held = Vec::new();
-        let elements = self.store.holds_elements(target).await;
-        if elements.map_err(|error| Error::of_store("looking for elements of an account", error))? {
-            held.push("elements of services");
-        }
-        let unsettled = self.store.unsettled(target, None, 1).await;
-        let unsettled = unsettled.map_err(|error| Error::of_store("looking for work", error))?;
-        if !unsettled.entries.is_empty() {
-            held.push("tasks that are not over");
-        }
-        let instances = self.store.vnf_instances_on(target, None, 1).await;
-        let instances = instances.map_err(|error| Error::of_store("looking for VNF instances", error))?;
-        if !instances.entries.is_empty() {
-            held.push("VNF instances");
-        }
-        let running = self.store.running_op_occs(Some(target), None, 1).await;
-        let running = running.map_err(|error| Error::of_store("looking for operations", error))?;
-        if !running.entries.is_empty() {
-            held.push("operations of VNF instances that are not over");
-        }
-        if has_failed_operation(&*self.store, target).await? {
-            held.push("operations of VNF instances that are FAILED_TEMP");
-        }
-        Ok(held)
     }
 }
 

@@ -15,15 +15,12 @@
 use std::sync::Arc;
 
 use tracing::Instrument;
-use vimhost_model::vnf::OperationState;
-use vimhost_model::{Revision, TargetId, VnfLcmOpOccId};
-use vimhost_store::{ListQuery, Store, StoredAccount};
+use vimhost_model::{Revision, TargetId};
+use vimhost_store::{Store, StoredAccount};
 
 use crate::accounts::internal;
+use crate::held::{Held, held_on};
 use crate::{Engine, Error};
-
-/// Operations that are read at once.
-const OP_OCCS: usize = 200;
 
 /// Why nothing is accepted on an account that is marked.
 pub(crate) fn in_the_way(target: &TargetId) -> Error {
@@ -114,80 +111,18 @@ async fn unmark(store: &dyn Store, target: &TargetId, marked: Option<Revision>) 
 
 /// Refuses when anything on an account is known that could be deleted by nobody without it.
 async fn refuse_if_used(store: &dyn Store, target: &TargetId) -> Result<(), Error> {
-    let held = store
-        .holds_elements(target)
-        .await
-        .map_err(|error| Error::of_store("looking for elements of an account", error))?;
-    if held {
-        return Err(Error::Conflict {
-            reason: format!(
-                "account '{}' still has elements; terminate the services on it first",
-                target.account
-            ),
-        });
-    }
-    let busy = store
-        .unsettled(target, None, 1)
-        .await
-        .map_err(|error| Error::of_store("looking for work", error))?;
-    if !busy.entries.is_empty() {
-        return Err(Error::Conflict {
-            reason: format!("account '{}' has tasks that are not over", target.account),
-        });
-    }
-    refuse_if_instances(store, target).await?;
-    if has_failed_operation(store, target).await? {
-        return Err(Error::Conflict {
-            reason: format!(
-                "account '{}' has an operation of a VNF instance that is FAILED_TEMP; roll it back, or give it up and terminate the \
-                 instance, first",
-                target.account
-            ),
-        });
-    }
-    // One that had failed may run again since the first look.
-    refuse_if_instances(store, target).await
-}
-
-async fn refuse_if_instances(store: &dyn Store, target: &TargetId) -> Result<(), Error> {
-    let instances = store.vnf_instances_on(target, None, 1).await;
-    let instances = instances.map_err(|error| Error::of_store("looking for VNF instances", error))?;
-    let running = store.running_op_occs(Some(target), None, 1).await;
-    let running = running.map_err(|error| Error::of_store("looking for operations", error))?;
-    if instances.entries.is_empty() && running.entries.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Conflict {
-        reason: format!(
-            "account '{}' still has VNF instances; terminate them first",
-            target.account
+    let account = &target.account;
+    let reason = match held_on(store, target).await?.first() {
+        None => return Ok(()),
+        Some(Held::Elements) => format!("account '{account}' still has elements; terminate the services on it first"),
+        Some(Held::Tasks) => format!("account '{account}' has tasks that are not over"),
+        Some(Held::Instances | Held::Operations) => {
+            format!("account '{account}' still has VNF instances; terminate them first")
+        }
+        Some(Held::FailedOperations) => format!(
+            "account '{account}' has an operation of a VNF instance that is FAILED_TEMP; roll it back, or give it up and terminate the \
+             instance, first"
         ),
-    })
-}
-
-/// Whether a client has yet to decide on an operation on an account. Until then no instance names what it has made there.
-pub(crate) async fn has_failed_operation(store: &dyn Store, target: &TargetId) -> Result<bool, Error> {
-    let doing = |error| Error::of_store("looking for operations", error);
-    let query = ListQuery {
-        states: vec![OperationState::FailedTemp.as_str().to_owned()],
-        ..ListQuery::default()
     };
-    let mut after: Option<String> = None;
-    loop {
-        let page = store.op_occs(&query, after.as_deref(), OP_OCCS).await.map_err(doing)?;
-        for listed in &page.entries {
-            let id = listed
-                .id
-                .parse::<VnfLcmOpOccId>()
-                .map_err(|error| internal("reading the id of an operation", error))?;
-            let op_occ = store.op_occ(&id).await.map_err(doing)?;
-            if op_occ.is_some_and(|op_occ| op_occ.own.target.as_ref() == Some(target)) {
-                return Ok(true);
-            }
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(false);
-        }
-    }
+    Err(Error::Conflict { reason })
 }
