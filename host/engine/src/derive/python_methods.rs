@@ -30,7 +30,7 @@ fn format_filter(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result
     let args = args.into_values();
     let format = args.first().and_then(Value::as_str).unwrap_or_default();
     if asked_by(format) > MAX_MADE {
-        return Err(too_wide("format"));
+        return Err(too_much("filter format"));
     }
     state.apply_filter(ENGINES_FORMAT, &args)
 }
@@ -69,7 +69,7 @@ fn indent_filter(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result
         .and_then(width)
         .or_else(|| by_name().as_ref().and_then(width));
     if wide.unwrap_or_default().saturating_mul(lines) > MAX_MADE {
-        return Err(too_wide("indent"));
+        return Err(too_much("filter indent"));
     }
     state.apply_filter(ENGINES_INDENT, &args)
 }
@@ -160,7 +160,7 @@ fn padding(method: &str, text: &str, args: &[Value], fill: char) -> Result<Strin
     let width = usize::try_from(width.max(0)).unwrap_or(usize::MAX);
     let missing = width.saturating_sub(text.chars().count());
     if missing > MAX_MADE {
-        return Err(too_much(method));
+        return Err(too_much(&format!("method {method}")));
     }
     Ok(std::iter::repeat_n(fill, missing).collect())
 }
@@ -182,13 +182,13 @@ fn formatted(text: &str, args: &[Value]) -> Result<String, Error> {
     let mut next: usize = 0;
     while let Some(at) = rest.find(['{', '}']) {
         let (before, from) = rest.split_at(at);
-        made.write_str(before).map_err(|_| too_much("format"))?;
+        made.write_str(before).map_err(|_| too_much("method format"))?;
         let doubled = [("{{", '{'), ("}}", '}')];
         let doubled = doubled
             .iter()
             .find_map(|(pair, brace)| Some((from.strip_prefix(*pair)?, *brace)));
         if let Some((after, brace)) = doubled {
-            made.write_char(brace).map_err(|_| too_much("format"))?;
+            made.write_char(brace).map_err(|_| too_much("method format"))?;
             rest = after;
             continue;
         }
@@ -213,10 +213,10 @@ fn formatted(text: &str, args: &[Value]) -> Result<String, Error> {
         if value.is_undefined() {
             return Err(Error::from(ErrorKind::UndefinedError));
         }
-        write!(made, "{value}").map_err(|_| too_much("format"))?;
+        write!(made, "{value}").map_err(|_| too_much("method format"))?;
         rest = after;
     }
-    made.write_str(rest).map_err(|_| too_much("format"))?;
+    made.write_str(rest).map_err(|_| too_much("method format"))?;
     Ok(made.0)
 }
 
@@ -264,17 +264,10 @@ fn unknown(method: &str) -> Error {
     )
 }
 
-fn too_much(method: &str) -> Error {
+fn too_much(what: &str) -> Error {
     Error::new(
         ErrorKind::InvalidOperation,
-        format!("method {method} makes more than {MAX_MADE} bytes"),
-    )
-}
-
-fn too_wide(filter: &str) -> Error {
-    Error::new(
-        ErrorKind::InvalidOperation,
-        format!("filter {filter} makes more than {MAX_MADE} bytes"),
+        format!("{what} makes more than {MAX_MADE} bytes"),
     )
 }
 
