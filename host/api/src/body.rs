@@ -35,7 +35,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Failure::too_large(limit)),
-        Err(_) => Err(Failure::bad_request("the body ended before it was complete")),
+        Err(_) => Err(Failure::bad_request("the body did not come whole and in time")),
     }
 }
 

@@ -23,6 +23,7 @@ mod mask;
 mod method;
 pub mod ng_ro;
 mod path;
+mod received;
 mod serve;
 mod source;
 pub mod vnf_lcm;

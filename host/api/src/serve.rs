@@ -17,6 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::received::{self, Times};
+
 /// Limits of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServeOptions {
@@ -26,6 +28,11 @@ pub struct ServeOptions {
     pub header_time: Duration,
     /// Bytes of a request's head. Ids have at most 1 KiB.
     pub header_bytes: usize,
+    /// Longest time for the body, from the end of the head. As long as an answer may take, by default.
+    pub body_time: Duration,
+    /// How long the rest of a body is taken and thrown away after its request was refused, so that a client that sends all
+    /// before it reads gets the answer.
+    pub discard_time: Duration,
     /// After the signal to stop: how long answers that have begun may take.
     pub patience: Duration,
 }
@@ -36,6 +43,8 @@ impl Default for ServeOptions {
             connections: 512,
             header_time: Duration::from_secs(30),
             header_bytes: 32 << 10,
+            body_time: Duration::from_secs(120),
+            discard_time: Duration::from_secs(10),
             patience: Duration::from_secs(10),
         }
     }
@@ -101,9 +110,15 @@ async fn connection(
 ) {
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
+    let times = Times {
+        read: options.body_time,
+        discard: options.discard_time,
+    };
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let router = router.clone();
-        let mut request = request.map(Body::new);
+        let (parts, incoming) = request.into_parts();
+        let body = received::body(incoming, &parts.headers, times);
+        let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(ConnectInfo(peer));
         async move { Ok::<_, Infallible>(call(router, request).await) }
     });

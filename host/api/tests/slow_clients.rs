@@ -5,6 +5,8 @@
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,11 @@ async fn listen(options: ServeOptions) -> (std::net::SocketAddr, CancellationTok
     let shutdown = CancellationToken::new();
     let router = Router::new()
         .route("/", axum::routing::get(|| async { "ok" }))
+        .route("/refused", axum::routing::post(|| async { StatusCode::UNAUTHORIZED }))
+        .route(
+            "/read",
+            axum::routing::post(|body: Bytes| async move { body.len().to_string() }),
+        )
         .route("/slow", axum::routing::get(std::future::pending::<&'static str>));
     let served = tokio::spawn(serve(listener, router, options, shutdown.clone()));
     (address, shutdown, served)
@@ -49,6 +56,78 @@ async fn a_head_without_end_is_refused() {
         .write_all(format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20)).as_bytes())
         .await;
     assert!(!rest(&mut stream).await.contains("200 OK"));
+}
+
+/// The head of the answer that comes next.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// More than the buffers of a connection take: it can be sent only if the other side reads it.
+const MUCH: usize = 64 << 20;
+
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_gets_the_refusal() {
+    let (address, ..) = listen(ServeOptions::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: {MUCH}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b'x'; MUCH]).await.unwrap();
+    let answer = head(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+
+    // The connection goes on where the body ended.
+    let last = b"POST /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc";
+    stream.write_all(last).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("\r\n\r\n3"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_body_without_end_is_cut_off() {
+    let (address, ..) = listen(ServeOptions {
+        discard_time: Duration::from_millis(200),
+        ..ServeOptions::default()
+    })
+    .await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "POST /refused HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let endless = async { while stream.write_all(b"4\r\nmore\r\n").await.is_ok() {} };
+    tokio::time::timeout(Duration::from_secs(60), endless).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_told_is_not_told_to_send_what_is_refused() {
+    let (address, ..) = listen(ServeOptions::default()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "POST /refused HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_closes_the_connection() {
+    let (address, ..) = listen(ServeOptions {
+        body_time: Duration::from_millis(200),
+        ..ServeOptions::default()
+    })
+    .await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nslow";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(60), rest(&mut stream))
+        .await
+        .unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 }
 
 #[tokio::test]
