@@ -1,4 +1,4 @@
-//! What stands before the handlers: latency, scripted failures, the wait for the state file, lost answers, counting.
+//! What stands before the handlers: whole bodies, latency, scripted failures, the wait for the state file, lost answers, counting.
 //!
 //! It is a hyper service and no layer of the router because of lost answers: hyper closes a connection without a byte
 //! of an answer only when the outermost service returns an error, and axum's are infallible.
@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{self, Body};
 use axum::http::{Method, Request, Response, Uri};
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
@@ -17,6 +17,9 @@ use crate::faults::Verdict;
 use crate::refusal::{self, Refusal};
 use crate::state_file::Keeper;
 use crate::world::World;
+
+/// The longest body that is read: far more than any handler takes, so that what it refuses as too long was still read to its end.
+const LONGEST_BODY: usize = 64 << 20;
 
 /// The answer is lost: the connection is closed without one.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,10 @@ impl Front {
     }
 
     pub(crate) async fn serve(&self, request: Request<Incoming>) -> Result<Response<Body>, AnswerLost> {
+        let request = match whole(request).await {
+            Ok(request) => request,
+            Err(refusal) => return Ok(refusal.into_response()),
+        };
         // The admin part is for whoever scripts the faults, so none touches it and it is not counted.
         if request.uri().path().starts_with("/admin/") {
             let response = self.work(request).await;
@@ -76,7 +83,7 @@ impl Front {
     }
 
     /// Keeps which trace a request says it is part of.
-    fn note_trace(&self, counted: &Counted, request: &Request<Incoming>) {
+    fn note_trace(&self, counted: &Counted, request: &Request<Body>) {
         let parent = request
             .headers()
             .get("traceparent")
@@ -88,7 +95,7 @@ impl Front {
         }
     }
 
-    async fn work(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn work(&self, request: Request<Body>) -> Response<Body> {
         let mut router = self.router.clone();
         match router.call(request).await {
             Ok(response) => response,
@@ -109,6 +116,15 @@ impl Front {
             Refusal::NotWritten.into_response()
         }
     }
+}
+
+/// Reads the body before anything is answered: hyper closes a connection whose request was not read to its end, and a client
+/// that is still writing then sees the connection break instead of the answer.
+async fn whole(request: Request<Incoming>) -> Result<Request<Body>, Refusal> {
+    let (head, incoming) = request.into_parts();
+    let read = body::to_bytes(Body::new(incoming), LONGEST_BODY).await;
+    let bytes = read.map_err(|error| Refusal::BadRequest(format!("the body cannot be read: {error}")))?;
+    Ok(Request::from_parts(head, Body::from(bytes)))
 }
 
 /// The name a request is counted under.

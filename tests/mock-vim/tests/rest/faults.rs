@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 use mock_vim::{AnswerLost, Config, Fail, Faults, InvalidFaults, Kind, Operation, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use super::{Client, id, refused, start};
+use super::{Client, DEADLINE, id, refused, start};
 
 #[tokio::test]
 async fn a_lost_answer_leaves_the_element_and_no_answer() {
@@ -124,30 +126,74 @@ async fn a_scripted_failure_answers_without_working() {
 }
 
 #[tokio::test]
+async fn a_refusal_reaches_a_client_that_sends_its_whole_body_before_it_reads() {
+    let (server, client) = start(Faults::default()).await;
+    let fail = Fail {
+        operation: Some(Operation::Create),
+        status: 503,
+        ..Fail::default()
+    };
+    let scripted = Faults {
+        fail: vec![fail],
+        ..Faults::default()
+    };
+    // More than the sockets hold of what nobody reads.
+    let body = vec![b' '; 16 << 20];
+    for (faults, token, status) in [
+        (scripted, client.token.as_str(), 503),
+        (Faults::default(), "nonsense", 401),
+        (Faults::default(), client.token.as_str(), 400),
+    ] {
+        server.set_faults(faults).unwrap();
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let head = format!(
+            "POST /v1/networks HTTP/1.1\r\nhost: {}\r\nconnection: close\r\nx-auth-token: {token}\r\ncontent-length: {}\r\n\r\n",
+            server.address(),
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn latency_holds_back_the_calls_it_names_and_no_other() {
     let (server, client) = start(Faults::default()).await;
-    let latency = Duration::from_millis(400);
-    let entry = json!({"kind": "groups", "operation": "list", "latency_ms": latency.as_millis() as u64});
-    client.put("/admin/faults", json!({"latency": [entry]})).await;
-    // Ten at once take nowhere near ten times as long: waiting holds no lock.
-    let together = Instant::now();
+    let lists_of_groups = |latency_ms: u64| json!({"kind": "groups", "operation": "list", "latency_ms": latency_ms});
+    // An hour: none of these is answered while the test lasts, however slow the machine is.
+    client
+        .put("/admin/faults", json!({"latency": [lists_of_groups(3_600_000)]}))
+        .await;
     let all: Vec<_> = (0..10)
         .map(|_| {
             let (http, url, token) = (client.http.clone(), client.url.clone(), client.token.clone());
             tokio::spawn(async move { Client { http, url, token }.list("/v1/groups").await })
         })
         .collect();
-    assert_eq!(client.list("/v1/networks").await.len(), 2);
-    assert!(!all.iter().any(|slow| slow.is_finished()), "another kind does not wait");
-    for one in all {
-        one.await.unwrap();
+    // All ten wait together: waiting holds no lock.
+    let begin = Instant::now();
+    while server.requests().at_work < 10 {
+        assert!(begin.elapsed() < DEADLINE, "{:?}", server.requests());
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert!(
-        together.elapsed() >= latency && together.elapsed() < latency * 5,
-        "{:?}",
-        together.elapsed()
-    );
-    assert!(server.requests().at_work_max >= 10);
+    let networks = tokio::time::timeout(DEADLINE, client.list("/v1/networks")).await;
+    assert_eq!(networks.expect("another kind does not wait").len(), 2);
+    let requests = server.requests();
+    assert_eq!((requests.at_work, requests.of("GET groups list 200")), (10, 0));
+    assert!(requests.at_work_max >= 10);
+    for one in all {
+        one.abort();
+    }
+
+    client
+        .put("/admin/faults", json!({"latency": [lists_of_groups(200)]}))
+        .await;
+    let named = Instant::now();
+    client.list("/v1/groups").await;
+    assert!(named.elapsed() >= Duration::from_millis(200));
 
     client
         .put("/admin/faults", json!({"latency_ms": 50, "jitter_ms": 20, "seed": 3}))
