@@ -13,7 +13,8 @@ use axum::{Json, Router};
 use http::{Method, StatusCode};
 use http_proxy::{Effect, Fault, Proxies, Service};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 struct Vim {
     url: String,
@@ -161,4 +162,29 @@ async fn what_goes_wrong_does_so_as_asked() {
     proxies.mend();
     assert_eq!(create().await.unwrap().status(), 202);
     assert_eq!(made(), 3);
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_sends_its_whole_body_before_it_reads() {
+    let vim = vim().await;
+    let proxies = proxies(&vim).await;
+    proxies.inject(Fault::new(Effect::Refuse {
+        status: StatusCode::TOO_MANY_REQUESTS,
+        retry_after: None,
+    }));
+    let url = proxies.translate(&vim.url);
+    let address = url.strip_prefix("http://").unwrap();
+    // More than the sockets hold of what nobody reads.
+    let body = vec![b' '; 16 << 20];
+    let head = format!(
+        "POST /compute/servers HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    assert_eq!(vim.made.load(Ordering::SeqCst), 0);
 }
