@@ -480,6 +480,12 @@ mod tests {
         assert!(!demo.stop().unwrap(), "the numbers are another program's");
         assert!(other.try_wait().unwrap().is_none());
         let mut server = start(&demo.binary);
+        // The command line of a process is there a moment after it was started.
+        let begun = Instant::now();
+        while !runs(&server.id().to_string(), "serve") {
+            assert!(begun.elapsed() < END, "a server of the demo is not known for one");
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
         std::fs::write(demo.pid_file("serve"), server.id().to_string()).unwrap();
         assert!(demo.stop().unwrap());
         assert!(!server.wait().unwrap().success(), "it was ended by a signal");
