@@ -118,7 +118,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
     use async_trait::async_trait;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
@@ -159,7 +159,10 @@ mod tests {
             dialled(&uri, &[[127, 0, 0, 1], [10, 0, 0, 1]]).await,
             Err("vim.example may not be 10.0.0.1".to_owned())
         );
-        drop(listener);
+        // Bound and not listening: nobody else can take the port and answer at it.
+        let closed = TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let uri = format!("http://vim.example:{}/v3", closed.local_addr().unwrap().port());
         let refused = dialled(&uri, &[[127, 0, 0, 2], [127, 0, 0, 1]]).await.unwrap_err();
         assert!(
             refused.starts_with("vim.example does not accept connections: "),
