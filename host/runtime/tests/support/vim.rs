@@ -1,7 +1,6 @@
 //! A VIM that remembers what it was sent and can echo it.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -24,6 +23,8 @@ pub struct Seen {
     pub path: String,
     pub headers: HeaderMap,
     pub body: String,
+    /// On which connection, by the order in which they came.
+    pub connection: usize,
 }
 
 impl Seen {
@@ -36,7 +37,6 @@ impl Seen {
 pub struct Vim {
     pub url: String,
     pub seen: Arc<Mutex<Vec<Seen>>>,
-    pub connections: Arc<AtomicUsize>,
 }
 
 impl Vim {
@@ -44,14 +44,15 @@ impl Vim {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(vec![]));
-        let connections = Arc::new(AtomicUsize::new(0));
-        let (log, count) = (Arc::clone(&seen), Arc::clone(&connections));
+        let log = Arc::clone(&seen);
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::SeqCst);
+            for connection in 0.. {
+                let Ok((stream, _)) = listener.accept().await else {
+                    return;
+                };
                 let log = Arc::clone(&log);
                 tokio::spawn(async move {
-                    let service = service_fn(|request| serve(request, Arc::clone(&log)));
+                    let service = service_fn(|request| serve(request, connection, Arc::clone(&log)));
                     // A client that goes away is no failure of the test.
                     let _ = http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -59,7 +60,7 @@ impl Vim {
                 });
             }
         });
-        Self { url, seen, connections }
+        Self { url, seen }
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -73,7 +74,7 @@ impl Vim {
 
 type Answer = Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible>;
 
-async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer {
+async fn serve(request: Request<Incoming>, connection: usize, log: Arc<Mutex<Vec<Seen>>>) -> Answer {
     let (head, body) = request.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     let seen = Seen {
@@ -81,6 +82,7 @@ async fn serve(request: Request<Incoming>, log: Arc<Mutex<Vec<Seen>>>) -> Answer
         path: head.uri.to_string(),
         headers: head.headers,
         body: body.clone(),
+        connection,
     };
     log.lock().unwrap().push(seen.clone());
     let whole = |text: String| Response::new(Full::new(Bytes::from(text)).boxed_unsync());
