@@ -317,13 +317,15 @@ impl Egress {
                     self.shared.failed(format!("{what}: no answer within {wait:?}"));
                     return Err(Error::ConnectionReadTimeout);
                 }
+                // Before the look at the time: a thread that has stood still finds both the end of the lease it knew and the heartbeat
+                // that came meanwhile.
+                Ok(()) = fence.changed() => until = *fence.borrow_and_update(),
                 () = at(until) => {
                     account.metrics().requested(None, begun.elapsed());
                     return Err(refused(self.lease_over(
                         "the time in which this host may send for the account ended before an answer came",
                     )));
                 }
-                Ok(()) = fence.changed() => until = *fence.borrow_and_update(),
             }
         };
         match result {
