@@ -32,6 +32,15 @@ async fn create(
     connector.create(call(journal, vec![]), request).await
 }
 
+/// Waits for no answer: for a VIM that never gives one. What does answer may take longer on a busy machine.
+async fn hurried() -> Host {
+    Host::new(Limits {
+        first_byte: std::time::Duration::from_millis(200),
+        ..Limits::default()
+    })
+    .await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_entry_is_written_before_the_request_and_closed_after_it() {
     let (host, vim, journal) = (
@@ -51,11 +60,7 @@ async fn an_entry_is_written_before_the_request_and_closed_after_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_outcome_of_a_trap_is_unknown_while_something_may_have_been_made() {
-    let host = Host::new(Limits {
-        first_byte: std::time::Duration::from_millis(200),
-        ..Limits::default()
-    })
-    .await;
+    let (host, hurried) = (Host::new(Limits::default()).await, hurried().await);
     let (vim, journal) = (Vim::start().await, Arc::new(Notes::default()));
     let cases = [
         (json!(["panic"]), "/", Outcome::Known),
@@ -75,7 +80,7 @@ async fn the_outcome_of_a_trap_is_unknown_while_something_may_have_been_made() {
         assert!(error.message.contains("in the middle of a creation"), "{error}");
     }
     // Reported by the guest itself: its journal says what exists.
-    let error = create(&host, &vim, &journal, json!(["begin", "request"]), "/silent")
+    let error = create(&hurried, &vim, &journal, json!(["begin", "request"]), "/silent")
         .await
         .unwrap_err();
     assert_eq!(
@@ -87,14 +92,10 @@ async fn the_outcome_of_a_trap_is_unknown_while_something_may_have_been_made() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_without_an_answer_leaves_the_outcome_of_a_trap_open() {
-    let host = Host::new(Limits {
-        first_byte: std::time::Duration::from_millis(200),
-        ..Limits::default()
-    })
-    .await;
+    let (host, hurried) = (Host::new(Limits::default()).await, hurried().await);
     let (vim, journal) = (Vim::start().await, Arc::new(Notes::default()));
     let steps = json!(["request-anyway", "panic"]);
-    let error = create(&host, &vim, &journal, steps.clone(), "/silent")
+    let error = create(&hurried, &vim, &journal, steps.clone(), "/silent")
         .await
         .unwrap_err();
     assert_eq!(
