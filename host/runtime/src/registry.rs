@@ -17,6 +17,8 @@ use vimhost_connector::{Capabilities, LoadError, PluginInfo, PluginState};
 
 use crate::plugin::Plugin;
 
+const LOADED_TWICE: &str = "it was loaded twice at the same time";
+
 /// The table of plugins.
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -96,7 +98,7 @@ impl Registry {
     /// A plugin is ready and replaces an earlier one of its name.
     ///
     /// # Errors
-    /// When another plugin serves one of its VIM types.
+    /// When another plugin serves one of its VIM types, or another content of the file is being loaded meanwhile.
     pub(crate) fn admit(&self, file: &str, digest: &str, plugin: Arc<Plugin>) -> Result<PluginInfo, String> {
         let mut entries = self.entries();
         let ready = |entry: &Entry| entry.info.state == PluginState::Ready;
@@ -118,12 +120,19 @@ impl Registry {
                 ));
             }
         }
+        if loading(&mut entries, file, digest).is_none() {
+            // A load of the same file that began later has its place. What serves goes on, and may be this very content.
+            let same = entries.iter().find(|entry| ready(entry) && entry.info.digest == digest);
+            return same
+                .map(|entry| entry.info.clone())
+                .ok_or_else(|| LOADED_TWICE.to_owned());
+        }
         for old in entries.iter_mut().filter(|entry| ready(entry)) {
             if old.plugin.as_ref().is_some_and(|old| old.identity.name == *name) {
                 old.info.state = PluginState::Draining;
             }
         }
-        let entry = loading(&mut entries, file, digest).ok_or("it was loaded twice at the same time")?;
+        let entry = loading(&mut entries, file, digest).ok_or(LOADED_TWICE)?;
         entry.info.state = PluginState::Ready;
         entry.info.descriptor = Some(plugin.descriptor.clone());
         entry.info.capabilities = plugin.code.capabilities();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::Mutex;
 use vimhost_connector::{Connector, Connectors, InstallError, LoadError, PluginInfo, PluginState};
 use vimhost_model::{TargetId, VimAccount};
 use vimhost_runtime::Runtime;
@@ -14,11 +15,18 @@ use vimhost_runtime::Runtime;
 pub struct PluginDir {
     runtime: Arc<Runtime>,
     dir: PathBuf,
+    /// Held by who changes what is served or what lies there: two would write into one file, and one would serve beside the file of the
+    /// other.
+    changing: Arc<Mutex<()>>,
 }
 
 impl PluginDir {
     pub fn new(runtime: Arc<Runtime>, dir: PathBuf) -> Self {
-        Self { runtime, dir }
+        Self {
+            runtime,
+            dir,
+            changing: Arc::default(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -83,6 +91,7 @@ impl Connectors for PluginDir {
     /// The component is compiled and asked who it is before the file of the old one is replaced, so a bad one leaves the old one
     /// serving, after a restart too.
     async fn install(&self, name: &str, component: Vec<u8>) -> Result<PluginInfo, InstallError> {
+        let changing = Arc::clone(&self.changing).lock_owned().await;
         let path = self.path(name);
         let info = self
             .runtime
@@ -90,7 +99,12 @@ impl Connectors for PluginDir {
             .await;
         let info = usable(info)?;
         let place = path.clone();
-        tokio::task::spawn_blocking(move || replace(&place, &component))
+        let replacing = tokio::task::spawn_blocking(move || {
+            // It goes on when nobody waits for it any more.
+            let _changing = changing;
+            replace(&place, &component)
+        });
+        replacing
             .await
             .map_err(|error| InstallError::Host(error.to_string()))?
             .map_err(|error| failed(&path, &error))?;
@@ -98,6 +112,7 @@ impl Connectors for PluginDir {
     }
 
     async fn reload(&self, name: Option<&str>) -> Result<Vec<PluginInfo>, InstallError> {
+        let _changing = self.changing.lock().await;
         let Some(name) = name else {
             let loaded = self.runtime.load_dir(&self.dir).await;
             return loaded.map_err(|error| InstallError::Host(error.to_string()));
