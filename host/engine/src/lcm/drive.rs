@@ -345,6 +345,10 @@ impl Lcm {
                 let mut document = hand.document.lock().await;
                 let before = document.work.clone();
                 let todo = machine::apply(&mut document.work, event, &around);
+                if !matches!(todo, Todo::Observe(..)) {
+                    // Before it is written down, which may take longer than the pause between two looks.
+                    watch = None;
+                }
                 if document.work != before && !matches!(todo, Todo::Done(_) | Todo::Failed(_)) {
                     let op_occ = self.written(&document)?;
                     let revision = self.save(Some(&hand.right), &op_occ, InstanceWrite::None, &[]).await?;
@@ -358,15 +362,11 @@ impl Lcm {
                 return self.given_up(&hand);
             }
             event = match todo {
-                Todo::Call(request) => {
-                    watch = None;
-                    match self.call(&hand, request).await {
-                        Some(event) => event,
-                        None => return self.given_up(&hand),
-                    }
-                }
+                Todo::Call(request) => match self.call(&hand, request).await {
+                    Some(event) => event,
+                    None => return self.given_up(&hand),
+                },
                 Todo::Rest(until) => {
-                    watch = None;
                     tokio::select! {
                         () = hand.right.over().cancelled() => return self.given_up(&hand),
                         () = tokio::time::sleep(until.since(self.parts.clock.now())) => Event::Go,
