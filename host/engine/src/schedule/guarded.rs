@@ -232,15 +232,25 @@ mod tests {
         Err(Error::new(kind, "connection refused"))
     }
 
-    async fn away() -> Guard {
+    /// A guard after ten calls without an answer, of which the last ended then: calls are held back for half a second from there.
+    async fn away_since(last: Instant) -> Guard {
         let guard = guard();
-        for _ in 0..10 {
+        for _ in 0..9 {
             assert_eq!(
                 guard.through(fails(ErrorKind::Unreachable)).await.unwrap_err().message,
                 "connection refused"
             );
         }
+        assert!(lock(&guard.breaker).unanswered(Pass::Usual, "connection refused", last));
         guard
+    }
+
+    /// Longer than any of these tests takes, on a machine that does other things besides.
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// A guard that holds calls back, and for longer than half a second: nobody knows when the next line of a test runs.
+    async fn away() -> Guard {
+        away_since(Instant::now() + HOUR).await
     }
 
     #[tokio::test]
@@ -252,7 +262,8 @@ mod tests {
             error.message.ends_with("not asked again: connection refused"),
             "{error}"
         );
-        assert!(error.retry_after.is_some_and(|wait| wait <= Duration::from_millis(500)));
+        let wait = error.retry_after.unwrap();
+        assert!(wait > HOUR / 2 && wait <= HOUR + Duration::from_millis(500), "{wait:?}");
     }
 
     #[tokio::test]
@@ -300,11 +311,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_try_that_is_dropped_leaves_room_for_another() {
-        let guard = away().await;
-        let wait = guard.through(async { Ok(()) }).await.unwrap_err().retry_after.unwrap();
-        tokio::time::sleep(wait).await;
-        let dropped = tokio::time::timeout(Duration::from_millis(1), guard.through(pending::<Result<(), Error>>()));
-        dropped.await.unwrap_err();
+        let guard = away_since(Instant::now().checked_sub(Duration::from_secs(1)).unwrap()).await;
+        let mut tried = Box::pin(guard.through(pending::<Result<(), Error>>()));
+        let waiting = tokio::time::timeout(Duration::from_millis(1), &mut tried);
+        waiting.await.unwrap_err();
+        guard.through(async { Ok(()) }).await.unwrap_err();
+        drop(tried);
         guard.through(async { Ok(()) }).await.unwrap();
     }
 }
