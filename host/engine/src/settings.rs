@@ -79,6 +79,7 @@ mod tests {
         let schema = json!({"properties": {"a": {"pattern": "^(a+)+$"}}});
         let begun = std::time::Instant::now();
         assert!(checked(&schema, &json!({"a": format!("{}!", "a".repeat(5000))})).is_err());
-        assert!(begun.elapsed().as_secs() < 5);
+        // An engine with backtracking would not end at all.
+        assert!(begun.elapsed().as_secs() < 60);
     }
 }

@@ -201,16 +201,14 @@ mod tests {
     fn a_lease_that_was_given_up_is_free_at_once() {
         let mut sights = Sights::default();
         sights.know(target("a"));
-        sights.look(vec![lease(9)], Instant::now());
-        assert_eq!(sights.claimable(&host("two"), Some(&TERMS), Instant::now()), []);
-        sights.look(vec![], Instant::now());
-        assert_eq!(freedom(&sights, Instant::now()), Freedom::Free);
-        assert_eq!(
-            sights.claimable(&host("two"), Some(&TERMS), Instant::now()),
-            [target("a")]
-        );
+        let now = Instant::now();
+        sights.look(vec![lease(9)], now);
+        assert_eq!(sights.claimable(&host("two"), Some(&TERMS), now), []);
+        sights.look(vec![], now);
+        assert_eq!(freedom(&sights, now), Freedom::Free);
+        assert_eq!(sights.claimable(&host("two"), Some(&TERMS), now), [target("a")]);
         sights.forget(&target("a"));
-        assert_eq!(sights.claimable(&host("two"), Some(&TERMS), Instant::now()), []);
+        assert_eq!(sights.claimable(&host("two"), Some(&TERMS), now), []);
     }
 
     #[test]

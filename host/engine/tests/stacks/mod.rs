@@ -38,6 +38,8 @@ pub struct State {
     pub late: Option<u32>,
     /// What is to appear, and after how many deletions.
     pub coming: Option<(u32, String, Stack)>,
+    /// Looks show every stack as under way, and do not count.
+    pub held: bool,
     /// The next deletion is refused.
     pub refusing: bool,
     /// How long a creation takes after its announcement.
@@ -167,12 +169,13 @@ impl Connector for Vim {
     async fn observe_stacks(&self, stacks: &[StackRef], _: Option<Vec<u8>>) -> Result<ObservedStacks, Error> {
         let mut state = self.0.lock().unwrap();
         state.calls.push("observe");
+        let counted = u32::from(!state.held);
         let mut observed = ObservedStacks::default();
         for asked in stacks {
             let known = state.stacks.get_mut(&asked.name);
             match known.filter(|known| asked.id.as_ref() == Some(&known.id)) {
                 Some(stack) => {
-                    stack.looks += 1;
+                    stack.looks += counted;
                     observed.changed.push(seen(&asked.name, stack));
                     continue;
                 }
