@@ -467,6 +467,11 @@ impl Scheduler {
                 if let Err(error) = self.store.release_claim(&hold.claim).await {
                     tracing::debug!(target_id = %target, error = %error, "removed account not given up");
                 }
+                // It may have been added again since it was looked for, and have work that was begun under what has just ended.
+                if matches!(self.store.account(target).await, Ok(Some(_))) {
+                    lock(&self.sights).know(target.clone());
+                    self.want_if_free(target);
+                }
             }
         }
     }
