@@ -346,7 +346,7 @@ impl Lcm {
                 let before = document.work.clone();
                 let todo = machine::apply(&mut document.work, event, &around);
                 if !matches!(todo, Todo::Observe(..)) {
-                    // Before it is written down, which may take longer than the pause between two looks.
+                    // Before anything is written, which may take longer than the pause to the next look: nobody needs that one.
                     watch = None;
                 }
                 if document.work != before && !matches!(todo, Todo::Done(_) | Todo::Failed(_)) {
@@ -366,12 +366,10 @@ impl Lcm {
                     Some(event) => event,
                     None => return self.given_up(&hand),
                 },
-                Todo::Rest(until) => {
-                    tokio::select! {
-                        () = hand.right.over().cancelled() => return self.given_up(&hand),
-                        () = tokio::time::sleep(until.since(self.parts.clock.now())) => Event::Go,
-                    }
-                }
+                Todo::Rest(until) => tokio::select! {
+                    () = hand.right.over().cancelled() => return self.given_up(&hand),
+                    () = tokio::time::sleep(until.since(self.parts.clock.now())) => Event::Go,
+                },
                 Todo::Observe(stack, until) => {
                     let same = watch.take().filter(|watch| watch.is_of(&stack));
                     let mut sights = same.unwrap_or_else(|| {

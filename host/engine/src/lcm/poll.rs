@@ -184,6 +184,8 @@ struct Look {
 struct Poller {
     state: Mutex<State>,
     changed: Notify,
+    /// Outlives the runs: one ends whenever nothing is waited for, perhaps a moment before the next wait.
+    told: Mutex<Told>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -258,7 +260,6 @@ impl Pollers {
 /// Looks for as long as anything is waited for.
 async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target: TargetId) {
     let mut failed = FAILED;
-    let mut told = Told::default();
     loop {
         let due = {
             let mut state = lock(&poller.state);
@@ -281,14 +282,16 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
             match look(&schedule, &right, batch).await {
                 Ok(observed) => {
                     failed = FAILED;
-                    if let Some((since, looks)) = told.went_well() {
+                    let back = lock(&poller.told).went_well();
+                    if let Some((since, looks)) = back {
                         let away_ms = since.elapsed().as_millis();
                         tracing::info!(target_id = %target, away_ms, failed = looks, "stacks observed again");
                     }
                     spread(&poller, batch, observed);
                 }
                 Err(error) => {
-                    if let Some(suppressed) = told.failed(Instant::now()) {
+                    let tell = lock(&poller.told).failed(Instant::now());
+                    if let Some(suppressed) = tell {
                         tracing::warn!(
                             target_id = %target, stacks = batch.len(), error = %error, retry_ms = failed.as_millis(), suppressed,
                             "stacks not observed"
@@ -307,6 +310,8 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
             }
         }
     }
+    // How long the VIM is away is another host's to tell.
+    *lock(&poller.told) = Told::default();
     let mut state = lock(&poller.state);
     state.runs = false;
     // Whoever waits sees the right end too.
@@ -343,6 +348,8 @@ fn spread(poller: &Poller, batch: &[Look], observed: ObservedStacks) {
         .iter()
         .map(|seen| (seen.stack.name.as_str(), seen))
         .collect();
+    // Whoever is told has a moment to end the wait: where a look takes longer than its pause, the next one would be due already.
+    let earliest = Instant::now().checked_add(FIRST);
     let mut state = lock(&poller.state);
     for Look { op_occ, number, stack } in batch {
         let Some(watched) = state.of(op_occ, *number) else {
@@ -358,6 +365,7 @@ fn spread(poller: &Poller, batch: &[Look], observed: ObservedStacks) {
         };
         tracing::debug!(op_occ_id = %op_occ, stack = stack.name, ?sight, "stack observed");
         let _ = watched.tell.send(sight);
+        watched.due = earliest.map_or(watched.due, |earliest| earliest.max(watched.due));
     }
 }
 
