@@ -262,6 +262,19 @@ impl State {
         Ok(Deletion::Done)
     }
 
+    /// Ends what stacks are in the middle of, as if its time were over.
+    pub(crate) fn end_stacks(&mut self, now: UnixMillis) {
+        let all = self.stacks.iter();
+        let busy: Vec<Arc<Stack>> = all.filter(|stack| stack.status.is_in_progress()).cloned().collect();
+        for stack in busy {
+            if let Some(pending) = stack.pending.clone() {
+                self.finish_stack(&stack, StackPending { due: now, ..pending });
+            }
+        }
+        // A deleted one is purged in its turn.
+        self.advance(now);
+    }
+
     fn begin_stack(
         &mut self,
         stack: &Stack,

@@ -190,6 +190,24 @@ async fn a_deleted_stack_is_shown_by_its_id_and_gone_by_its_name() {
 }
 
 #[tokio::test]
+async fn what_stacks_are_in_the_middle_of_is_over_when_a_test_says_so() {
+    let (server, client) = start(Faults {
+        stack_delay_ms: 60_000,
+        stack_delete_delay_ms: 60_000,
+        ..Faults::default()
+    })
+    .await;
+    let path = format!("/v1/stacks/{}", id(&client.create("stacks", body("s")).await));
+    assert_eq!(client.get(&path).await.1["status"], "CREATE_IN_PROGRESS");
+    server.end_stacks();
+    assert_eq!(client.get(&path).await.1["status"], "CREATE_COMPLETE");
+    assert_eq!(client.delete(&path).await.0, 202);
+    assert_eq!(client.get(&path).await.1["status"], "DELETE_IN_PROGRESS");
+    server.end_stacks();
+    assert!(server.inventory().stacks.is_empty(), "it is deleted and purged");
+}
+
+#[tokio::test]
 async fn a_name_is_taken_also_by_a_stack_not_yet_purged() {
     let (_server, client) = start(Faults {
         stack_purge_delay_ms: 60_000,
