@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::SamplePackage;
 
+/// How long anything may take here. It is there for what hangs: machines are slow, and their disks slower.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -127,7 +130,7 @@ impl VnfLcm {
         if answer.status() != 202 {
             bail!("upload answered {}: {}", answer.status(), answer.text().await?);
         }
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + LIMIT;
         loop {
             let shown = self.expect(200, Method::GET, &format!("{path}/{id}"), None).await?.json;
             match shown.get("onboardingState").and_then(Value::as_str) {
@@ -217,7 +220,7 @@ impl VnfLcm {
     /// When it ends otherwise.
     pub async fn complete(&self, id: &str, operation: &str, body: &Value) -> anyhow::Result<Value> {
         let op_occ = self.begin(id, operation, body).await?;
-        let shown = self.settled(&op_occ, Duration::from_secs(30)).await?;
+        let shown = self.settled(&op_occ, LIMIT).await?;
         if state_of(&shown) == "COMPLETED" {
             Ok(shown)
         } else {

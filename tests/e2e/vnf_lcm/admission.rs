@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use vimhost_tests::instantiate_request;
 
-use super::{LIMIT, World};
+use super::{LIMIT, World, held};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_scales_at_once_one_is_accepted_and_the_others_are_conflicts() {
@@ -13,12 +13,15 @@ async fn of_many_scales_at_once_one_is_accepted_and_the_others_are_conflicts() {
     let id = world.instantiated("at-once").await;
     let path = format!("/vnflcm/v2/vnf_instances/{id}/scale");
     let out = json!({"type": "SCALE_OUT", "aspectId": "VDU1_scale"});
+    // Not over before the last of them is asked for.
+    world.vim.set_faults(held()).unwrap();
     let ask = || world.client.ask(Method::POST, &path, Some(&out));
     let (a, b, c, d) = tokio::join!(ask(), ask(), ask(), ask());
     let answers = [a.unwrap(), b.unwrap(), c.unwrap(), d.unwrap()];
     let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [202, 409, 409, 409]);
+    world.release();
     let accepted = answers.iter().find(|answer| answer.status == 202).unwrap();
     let op_occ = accepted.location.as_deref().unwrap().rsplit('/').next().unwrap();
     let over = world.client.settled(op_occ, LIMIT).await.unwrap();

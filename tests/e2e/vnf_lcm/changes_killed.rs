@@ -8,8 +8,7 @@ use vimhost_tests::wait_until;
 use super::changes::{
     NEXT, assert_changed, both, content, decide, failed, failing, shown, to_network, to_package, updates, with_next,
 };
-use super::states::slow;
-use super::{LIMIT, World, at, at_work, ends};
+use super::{LIMIT, World, at, at_work, ends, held};
 
 /// Dies while an operation is in a state, and comes back.
 fn killed_in(world: &mut World, op_occ: &str, state: &str) {
@@ -71,7 +70,7 @@ async fn a_host_killed_in_each_update_of_a_change_waits_on_after_its_restart() {
         world.vim.set_faults(Faults::default()).unwrap();
         let id = world.instantiated(operation).await;
         let (old, before) = (shown(&world, &id).await, content(&world, &id).await);
-        world.vim.set_faults(slow()).unwrap();
+        world.vim.set_faults(held()).unwrap();
         let asked = updates(&world);
         let op_occ = world.client.begin(&id, operation, &body).await.unwrap();
         for update in 1..=in_all {
@@ -85,6 +84,8 @@ async fn a_host_killed_in_each_update_of_a_change_waits_on_after_its_restart() {
                 old,
                 "{operation}: nothing is known of it before it is complete"
             );
+            at_work(&world).await;
+            world.vim.end_stacks();
         }
         let over = ends(&world, &op_occ, "COMPLETED").await;
         assert_eq!(
@@ -149,11 +150,13 @@ async fn a_rollback_of_a_change_goes_on_after_a_restart() {
         let id = world.instantiated(operation).await;
         let (old, before) = (shown(&world, &id).await, content(&world, &id).await);
         let op_occ = failed(&world, &id, operation, &body, &[fails]).await;
-        world.vim.set_faults(slow()).unwrap();
+        world.vim.set_faults(held()).unwrap();
         let asked = updates(&world);
         decide(&world, &op_occ, "rollback").await;
         at_work(&world).await;
         killed_in(&mut world, &op_occ, "ROLLING_BACK");
+        at_work(&world).await;
+        world.release();
         let over = ends(&world, &op_occ, "ROLLED_BACK").await;
         assert!(at(&over, "/error/detail").is_string(), "the reason stays: {over:#}");
         assert_eq!(updates(&world) - asked, 1, "{operation}: it is undone once");

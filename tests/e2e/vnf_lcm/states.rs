@@ -7,18 +7,10 @@ use reqwest::Method;
 use serde_json::json;
 use vimhost_tests::{Random, instantiate_request, wait_until};
 
-use super::{LIMIT, World, at, at_work, ends, forceful, scale_in, scale_out, vm_count};
+use super::{LIMIT, World, at, at_work, ends, forceful, held, scale_in, scale_out, vm_count};
 
-/// How long stacks take: long enough to die in.
+/// How long stacks take where a host dies at any moment: long enough to die in.
 const SLOW: u64 = 1000;
-
-pub(super) fn slow() -> Faults {
-    Faults {
-        stack_delay_ms: SLOW,
-        stack_delete_delay_ms: SLOW,
-        ..Faults::default()
-    }
-}
 
 /// Quick, but for deletions and updates that fail once.
 fn failing(operation: &str) -> Faults {
@@ -77,7 +69,7 @@ async fn a_host_killed_right_after_its_202_does_what_it_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_killed_while_the_vim_works_waits_on_after_its_restart() {
-    let mut world = World::new(slow()).await;
+    let mut world = World::new(Faults::default()).await;
     let id = world.created("processing").await;
     for (operation, body, vms) in [
         ("instantiate", instantiate_request("mock"), 2),
@@ -87,6 +79,7 @@ async fn a_host_killed_while_the_vim_works_waits_on_after_its_restart() {
         ("heal", json!({"additionalParams": {"all": true}}), 2),
         ("terminate", forceful(), 0),
     ] {
+        world.vim.set_faults(held()).unwrap();
         let op_occ = world.client.begin(&id, operation, &body).await.unwrap();
         at_work(&world).await;
         let asked = |world: &World| {
@@ -100,6 +93,8 @@ async fn a_host_killed_while_the_vim_works_waits_on_after_its_restart() {
         };
         let before = asked(&world);
         world.change_stored(|database| assert_eq!(database.state_of(&op_occ), "PROCESSING"));
+        at_work(&world).await;
+        world.release();
         ends(&world, &op_occ, "COMPLETED").await;
         if body.get("additionalParams").is_none() {
             assert_eq!(asked(&world), before, "{operation} {body}: nothing is asked for twice");
@@ -152,10 +147,12 @@ async fn a_rollback_goes_on_after_a_restart() {
     let request = instantiate_request("mock");
     let op_occ = world.client.begin(&id, "instantiate", &request).await.unwrap();
     ends(&world, &op_occ, "FAILED_TEMP").await;
-    world.vim.set_faults(slow()).unwrap();
+    world.vim.set_faults(held()).unwrap();
     decide(&world, &op_occ, "rollback").await;
     at_work(&world).await;
     world.change_stored(|database| assert_eq!(database.state_of(&op_occ), "ROLLING_BACK"));
+    at_work(&world).await;
+    world.release();
     let over = ends(&world, &op_occ, "ROLLED_BACK").await;
     assert!(at(&over, "/error/detail").is_string());
     assert_eq!(stack_count(&world), 0);
@@ -164,10 +161,12 @@ async fn a_rollback_goes_on_after_a_restart() {
     world.client.complete(&id, "instantiate", &request).await.unwrap();
     let op_occ = world.client.begin(&id, "scale", &scale_out()).await.unwrap();
     ends(&world, &op_occ, "FAILED_TEMP").await;
-    world.vim.set_faults(slow()).unwrap();
+    world.vim.set_faults(held()).unwrap();
     decide(&world, &op_occ, "rollback").await;
     at_work(&world).await;
     world.change_stored(|database| assert_eq!(database.state_of(&op_occ), "ROLLING_BACK"));
+    at_work(&world).await;
+    world.release();
     ends(&world, &op_occ, "ROLLED_BACK").await;
     let instance = world.client.instance(&id).await.unwrap();
     assert_eq!(at(&instance, "/instantiatedVnfInfo/scaleStatus/0/scaleLevel"), 0);
@@ -183,7 +182,9 @@ async fn fifty_instances_at_once_come_and_go_while_the_host_dies_again_and_again
     let mut random = Random::seeded("fifty instances");
     let mut world = World::new(Faults {
         latency_ms: 5,
-        ..slow()
+        stack_delay_ms: SLOW,
+        stack_delete_delay_ms: SLOW,
+        ..Faults::default()
     })
     .await;
     let mut ids = Vec::new();
