@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use vimhost_tests::wait_until;
 
 use super::listener::{Listener, states, subscribe};
-use super::{LIMIT, World};
+use super::quiet::lines;
+use super::{LIMIT, World, log_to_end};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn those_who_asked_are_told_in_order_and_nobody_else() {
@@ -48,10 +49,10 @@ async fn subscribers_who_did_not_ask_cost_no_line_in_the_log_and_a_dead_callback
     let id = world.created("lines").await;
     let mine = json!({"vnfInstanceSubscriptionFilter": {"vnfInstanceIds": [id]}});
     subscribe(&world, &format!("{}/mine", listener.url), mine.clone()).await;
-    let lines = |world: &World| world.host.log().lines().count();
     let request = vimhost_tests::instantiate_request("mock");
     let before = lines(&world);
-    world.client.complete(&id, "instantiate", &request).await.unwrap();
+    let over = world.client.complete(&id, "instantiate", &request).await.unwrap();
+    log_to_end(&world, &over).await;
     wait_until("three notifications", LIMIT, async || {
         Ok(listener.told("/mine").len() == 3)
     })
@@ -65,7 +66,8 @@ async fn subscribers_who_did_not_ask_cost_no_line_in_the_log_and_a_dead_callback
     }
     let before = lines(&world);
     let forceful = json!({"terminationType": "FORCEFUL"});
-    world.client.complete(&id, "terminate", &forceful).await.unwrap();
+    let over = world.client.complete(&id, "terminate", &forceful).await.unwrap();
+    log_to_end(&world, &over).await;
     wait_until("six notifications", LIMIT, async || {
         Ok(listener.told("/mine").len() == 6)
     })

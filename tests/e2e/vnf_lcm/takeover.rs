@@ -11,7 +11,7 @@ use vimhost_mongod::Kind;
 use vimhost_tests::{Cluster, Host, SamplePackage, VnfLcm, instantiate_request, start_vim, wait_until};
 
 use super::listener::Listener;
-use super::{scale_out, vm_count};
+use super::{held, release, scale_out, vm_count};
 
 const INSTANCES: usize = 10;
 
@@ -42,12 +42,7 @@ impl Three {
         let uri = vimhost_mongod::shared(Kind::ReplicaSet).await.unwrap();
         // A server that is used instead may hold an earlier run.
         let cluster = Cluster::new(&uri, &format!("{database}-{}", std::process::id())).unwrap();
-        let vim = start_vim(Faults {
-            stack_delay_ms: 1500,
-            ..Faults::default()
-        })
-        .await
-        .unwrap();
+        let vim = start_vim(Faults::default()).await.unwrap();
         let one = Host::start(&cluster.setup("one")).unwrap();
         one.add_vim("mock", &vim.url()).await.unwrap();
         wait_until("a claim", LIMIT, async || Ok(driver(&one).await.is_some()))
@@ -80,6 +75,8 @@ async fn what_a_dead_host_was_doing_another_one_finishes_and_subscribers_hear_it
     let [_, two, last] = three.clients.clone();
     two.expect(201, Method::POST, path, Some(&body)).await.unwrap();
 
+    // Nothing is over before the host dies.
+    three.vim.set_faults(held()).unwrap();
     let mut op_occs = Vec::new();
     for n in 0..INSTANCES {
         // Asked of the two that do not drive the account, in turns.
@@ -98,6 +95,7 @@ async fn what_a_dead_host_was_doing_another_one_finishes_and_subscribers_hear_it
     .await
     .unwrap();
     three.hosts[0].kill();
+    release(&three.vim);
 
     for op_occ in &op_occs {
         let over = last.settled(op_occ, LIMIT).await.unwrap();
@@ -151,10 +149,13 @@ async fn of_two_scales_at_once_at_two_hosts_one_is_accepted_and_the_other_is_a_c
     let out = scale_out();
     // Both by hosts that do not drive the account, then by the one that does and another.
     for (a, b, vms) in [(two, last, 3), (one, two, 4)] {
+        // Not over before both are asked.
+        three.vim.set_faults(held()).unwrap();
         let (a, b) = tokio::join!(
             a.ask(Method::POST, &path, Some(&out)),
             b.ask(Method::POST, &path, Some(&out))
         );
+        release(&three.vim);
         let answers = [a.unwrap(), b.unwrap()];
         let mut statuses = [answers[0].status, answers[1].status];
         statuses.sort_unstable();
