@@ -123,10 +123,16 @@ impl Client {
         made
     }
 
-    /// Sends a request whole and reads the answer; an answer that is too long is cut off with an error.
+    /// Sends a request whole and reads the answer; an answer that is too long is cut off with an error. A connection that was kept may be
+    /// closed by the other side at that very moment, so what was not answered is sent once more: a notification that comes twice has the
+    /// same `id`.
     pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
         let origin = self.origin_of(request.uri());
-        let answer = origin.request(request).await.map_err(|error| reason_of(&error))?;
+        let answer = match origin.request(request.clone()).await {
+            Err(error) if !error.is_connect() => origin.request(request).await,
+            first => first,
+        };
+        let answer = answer.map_err(|error| reason_of(&error))?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
         let body = body.map_err(|error| format!("its answer cannot be read: {}", quoted(&error.to_string())))?;

@@ -377,6 +377,21 @@ async fn a_callback_that_does_not_pass_its_test_is_not_subscribed() {
 }
 
 #[tokio::test]
+async fn a_callback_that_closes_a_connection_without_an_answer_is_asked_once_more() {
+    let house = House::new();
+    let notifier = house.notifier(local()).await;
+    // As of one that was kept, and closed while it was asked again.
+    let listener = Listener::start(|number, heard| match number {
+        0 => Some(String::new()),
+        _ => no_content(number, heard),
+    })
+    .await;
+    subscribe(&notifier, &listener.url, json!({})).await.unwrap();
+    assert_eq!(listener.heard("GET /notify").len(), 2);
+    notifier.stop(PATIENCE).await;
+}
+
+#[tokio::test]
 async fn there_are_not_more_subscriptions_than_the_host_keeps() {
     let house = House::new();
     let options = NotifyOptions {

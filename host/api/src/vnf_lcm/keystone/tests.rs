@@ -142,9 +142,10 @@ async fn an_expired_token_is_refused() {
 async fn when_keystone_is_away_it_is_not_the_clients_fault() {
     let (url, _) = keystone("2999-01-01T00:00:00Z").await;
     assert_eq!(status(&gate(&url), Some("broken")).await, 503);
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Bound, so that nobody else is given the port, and never listened on.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = closed.local_addr().unwrap();
-    drop(closed);
     assert_eq!(status(&gate(&format!("http://{address}/v3")), Some("good")).await, 503);
 }
 
