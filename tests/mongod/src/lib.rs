@@ -3,9 +3,9 @@
 //! What MongoDB does in a failover, on a torn connection or with a majority that is gone is the point of these tests, so there is
 //! no stand-in. The server is a program of `cargo xtask mongod`; it is used by tests only and never packaged.
 //!
-//! Every server listens on 127.0.0.1 at a free port and keeps its files in a temporary folder. A small shell watches over it and
-//! reads from a pipe that the test process holds: when the test ends, however it ends, the pipe closes, the shell kills the server and
-//! removes the folder. So nothing is left over, also by servers in statics, which nobody drops.
+//! Every server listens on 127.0.0.1 at a port that is kept for it, and has its files in a temporary folder. A small shell watches over
+//! it and reads from a pipe that the test process holds: when the test ends, however it ends, the pipe closes, the shell kills the server
+//! and removes the folder. So nothing is left over, also by servers in statics, which nobody drops.
 
 #![forbid(unsafe_code)]
 

@@ -1,12 +1,13 @@
 //! One server process.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// Runs the server, and ends it when told or when the pipe closes. `keep` is kill -9, `stop` an orderly end; both leave the files.
 const WATCH: &str = r#"
@@ -23,6 +24,8 @@ wait $! 2>/dev/null
 #[derive(Debug)]
 pub(crate) struct Node {
     port: u16,
+    /// Keeps the port for the server, also while it does not run.
+    _kept: TcpSocket,
     folder: PathBuf,
     set: Option<String>,
     watch: Option<Child>,
@@ -37,18 +40,25 @@ pub(crate) enum End {
     Stop,
 }
 
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("no port is free")?;
-    Ok(listener.local_addr()?.port())
+/// A port that is bound and not listened on. Whoever asks the system for any port is not given it, before the server binds it and between
+/// two of its runs; the server asks for this very one, and as both say that the address may be shared, it gets it.
+fn kept_port() -> Result<TcpSocket> {
+    let socket = TcpSocket::new_v4().context("no socket can be made")?;
+    socket.set_reuseaddr(true).context("a port cannot be shared")?;
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    socket.bind(any).context("no port is free")?;
+    Ok(socket)
 }
 
 impl Node {
     /// Starts a server on a free port, in the replica set `set` if one is named.
     pub(crate) fn start(program: &Path, set: Option<&str>) -> Result<Self> {
+        let kept = kept_port()?;
         // The shell removes it, because it outlives this process.
         let folder = TempDir::with_prefix("vimhost-mongod-")?.keep();
         let mut node = Self {
-            port: free_port()?,
+            port: kept.local_addr()?.port(),
+            _kept: kept,
             folder,
             set: set.map(str::to_owned),
             watch: None,

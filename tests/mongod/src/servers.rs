@@ -12,8 +12,12 @@ use tokio::sync::OnceCell;
 use crate::node::{End, Node};
 use crate::{Kind, URI, program};
 
-/// How long a server may take to start, or a set to elect a primary. Both take a second or two where nothing else runs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to start, or a set to elect a primary. Both take a second or two where nothing else runs; where a disk takes
+/// seconds to sync, the dozens of files that a new server makes take a minute.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How long one look waits for a server, which may be down: whoever waits for the set looks at the next one then.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How often to look.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -72,15 +76,20 @@ pub async fn shared(kind: Kind) -> Result<String> {
     Ok(servers.uri())
 }
 
-async fn direct(address: &str) -> Result<Client> {
+async fn direct(address: &str, patience: Duration) -> Result<Client> {
     let mut options = ClientOptions::parse(format!("mongodb://{address}/?directConnection=true")).await?;
-    options.server_selection_timeout = Some(Duration::from_secs(2));
+    options.server_selection_timeout = Some(patience);
     Ok(Client::with_options(options)?)
 }
 
-async fn ask(address: &str, command: Document) -> Result<Document> {
-    let client = direct(address).await?;
+/// Asks a server that is given `patience` to be reached.
+async fn ask(address: &str, command: Document, patience: Duration) -> Result<Document> {
+    let client = direct(address, patience).await?;
     Ok(client.database("admin").run_command(command).await?)
+}
+
+async fn hello(node: &Node) -> Result<Document> {
+    ask(&node.address(), doc! {"hello": 1}, LOOK).await
 }
 
 impl Servers {
@@ -110,7 +119,8 @@ impl Servers {
         let settings = doc! {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 200};
         let set = doc! {"_id": SET, "members": members, "settings": settings};
         let first = self.nodes.first().context("there is no node")?;
-        ask(&first.address(), doc! {"replSetInitiate": set}).await?;
+        // It has answered, and is asked once: a look's patience may pass while this process stands still.
+        ask(&first.address(), doc! {"replSetInitiate": set}, PATIENCE).await?;
         for node in &self.nodes {
             let member = |hello: &Document| flag(hello, "isWritablePrimary") || flag(hello, "secondary");
             self.wait(node, member).await?;
@@ -122,7 +132,7 @@ impl Servers {
     async fn wait(&self, node: &Node, ready: impl Fn(&Document) -> bool) -> Result<()> {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Ok(hello) = ask(&node.address(), doc! {"hello": 1}).await
+            if let Ok(hello) = hello(node).await
                 && ready(&hello)
             {
                 return Ok(());
@@ -151,13 +161,12 @@ impl Servers {
     /// Which node can be written; waits for one.
     ///
     /// # Errors
-    /// When none is elected in a minute.
+    /// When none is elected in three minutes.
     pub async fn primary(&self) -> Result<usize> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             for (n, node) in self.nodes.iter().enumerate() {
-                let hello = ask(&node.address(), doc! {"hello": 1}).await;
-                if hello.is_ok_and(|hello| flag(&hello, "isWritablePrimary")) {
+                if hello(node).await.is_ok_and(|hello| flag(&hello, "isWritablePrimary")) {
                     return Ok(n);
                 }
             }
@@ -169,12 +178,20 @@ impl Servers {
     /// Makes the primary step down; another one is elected.
     ///
     /// # Errors
-    /// When there is no primary, or it refuses.
+    /// When there is no primary, or it refuses for three minutes.
     pub async fn step_down(&self) -> Result<()> {
-        let primary = self.primary().await?;
-        let node = self.nodes.get(primary).context("there is no such node")?;
-        let asked = ask(&node.address(), doc! {"replSetStepDown": 10, "force": true}).await;
-        asked.map(|_| ())
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let primary = self.primary().await?;
+            let node = self.nodes.get(primary).context("there is no such node")?;
+            match ask(&node.address(), doc! {"replSetStepDown": 10, "force": true}, LOOK).await {
+                Ok(_) => return Ok(()),
+                // It has lost an election since it was looked at, to a node of higher priority or because it was slow: the next
+                // primary is asked.
+                Err(_) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
+                Err(refused) => return Err(refused),
+            }
+        }
     }
 
     fn node(&mut self, n: usize) -> Result<&mut Node> {
