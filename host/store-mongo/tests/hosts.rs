@@ -16,6 +16,9 @@ use vimhost_store::contract::sample::{
 use vimhost_store::{Change, Committed, Error, PlanBase, ResourceUpdate, Store};
 use vimhost_store_mongo::{Fuse, MongoStore, OpenError, Options};
 
+/// What has not happened after this will not.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 async fn options(kind: Kind) -> Options {
     let uri = vimhost_mongod::shared(kind).await.unwrap();
     let database = format!("hosts_{}", vimhost_model::HostId::random());
@@ -83,11 +86,11 @@ async fn a_host_hears_of_what_another_one_writes() {
     };
     tokio::select! {
         () = write => {},
-        heard = tokio::time::timeout(Duration::from_secs(20), hear) => heard.unwrap(),
+        heard = tokio::time::timeout(PATIENCE, hear) => heard.unwrap(),
     }
     for expected in expected {
         let heard = async { while own.recv().await.unwrap() != expected {} };
-        let heard = tokio::time::timeout(Duration::from_secs(20), heard).await;
+        let heard = tokio::time::timeout(PATIENCE, heard).await;
         assert!(heard.is_ok(), "the host does not hear its own {expected:?}");
     }
 }
@@ -395,7 +398,7 @@ async fn what_a_host_that_died_had_not_told_is_told_without_a_reader() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
     let vnfrs = database.collection::<Document>("vnfrs");
     let record = vnfrs.find_one(doc! {"_id": "ns-vnf"}).await.unwrap().unwrap();
     let item = record.get_array("vdur").unwrap()[0].as_document().unwrap();

@@ -14,17 +14,21 @@ use vimhost_store::contract::sample::{NOW, accept, create, id, made, minutes, re
 use vimhost_store::{Error, Store};
 use vimhost_store_mongo::{Hold, MongoStore, OpenError, Options, Predecessor};
 
+/// A process that has heard nothing after this will not.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 async fn options(kind: Kind) -> Options {
     let uri = vimhost_mongod::shared(kind).await.unwrap();
     let database = format!("standalone_{}", vimhost_model::HostId::random());
     Options::new(uri, database, id("one"))
 }
 
-/// A standalone that is kept for less time than outside of tests, but for long enough that a busy machine gives signs of life.
+/// A standalone that is kept for less time than outside of tests, but for long enough that a process which stands still for seconds, or
+/// waits for its disk, gives signs of life in time.
 async fn standalone(host: &str) -> Options {
     let mut options = options(Kind::Standalone).await;
     options.host = id(host);
-    options.host_lease = Duration::from_secs(3);
+    options.host_lease = Duration::from_secs(10);
     options
 }
 
@@ -100,7 +104,7 @@ async fn a_process_that_lost_a_standalone_hears_it_and_is_granted_nothing() {
     let mut hold = one.hold().unwrap();
     let first = *hold.borrow_and_update();
     assert!(matches!(first, Hold::Until(_)), "{first:?}");
-    let longer = tokio::time::timeout(Duration::from_secs(20), hold.changed()).await;
+    let longer = tokio::time::timeout(PATIENCE, hold.changed()).await;
     longer.unwrap().unwrap();
     assert_ne!(*hold.borrow_and_update(), first);
     let old = one
@@ -117,7 +121,7 @@ async fn a_process_that_lost_a_standalone_hears_it_and_is_granted_nothing() {
         .await
         .unwrap();
     assert!(new.fence > old.fence);
-    let lost = tokio::time::timeout(Duration::from_secs(20), hold.wait_for(|hold| *hold == Hold::Lost)).await;
+    let lost = tokio::time::timeout(PATIENCE, hold.wait_for(|hold| *hold == Hold::Lost)).await;
     assert!(lost.unwrap().is_ok());
     // Closing it takes nothing from the other one.
     one.close().await;
