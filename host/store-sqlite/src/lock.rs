@@ -13,7 +13,15 @@ use crate::open::OpenError;
 /// Held as long as it lives.
 #[derive(Debug)]
 pub(crate) struct FileLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        // Said, not left to closing the file: a process that this one is just starting has the file too until it is another program, and
+        // whoever opens the store again meanwhile would be refused. What cannot be unlocked is unlocked with the process.
+        let _ = self.file.unlock();
+    }
 }
 
 /// The lock file of a store file.
@@ -53,5 +61,5 @@ pub(crate) fn take(path: &Path) -> Result<FileLock, OpenError> {
     file.set_len(0).map_err(failed)?;
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
     writeln!(file, "{}", std::process::id()).map_err(failed)?;
-    Ok(FileLock { _file: file })
+    Ok(FileLock { file })
 }

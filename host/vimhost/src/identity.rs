@@ -18,7 +18,15 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// A name that no other process has while this lives.
 pub struct Identity {
     pub host: HostId,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        // Said, not left to closing the file: a process that this one is just starting has the file too until it is another program.
+        // What cannot be unlocked is unlocked with the process.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Identity {
@@ -71,7 +79,7 @@ impl Identity {
         file.write_all(format!("{boot}\n{host}\n").as_bytes())
             .with_context(what)?;
         file.sync_all().with_context(what)?;
-        Ok(Self { host, _lock: file })
+        Ok(Self { host, lock: file })
     }
 }
 
@@ -103,7 +111,7 @@ mod tests {
     fn a_copy_on_another_machine_or_after_its_restart_has_a_new_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("host.id");
-        let take = |name: &str, boot: &str| Identity::take_at(&path, name, boot).unwrap().host;
+        let take = |name: &str, boot: &str| Identity::take_at(&path, name, boot).unwrap().host.clone();
         let first = take("nfv1", "boot");
         let second = take("nfv1", "boot two");
         assert_ne!(second, first);

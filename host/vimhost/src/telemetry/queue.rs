@@ -138,11 +138,15 @@ impl Queue {
 
     /// Waits until all is written, for [`PATIENCE`] at most.
     pub(super) fn finish(&self) {
+        self.finish_within(PATIENCE);
+    }
+
+    fn finish_within(&self, patience: Duration) {
         let state = self.lock();
         let ended = self
             .0
             .idle
-            .wait_timeout_while(state, PATIENCE, |state| !state.is_idle());
+            .wait_timeout_while(state, patience, |state| !state.is_idle());
         let (mut state, waited) = ended.unwrap_or_else(PoisonError::into_inner);
         // An output that takes nothing would hold up whoever wrote to it.
         state.is_over = !waited.timed_out();
@@ -166,6 +170,9 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    /// The thread that writes may have to wait for a processor: longer than the end of a host waits for it.
+    const LONG: Duration = Duration::from_secs(60);
 
     #[derive(Clone, Default)]
     struct Output(Arc<Mutex<Vec<u8>>>);
@@ -191,7 +198,7 @@ mod tests {
             queue.push(line.as_bytes());
             expected.push_str(&line);
         }
-        queue.finish();
+        queue.finish_within(LONG);
         assert_eq!(output.text(), expected);
         queue.push(b"late\n");
         assert_eq!(output.text(), expected + "late\n");
@@ -216,7 +223,7 @@ mod tests {
             queue.push(line);
         }
         drop(stuck);
-        queue.finish();
+        queue.finish_within(LONG);
         assert_eq!(output.text(), "one\ntwo\nsix\n");
         let dropped: Vec<Dropped> = told.try_iter().collect();
         assert_eq!(dropped, [Dropped { lines: 2, total: 2 }]);

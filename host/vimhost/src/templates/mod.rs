@@ -230,12 +230,13 @@ mod tests {
 
     #[test]
     fn a_child_that_does_not_answer_is_killed_and_told_as_its_time() {
-        let worker = Worker {
-            patience: Duration::from_secs(5),
-            ..shell("printf '\\005\\000\\000\\000ready'; exec sleep 600")
-        };
+        let mut worker = shell("printf '\\005\\000\\000\\000ready'; exec sleep 600");
+        let ready = worker.start().unwrap();
+        worker.pool().idle.push(ready);
+        // For its answer only: to become ready it had as long as any.
+        worker.patience = Duration::from_secs(1);
         let failure = rendered(&worker).unwrap_err();
-        let limit = Limit::Time { seconds: 5 };
+        let limit = Limit::Time { seconds: 1 };
         assert_eq!(failure, Failure::Exhausted { limit });
         assert!(worker.pool().idle.is_empty());
     }
