@@ -337,6 +337,9 @@ mod tests {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
+        // As long as there is only one, whether a line is wanted is asked of the thread that comes to it first, for all threads: a test
+        // beside this one, which logs nothing, would switch lines off here. Of two, all are asked.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
         let _guard = tracing::subscriber::set_default(subscriber);
         let finished = Arc::new(AtomicBool::new(false));
         let router = router(finished.clone());

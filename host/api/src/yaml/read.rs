@@ -450,6 +450,9 @@ mod tests {
         assert!(read("a: b: c", Duplicates::LastWins).is_err());
     }
 
+    /// Each takes a second at most where nothing else runs. What is not bounded takes hours.
+    const BOUND: Duration = Duration::from_secs(60);
+
     #[test]
     fn hostile_documents_are_refused_quickly() {
         let mut laughs = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
@@ -484,7 +487,7 @@ mod tests {
             let result = read(&text, Duplicates::LastWins);
             let taken = started.elapsed();
             assert!(result.is_err(), "{name}");
-            assert!(taken < Duration::from_secs(10), "{name} took {taken:?}");
+            assert!(taken < BOUND, "{name} took {taken:?}");
         }
         let started = Instant::now();
         assert!(read(&anchors, Duplicates::LastWins).is_ok());
@@ -494,6 +497,6 @@ mod tests {
         let _ = read(&"# c\n".repeat(1 << 20), Duplicates::LastWins);
         let _ = read(&"\n".repeat(4 << 20), Duplicates::LastWins);
         let _ = read(&"%TAG ! x\n".repeat(1 << 16), Duplicates::LastWins);
-        assert!(started.elapsed() < Duration::from_secs(10));
+        assert!(started.elapsed() < BOUND);
     }
 }

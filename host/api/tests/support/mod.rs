@@ -156,7 +156,11 @@ impl Host {
 async fn listen(router: axum::Router, shutdown: &CancellationToken) -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let served = tokio::spawn(serve(listener, router, ServeOptions::default(), shutdown.clone()));
+    let options = ServeOptions {
+        patience: PATIENCE,
+        ..ServeOptions::default()
+    };
+    let served = tokio::spawn(serve(listener, router, options, shutdown.clone()));
     (address, served)
 }
 
