@@ -35,11 +35,11 @@ const ADMIN: &str = "http://127.0.0.1:9191";
 /// Password of the demo's VIM. Not a word that a VIM might answer with by chance: the host refuses answers that hold it.
 const PASSWORD: &str = "demo-password";
 
-/// How long a server may take to be ready; the first start compiles the connectors.
-const READY: Duration = Duration::from_secs(60);
+/// How long a server may take to be ready; the first start compiles the connectors, which takes two slow processors a minute.
+const READY: Duration = Duration::from_secs(180);
 
-/// How long a server may take to end; a host waits for calls that are under way.
-const END: Duration = Duration::from_secs(30);
+/// How long a server may take to end. A host waits for answers, for calls that are under way and for what it tells, 50 s in all.
+const END: Duration = Duration::from_secs(60);
 
 /// Options of the demo.
 #[derive(Debug, Args)]

@@ -19,7 +19,7 @@ use vimhost_osm::record::{Answer, open_operations};
 use vimhost_osm::{Database as _, Hint, MongoDatabase, Watched};
 
 /// Longer than anything here takes, on a machine that does other things besides.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 struct Osm {
     database: MongoDatabase,

@@ -11,7 +11,7 @@ use vimhost_osm::{Follower, Pace};
 use crate::world::{Dies, VIM, World, created};
 
 /// Longer than anything here takes, on a machine that does other things besides.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn pace(sweep: Duration) -> Pace {
     Pace {
