@@ -7,6 +7,7 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use vimhost_mongod::Kind;
@@ -14,6 +15,10 @@ use vimhost_store::Store;
 use vimhost_store::contract::Subject;
 use vimhost_store::contract::sample::id;
 use vimhost_store_mongo::{MongoStore, Options, Predecessor, Topology};
+
+/// How long the server may take to be found, and for one command: whoever waits longer waits for ever. The product's few seconds are for
+/// those who wait for an answer; a process that stands still for as long has found no server when it goes on.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A store on a database of its own.
 struct OnServer {
@@ -26,6 +31,8 @@ impl OnServer {
         let uri = vimhost_mongod::shared(kind).await.unwrap();
         let database = format!("contract_{}", vimhost_model::HostId::random());
         let mut options = Options::new(uri, database, id("host"));
+        options.server_selection = PATIENCE;
+        options.deadline = PATIENCE;
         // A check opens it again as after a crash.
         options.predecessor = Predecessor::Gone;
         let store = MongoStore::open(options.clone()).await.unwrap();

@@ -16,6 +16,7 @@ mod load;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vimhost_mongod::Kind;
 use vimhost_store::contract::sample::id;
@@ -28,6 +29,17 @@ const DATABASE: &str = "VIMHOST_CRASH_DATABASE";
 
 /// Kills per run: enough for some inside a commit, few enough for a test.
 const ROUNDS: u64 = 6;
+
+/// How long the server may take to be found, and for one command: whoever waits longer waits for ever. The product's few seconds are for
+/// those who wait for an answer; a process that stands still for as long has found no server when it goes on.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn options(uri: &str, database: &str, host: &str) -> Options {
+    let mut options = Options::new(uri, database, id(host));
+    options.server_selection = PATIENCE;
+    options.deadline = PATIENCE;
+    options
+}
 
 /// Numbers that are the same for the same seed (xorshift).
 struct Random(u64);
@@ -78,8 +90,8 @@ fn child_that_writes_until_it_is_killed() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let options = Options::new(*uri, *database, id("host"));
-        let store = Arc::new(MongoStore::open(options).await.unwrap());
+        let store = MongoStore::open(options(uri, database, "host")).await.unwrap();
+        let store = Arc::new(store);
         let mut writers = tokio::task::JoinSet::new();
         for writer in 0..8 {
             let (store, round) = (Arc::clone(&store), round.parse().unwrap());
@@ -109,7 +121,7 @@ async fn run_and_kill(options: &Options, round: u64, count: u64, pause: u64) -> 
         lines.extend(Some(line).filter(|line| is_answer(line)));
     }
     // Where it dies is what is drawn here, not what is waited for.
-    tokio::time::sleep(std::time::Duration::from_micros(pause)).await;
+    tokio::time::sleep(Duration::from_micros(pause)).await;
     child.kill().unwrap();
     child.wait().unwrap();
     let rest: Vec<String> = output.map_while(Result::ok).collect();
@@ -123,7 +135,7 @@ async fn run_and_kill(options: &Options, round: u64, count: u64, pause: u64) -> 
 async fn an_answered_write_survives_the_host_and_each_commit_is_whole() {
     let uri = vimhost_mongod::shared(Kind::ReplicaSet).await.unwrap();
     let database = format!("crash_{}", vimhost_model::HostId::random());
-    let options = Options::new(uri, database, id("other"));
+    let options = options(&uri, &database, "other");
     let mut random = Random::from_environment();
     let mut lines = Vec::new();
     for round in 0..ROUNDS {

@@ -10,6 +10,7 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 use vimhost_model::{Collection, FieldPath, Item, ItemList, RecordChange, TaskAction};
@@ -21,10 +22,17 @@ use vimhost_store_mongo::{Fuse, MongoStore, Options};
 /// More commands than any write sends.
 const MOST_STEPS: i64 = 40;
 
+/// How long the server may take to be found, and for one command: whoever waits longer waits for ever. The product's few seconds are for
+/// those who wait for an answer; a process that stands still for as long has found no server when it goes on.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 async fn options() -> Options {
     let uri = vimhost_mongod::shared(Kind::ReplicaSet).await.unwrap();
     let database = format!("faults_{}", vimhost_model::HostId::random());
-    Options::new(uri, database, id("host"))
+    let mut options = Options::new(uri, database, id("host"));
+    options.server_selection = PATIENCE;
+    options.deadline = PATIENCE;
+    options
 }
 
 async fn open(options: &Options, fuse: Option<Fuse>) -> MongoStore {

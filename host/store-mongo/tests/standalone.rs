@@ -14,13 +14,17 @@ use vimhost_store::contract::sample::{NOW, accept, create, id, made, minutes, re
 use vimhost_store::{Error, Store};
 use vimhost_store_mongo::{Hold, MongoStore, OpenError, Options, Predecessor};
 
-/// A process that has heard nothing after this will not.
+/// What has not happened after this will not: what is told, the server that is looked for, a command. The product's few seconds are for
+/// those who wait for an answer; a process that stands still for as long has found no server when it goes on.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn options(kind: Kind) -> Options {
     let uri = vimhost_mongod::shared(kind).await.unwrap();
     let database = format!("standalone_{}", vimhost_model::HostId::random());
-    Options::new(uri, database, id("one"))
+    let mut options = Options::new(uri, database, id("one"));
+    options.server_selection = PATIENCE;
+    options.deadline = PATIENCE;
+    options
 }
 
 /// A standalone that is kept for less time than outside of tests, but for long enough that a process which stands still for seconds, or

@@ -8,6 +8,7 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use serde_json::{Value, json};
@@ -24,11 +25,17 @@ const MOST_STEPS: i64 = 20;
 /// The last of the writes of [`write`].
 const LAST: usize = 5;
 
+/// How long the server may take to be found, and for one command: whoever waits longer waits for ever. The product's few seconds are for
+/// those who wait for an answer; a process that stands still for as long has found no server when it goes on.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A database with the accounts of the operations.
 async fn options() -> Options {
     let uri = vimhost_mongod::shared(Kind::ReplicaSet).await.unwrap();
     let database = format!("vnf_{}", vimhost_model::HostId::random());
-    let options = Options::new(uri, database, id("host"));
+    let mut options = Options::new(uri, database, id("host"));
+    options.server_selection = PATIENCE;
+    options.deadline = PATIENCE;
     let store = open(&options, None).await;
     for name in ["a", "b"] {
         store.put_account(account(name), None).await.unwrap();
