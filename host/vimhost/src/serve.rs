@@ -137,6 +137,7 @@ async fn serve(resolved: Resolved, metrics: Metrics, traces: Option<Traces>) -> 
     let options = admin_options(&settings, &shutdown, render(&metrics, &engine));
     let probes = admin::probes(engine.clone(), options.clone());
     let admin = admin::router(engine.clone(), options);
+    let stop = StopSignals::listen()?;
     announce(
         &ng_ro_listener,
         &admin_listener,
@@ -173,7 +174,7 @@ async fn serve(resolved: Resolved, metrics: Metrics, traces: Option<Traces>) -> 
     }));
     let following = osm.map(|osm| osm.follow(&engine, &shutdown));
     tokio::select! {
-        told = wait_for_signal() => told?,
+        () = stop.any() => {}
         // Without a farewell: all that is this host's to write is another one's.
         () = lost.cancelled() => bail!(
             "another host has taken the standalone database over, because this one showed no sign of life for too long; several hosts need a \
@@ -278,13 +279,28 @@ fn announce(
     Ok(())
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        result = tokio::signal::ctrl_c() => result.context("cannot listen for SIGINT")?,
+/// The signals that ask a host to stop. They are listened to before the host says that it is ready: whoever waited for that word may ask
+/// at once, and would end a host that does not listen yet as a crash does, its accounts not handed over.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
     }
-    Ok(())
+
+    /// Waits for one of them, also if it has come already.
+    async fn any(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// At each hangup the settings are read again, and which lines are logged is as they say now. Nothing else of them is taken: what was bound,
