@@ -52,6 +52,8 @@ impl Front {
             let response = self.work(request).await;
             return Ok(self.kept(response).await);
         }
+        // First of all: whoever sees the call at work and then hurries means this call too.
+        let hurried = self.world.hurried();
         let _at_work = self.world.at_work();
         let counted = Counted::of(request.method(), request.uri());
         self.note_trace(&counted, &request);
@@ -59,7 +61,10 @@ impl Front {
             .call
             .map_or_else(Verdict::default, |call| self.world.lock().faults.judge(call));
         if !verdict.delay.is_zero() {
-            tokio::time::sleep(verdict.delay).await;
+            tokio::select! {
+                () = tokio::time::sleep(verdict.delay) => {}
+                () = hurried => {}
+            }
         }
         let response = match &verdict.fail {
             Some(fail) => refusal::scripted(fail),

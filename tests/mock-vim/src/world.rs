@@ -6,6 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::clock::UnixMillis;
 use crate::config::Credentials;
@@ -45,6 +47,7 @@ pub(crate) struct World {
     pub(crate) credentials: Credentials,
     pub(crate) token_lifetime: Duration,
     initial_faults: Faults,
+    hurried: Notify,
 }
 
 #[derive(Debug)]
@@ -91,6 +94,7 @@ impl World {
             credentials,
             token_lifetime,
             initial_faults: faults.clone(),
+            hurried: Notify::new(),
         };
         world.set_faults(faults)?;
         Ok(world)
@@ -123,6 +127,17 @@ impl World {
         }
         held.faults = Armed::new(faults);
         Ok(())
+    }
+
+    /// Ends all waits: what is under way is over, and calls that wait are worked on.
+    pub(crate) fn hurry(&self) {
+        self.lock().state.advance(UnixMillis(u64::MAX));
+        self.hurried.notify_waiters();
+    }
+
+    /// Comes about with the next [`World::hurry`], counted from this call and not from when it is waited for.
+    pub(crate) fn hurried(&self) -> Notified<'_> {
+        self.hurried.notified()
     }
 
     /// Everything as it was at the start without a state file: presets, no sessions, the initial faults, counters zero.

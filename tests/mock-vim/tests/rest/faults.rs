@@ -280,3 +280,31 @@ async fn a_reset_leaves_presets_the_initial_faults_and_no_counters() {
         "the inventory can be read by a test in another process"
     );
 }
+
+#[tokio::test]
+async fn a_hurry_ends_every_wait() {
+    let long = 3_600_000;
+    let (server, client) = start(Faults {
+        build_delay_ms: long,
+        ..Faults::default()
+    })
+    .await;
+    let body = client.server_body("slow").await;
+    let made = client.create("servers", body).await;
+    let place = format!("/v1/servers/{}", id(&made));
+    assert_eq!(client.get(&place).await.1["status"], "BUILD");
+    let waits = Faults {
+        latency_ms: long,
+        ..Faults::default()
+    };
+    server.set_faults(waits).unwrap();
+    let hurry = async {
+        while server.requests().at_work == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.hurry();
+    };
+    let shown = async { tokio::join!(client.get(&place), hurry).0 };
+    let (_, shown) = tokio::time::timeout(DEADLINE, shown).await.unwrap();
+    assert_eq!(shown["status"], "ACTIVE");
+}
