@@ -242,8 +242,9 @@ async fn errors_name_the_next_step_and_a_failed_action_has_an_exit_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_stops_following_an_action_is_told_how_to_see_it_again() {
+    // Nothing is over before the signal.
     let vim = start_vim(Faults {
-        build_delay_ms: 5_000,
+        build_delay_ms: 3_600_000,
         ..Faults::default()
     })
     .await

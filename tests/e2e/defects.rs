@@ -161,8 +161,8 @@ async fn d9_results_stand_where_they_belong_and_a_record_that_cannot_take_them_f
     assert_eq!(keys(&after["vdur"][0]), keys(&before["vdur"][0]));
     assert_eq!(keys(&after["vdur"][0]["vim_info"]), [TARGET]);
 
-    // Somebody writes nonsense where results go while a VM is made.
-    let slow = json!({"latency": [{"kind": "servers", "operation": "create", "latency_ms": 1500}]});
+    // Somebody writes nonsense where results go while a VM is made, for as long as it takes to write it.
+    let slow = json!({"latency": [{"kind": "servers", "operation": "create", "latency_ms": 50_000}]});
     deployed.vim.set_faults(faults(slow)).unwrap();
     let heal = json!({"action_id": "heal", "healVnfData": [{"vnfInstanceId": deployed.vnf(0)}]});
     deployed.lcm().operate("recreate", &deployed.nsr, &heal).await.unwrap();
@@ -175,6 +175,8 @@ async fn d9_results_stand_where_they_belong_and_a_record_that_cannot_take_them_f
     broken["vdur"][0]["vim_info"] = json!("no map");
     broken["vdur"][0]["interfaces"] = json!(7);
     deployed.put_vnfr(&broken).await;
+    deployed.vim.set_faults(Faults::default()).unwrap();
+    deployed.vim.hurry();
     let status = deployed.done("heal").await;
     assert_eq!(tasks(&status).len(), 2, "{status:#}");
     assert_eq!(deployed.vim.inventory().servers.len(), 2);

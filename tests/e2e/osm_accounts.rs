@@ -251,7 +251,8 @@ async fn run(host: &Host, verb: &str, key: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_killed_in_a_check_ends_the_operation_when_it_is_back() {
     let osm = Osm::new(Kind::ReplicaSet, "killed").await;
-    let slow = serde_json::from_value::<Faults>(json!({"latency_ms": 3000})).unwrap();
+    // No check is over before the host is killed.
+    let slow = serde_json::from_value::<Faults>(json!({"latency_ms": 50_000})).unwrap();
     let vim = start_vim(slow).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let setup = osm.for_host(Setup::new(dir.path()));

@@ -16,8 +16,8 @@ use crate::deployed::{ACCOUNT, Deployed, LIMIT, TARGET, tasks};
 const GONE: &str = "a change to a record that is gone is left out";
 const REFUSED: &str = "a change to a record is refused and left out";
 
-/// Long enough to do something to a record while its VM is being made.
-const BUILD: Duration = Duration::from_secs(2);
+/// Longer than any test: VMs are being made until [`World::finished`] lets them go.
+const BUILD: Duration = Duration::from_secs(3600);
 
 /// The records of a service, and a way to them that is not the host's where there is one.
 struct World {
@@ -63,6 +63,13 @@ impl World {
         })
         .await
         .unwrap();
+    }
+
+    /// Lets the VMs that are being made be there, and waits for the action: its status. What is begun later takes no time.
+    async fn finished(&self, action: &str) -> Value {
+        self.deployed.vim.set_faults(Faults::default()).unwrap();
+        self.deployed.vim.hurry();
+        self.deployed.done(action).await
     }
 
     fn place(collection: &str, id: &str) -> String {
@@ -180,7 +187,7 @@ async fn without_its_vnf_record(world: World) {
     world.begin("instantiate").await;
     let vnf = world.deployed.vnf(0);
     world.remove("vnfrs", &vnf).await;
-    all_done(&world.deployed.done("instantiate").await);
+    all_done(&world.finished("instantiate").await);
     // What a client removed is not brought back, and its neighbour has everything.
     let (code, _) = world
         .deployed
@@ -216,7 +223,7 @@ async fn without_its_ns_record(world: World) {
     world.begin("instantiate").await;
     let deployed = &world.deployed;
     world.remove("nsrs", &deployed.nsr).await;
-    all_done(&deployed.done("instantiate").await);
+    all_done(&world.finished("instantiate").await);
     for vnf in [0, 1] {
         assert_eq!(deployed.vnfr(vnf).await["vdur"][0]["status"], "ACTIVE");
     }
@@ -259,7 +266,7 @@ async fn without_its_vdu(world: World) {
     world.begin("instantiate").await;
     let vnf = world.deployed.vnf(0);
     world.set("vnfrs", &vnf, "vdur", json!([])).await;
-    all_done(&world.deployed.done("instantiate").await);
+    all_done(&world.finished("instantiate").await);
     assert_eq!(
         world.deployed.vnfr(0).await["vdur"],
         json!([]),
@@ -286,7 +293,7 @@ async fn with_other_shapes(world: World) {
     world.set("vnfrs", &vnf, "vdur.0.vim_info", json!("no map")).await;
     world.set("vnfrs", &vnf, "vdur.0.interfaces", json!(7)).await;
     world.set("nsrs", &nsr, "vld", json!("no list")).await;
-    all_done(&world.deployed.done("instantiate").await);
+    all_done(&world.finished("instantiate").await);
     let vnfr = world.deployed.vnfr(0).await;
     let shown = &vnfr["vdur"][0];
     // Their shape is their owner's; what can be set is set.
@@ -317,6 +324,8 @@ async fn a_record_that_is_reshaped_while_its_vm_is_made_keeps_its_shape_on_mongo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_its_database_refuses_to_change_is_told_once_and_stops_nothing() {
     let mut world = World::on_mongodb("rules").await;
+    // The rules are there before; nothing happens while VMs are being made.
+    world.deployed.vim.set_faults(Faults::default()).unwrap();
     let (vnf, nsr) = (world.deployed.vnf(0), world.deployed.nsr.clone());
     // The first VNF never has a VM that runs, and nothing at all of the service may change.
     let rule = doc! {"$or": [{"_id": {"$ne": &vnf}}, {"vdur.status": {"$ne": "ACTIVE"}}]};
@@ -344,6 +353,12 @@ async fn a_record_that_its_database_refuses_to_change_is_told_once_and_stops_not
         .unwrap();
     assert_eq!(code, 500, "{answer}");
     world.another_service_lives().await;
+    // A line comes a moment after what it tells of.
+    wait_until("the words of all three", LIMIT, async || {
+        Ok(lines(&world.deployed.host.log(), &[REFUSED]) >= 3)
+    })
+    .await
+    .unwrap();
     let log = world.deployed.host.log();
     for record in [&*vnf, &*nsr, "refused"] {
         let record = format!("record=\"{record}\"");

@@ -9,7 +9,7 @@ use crate::deployed::{Deployed, LIMIT};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_not_begun_is_cancelled_and_what_has_goes_on() {
-    let slow = json!({"latency": [{"kind": "networks", "operation": "create", "latency_ms": 3000}]});
+    let slow = json!({"latency": [{"kind": "networks", "operation": "create", "latency_ms": 50_000}]});
     let deployed = Deployed::prepared(serde_json::from_value(slow).unwrap(), |_| {}).await;
     let action = deployed
         .lcm()
@@ -31,6 +31,8 @@ async fn what_has_not_begun_is_cancelled_and_what_has_goes_on() {
         2,
         "the VMs, which wait for the network: {told}"
     );
+    deployed.vim.set_faults(Faults::default()).unwrap();
+    deployed.vim.hurry();
     let failed = deployed.failed(&action).await;
     assert!(failed.contains("Error at create vdu: cancelled by request"), "{failed}");
     let path_of_nobody = format!("ns/v1/deploy/{}/unknown/cancel", deployed.nsr);
