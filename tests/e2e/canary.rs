@@ -80,7 +80,7 @@ async fn the_password_and_the_token_are_in_no_log_answer_output_or_plain_file() 
     }
     let action = answers.last().unwrap()["action_id"].as_str().unwrap().to_owned();
     let path = format!("/v1/network-services/s/actions/{action}");
-    wait_until("the deploy", Duration::from_secs(30), async || {
+    wait_until("the deploy", Duration::from_secs(60), async || {
         Ok(host.admin_ok("GET", &path, None).await?["status"] == "DONE")
     })
     .await

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use mock_vim::Faults;
 use serde_json::{Value, json};
-use vimhost_tests::{Host, Lcm, Records, Setup, start_vim};
+use vimhost_tests::{Host, Lcm, Records, Setup, start_vim, wait_until};
+
+use crate::deployed::tasks;
 
 const FIXTURE: &str = include_str!("data/lcm_deployed_records.json");
 const ACCOUNT: &str = "bad7338b-ae46-43d4-a434-c3337a8054ac";
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 async fn record(host: &Host, collection: &str, id: &str) -> Value {
     host.admin_ok("GET", &format!("/v1/records/{collection}/{id}"), None)
@@ -231,6 +233,14 @@ async fn d6_a_deploy_after_a_failure_makes_what_is_missing() {
         failed.contains("FAILED") && failed.contains("no valid host"),
         "{failed}"
     );
+    // One failed task is a failed action, even while the other VM is still being made.
+    wait_until("the end of what did not fail", LIMIT, async || {
+        let status = lcm.status(&nsr, &action).await?;
+        let open = |task: &Value| task["status"] == "SCHEDULED" || task["status"] == "BUILD";
+        Ok(!tasks(&status).iter().any(open))
+    })
+    .await
+    .unwrap();
 
     vim.set_faults(Faults::default()).unwrap();
     let action = lcm.deploy(&nsr, &records.deploy_body("second", ACCOUNT)).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use vimhost_tests::{Host, Setup, wait_until};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Waits until the log has a text so many times.
 async fn logged(host: &Host, text: &str, times: usize) {

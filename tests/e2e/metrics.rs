@@ -104,6 +104,18 @@ async fn a_host_that_deployed_exports_every_documented_family_and_no_other() {
     .await
     .unwrap();
     let answered = vim.requests().total;
+    // A result is stored first, for whoever asks, and counted then.
+    wait_until(
+        "the end of the action to be counted",
+        Duration::from_secs(60),
+        async || {
+            let page = host.metrics_page().await?;
+            let ended = series_sum(&page, "vimhost_action_ended_total{outcome=\"done\"}") >= 1.0;
+            Ok(ended && series_sum(&page, "vimhost_task_open ") == 0.0)
+        },
+    )
+    .await
+    .unwrap();
 
     let page = host.http.get(format!("{}/metrics", host.admin)).send().await.unwrap();
     assert!(

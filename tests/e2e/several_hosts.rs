@@ -8,8 +8,12 @@ use serde_json::{Value, json};
 use vimhost_mongod::Kind;
 use vimhost_tests::{Cluster, Host, binary, start_vim, wait_until};
 
-/// The longest takeover: six to eight seconds (`docs/several-hosts.md`), and two for a busy machine.
-const TAKEOVER: Duration = Duration::from_secs(10);
+/// The longest takeover: six to eight seconds (`docs/several-hosts.md`), and what a machine may be busy with meanwhile. One that is left to
+/// the slow look at everything takes thirty.
+const TAKEOVER: Duration = Duration::from_secs(20);
+
+/// Far more than anything here takes; reached only when a test fails.
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn service(name: &str, vms: usize) -> Value {
     json!({
@@ -44,16 +48,23 @@ async fn run(host: &Host, name: &str, verb: &str, key: &str) {
 }
 
 async fn done(host: &Host, name: &str, action: &str) {
-    wait_until(&format!("{action} of {name}"), Duration::from_secs(60), || async {
+    wait_until(&format!("{action} of {name}"), LIMIT, || async {
         Ok(status(host, name, action).await? == "DONE")
     })
     .await
     .unwrap();
 }
 
+/// Waits until somebody drives the account, as a host sees it: a claim is made beside the request that wants it.
+async fn claimed(host: &Host) {
+    wait_until("a claim", LIMIT, || async { Ok(driver(host).await.is_some()) })
+        .await
+        .unwrap();
+}
+
 /// Waits until another host than `old` drives the account; how long that took.
 async fn taken_over(host: &Host, old: &str, since: Instant) -> Duration {
-    wait_until("the takeover", TAKEOVER * 3, || async {
+    wait_until("the takeover", LIMIT, || async {
         Ok(driver(host).await.is_some_and(|now| now != old))
     })
     .await
@@ -69,11 +80,7 @@ async fn two_hosts(database: &str) -> (Host, Host, mock_vim::Server, Cluster) {
     let vim = start_vim(serde_json::from_value(faults).unwrap()).await.unwrap();
     let one = Host::start(&cluster.setup("one")).unwrap();
     one.add_vim("mock", &vim.url()).await.unwrap();
-    wait_until("a claim", Duration::from_secs(10), || async {
-        Ok(driver(&one).await.is_some())
-    })
-    .await
-    .unwrap();
+    claimed(&one).await;
     let two = Host::start(&cluster.setup("two")).unwrap();
     assert!(driver(&two).await.unwrap().starts_with("one-"));
     (one, two, vim, cluster)
@@ -129,8 +136,18 @@ async fn a_host_that_is_told_to_stop_hands_its_accounts_over() {
     let took = taken_over(&two, &old, told).await;
     println!("hand-over: {took:?}");
     assert!(log.contains("stopped"), "{log}");
-    // No lease had to end for it.
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // No lease had to end for it: the account was free.
+    wait_until("the word of the claim", LIMIT, || async {
+        Ok(two.log().contains("account claimed"))
+    })
+    .await
+    .unwrap();
+    let log = two.log();
+    let claims: Vec<&str> = log.lines().filter(|line| line.contains("account claimed")).collect();
+    assert!(
+        claims.iter().all(|claim| claim.contains("taken_over=false")),
+        "{claims:#?}"
+    );
     done(&two, "svc", "up").await;
     assert_eq!(vim.inventory().servers.len(), 5);
 }
@@ -150,7 +167,7 @@ async fn a_host_that_was_paused_for_longer_than_its_lease_does_no_harm() {
     done(&two, "svc", "up").await;
     one.resume().unwrap();
     // It has noticed when it says so.
-    wait_until("the paused host gives up", Duration::from_secs(30), || async {
+    wait_until("the paused host gives up", LIMIT, || async {
         Ok(one.log().contains("account lost"))
     })
     .await
@@ -186,7 +203,7 @@ async fn a_database_that_is_away_means_503_and_nothing_lost() {
     let body: Value = refused.json().await.unwrap();
     assert_eq!(body["status"], 503, "{body}");
     servers.restart(0).await.unwrap();
-    wait_until("an answer", Duration::from_secs(30), || async {
+    wait_until("an answer", LIMIT, || async {
         Ok(status(&host, "svc", "up").await.is_ok())
     })
     .await
@@ -249,6 +266,7 @@ async fn a_killed_host_that_comes_back_to_a_standalone_under_another_name_finish
         .await
         .unwrap();
     run(&one, "svc", "deploy", "up").await;
+    claimed(&one).await;
     assert!(driver(&one).await.unwrap().starts_with("one-"));
     one.kill();
     long_silent(&uri, &database).await;
@@ -272,7 +290,7 @@ async fn a_host_that_was_silent_while_another_one_was_let_into_its_standalone_en
     long_silent(&uri, &database).await;
     let two = Host::start(&cluster.setup("two")).unwrap();
     one.resume().unwrap();
-    wait_until("the silent host ends", Duration::from_secs(30), || async {
+    wait_until("the silent host ends", LIMIT, || async {
         Ok(one
             .log()
             .contains("another host has taken the standalone database over")

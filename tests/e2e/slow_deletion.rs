@@ -7,7 +7,7 @@ use serde_json::json;
 use vimhost_tests::{Host, Setup, start_vim, wait_until};
 
 const VMS: u64 = 20;
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_is_accepted_costs_two_calls_however_long_it_takes() {
@@ -32,10 +32,11 @@ async fn a_deletion_that_is_accepted_costs_two_calls_however_long_it_takes() {
         .unwrap();
     for verb in ["deploy", "terminate"] {
         let path = format!("/v1/network-services/slow/{verb}");
+        // From before the request, which is before the VIM hears of it.
+        let begun = Instant::now();
         let action = host.admin_ok("POST", &path, Some(json!({}))).await.unwrap();
         let id = action["action_id"].as_str().unwrap().to_owned();
         let path = format!("/v1/network-services/slow/actions/{id}");
-        let begun = Instant::now();
         wait_until("the action to be done", LIMIT, async || {
             Ok(host.admin_ok("GET", &path, None).await?["status"] == "DONE")
         })

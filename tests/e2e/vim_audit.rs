@@ -7,7 +7,7 @@ use mock_vim::Faults;
 use serde_json::{Value, json};
 use vimhost_tests::{Host, Setup, VimUser, binary, start_vim, wait_until};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// What follows the letters of an installation in the token of an element that was never planned.
 const STRANGER: &str = "0192f0c1-7a3b-7c4d-8e5f-0123456789ab";

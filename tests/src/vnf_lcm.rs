@@ -28,6 +28,9 @@ pub struct Answer {
     pub json: Value,
 }
 
+/// How long an upload or an operation may take that has to succeed. Both take moments; this only keeps a test from hanging.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// A client of one host.
 #[derive(Debug, Clone)]
 pub struct VnfLcm {
