@@ -7,6 +7,7 @@
 
 mod cluster;
 pub mod figures;
+mod held_port;
 mod host;
 mod kills;
 mod lcm;

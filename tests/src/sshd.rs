@@ -5,17 +5,18 @@
 //! it would take one of this machine's.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use crate::held_port::HeldPort;
 use crate::wait_until;
 
 /// How long it may take to listen.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(60);
 
 /// Where the binary is: it runs itself for each connection and wants to be called by its full path for that.
 const PLACES: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"];
@@ -23,7 +24,7 @@ const PLACES: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd
 /// An SSH server. Stopped when dropped.
 pub struct Sshd {
     dir: tempfile::TempDir,
-    port: u16,
+    port: HeldPort,
     child: Option<Child>,
 }
 
@@ -34,9 +35,11 @@ impl Sshd {
     /// When OpenSSH is not installed, or files cannot be made.
     pub fn prepare() -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
-        // Free now; whoever else takes it before the start fails the start.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let sshd = Self { dir, port, child: None };
+        let sshd = Self {
+            dir,
+            port: HeldPort::any()?,
+            child: None,
+        };
         fs::create_dir_all(sshd.path("home/.ssh"))?;
         let made = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
@@ -48,7 +51,7 @@ impl Sshd {
         }
         let path = |name: &str| sshd.path(name).display().to_string();
         let config = [
-            format!("ListenAddress 127.0.0.1:{port}"),
+            format!("ListenAddress 127.0.0.1:{}", sshd.port()),
             format!("HostKey {}", path("host_key")),
             format!("AuthorizedKeysFile {}", path("home/.ssh/authorized_keys")),
             format!("SetEnv HOME={}", path("home")),
@@ -93,7 +96,7 @@ impl Sshd {
             .spawn()
             .context("cannot start sshd")?;
         self.child = Some(child);
-        let port = self.port;
+        let port = self.port();
         let listening = wait_until("that sshd listens", READY, async || {
             Ok(TcpStream::connect(("127.0.0.1", port)).is_ok())
         });
@@ -112,7 +115,7 @@ impl Sshd {
     /// Its port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.port()
     }
 
     /// The user it lets in.
