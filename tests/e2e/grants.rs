@@ -58,11 +58,13 @@ async fn deployed(host: &Host, name: &str) -> Value {
     host.admin_ok("GET", &path, None).await.unwrap()
 }
 
-/// A host with the guest that makes the requests its account lists.
+/// A host with the guest that makes the requests its account lists. It does not look at idle elements, whatever the time: requests are
+/// counted.
 fn host_with_the_guest(data: &std::path::Path, plugins: &std::path::Path) -> Host {
     plugins_with_the_guest(plugins);
     let mut setup = Setup::new(data);
     setup.plugin_dir = Some(plugins.to_owned());
+    setup.arguments = vec!["--idle-period".to_owned(), "0".to_owned()];
     Host::start(&setup).unwrap()
 }
 

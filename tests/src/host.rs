@@ -9,8 +9,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-/// How long a host may take to be ready. The first start of a run compiles the connectors.
-const READY: Duration = Duration::from_secs(60);
+/// How long a host may take to be ready. The first start on a data directory compiles all connectors, and other tests do so at the same time.
+const READY: Duration = Duration::from_secs(120);
+
+/// How long a host may take to stop: it gives its answers ten seconds, its calls and its notifications twenty each, its spans six.
+const STOPPED: Duration = Duration::from_secs(90);
+
+/// How long a connection is kept for the next request. A host closes one that is idle for thirty seconds, and a request that is sent at that
+/// moment has no answer.
+pub(crate) const KEPT: Duration = Duration::from_secs(20);
 
 /// Password of the mock VIM in tests: long enough for the host to look for it in what a VIM answers.
 pub const PASSWORD: &str = "mock-vim-test-password";
@@ -182,7 +189,7 @@ impl Host {
             metrics: None,
             log,
             reader: Some(reader),
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: reqwest::Client::builder().no_proxy().pool_idle_timeout(KEPT).build()?,
         };
         let deadline = Instant::now() + READY;
         loop {
@@ -244,12 +251,13 @@ impl Host {
     /// When it does not end well.
     pub fn stop(mut self) -> anyhow::Result<String> {
         signal("-TERM", self.child.id())?;
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + STOPPED;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
                 bail!("vimhost did not stop; its log:\n{}", self.log());
             }
-            std::thread::yield_now();
+            // To look without a pause would take half of a small machine from the host that is waited for, and from other tests.
+            std::thread::park_timeout(Duration::from_millis(5));
         }
         let status = self.child.wait()?;
         if let Some(reader) = self.reader.take() {

@@ -28,9 +28,6 @@ pub struct Answer {
     pub json: Value,
 }
 
-/// How long an upload or an operation may take that has to succeed. Both take moments; this only keeps a test from hanging.
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// A client of one host.
 #[derive(Debug, Clone)]
 pub struct VnfLcm {
@@ -47,7 +44,10 @@ impl VnfLcm {
     pub fn new(base: &str) -> anyhow::Result<Self> {
         Ok(Self {
             base: base.to_owned(),
-            http: reqwest::Client::builder().no_proxy().build()?,
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .pool_idle_timeout(crate::host::KEPT)
+                .build()?,
         })
     }
 

@@ -130,14 +130,6 @@ impl Server {
         Ok(self.world.set_faults(faults)?)
     }
 
-    /// Ends all waits: calls that wait for their latency are worked on, and whatever is being made, changed or deleted is so now.
-    /// What begins afterwards takes the time that the script gives it.
-    ///
-    /// So a test can hold something for as long as it needs, on a machine of any speed, and lets it go by a script without delays and this.
-    pub fn hurry(&self) {
-        self.world.hurry();
-    }
-
     /// Everything that exists, as `GET /admin/inventory` shows it.
     #[must_use]
     pub fn inventory(&self) -> Inventory {
@@ -148,6 +140,14 @@ impl Server {
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.world.lock().requests.clone()
+    }
+
+    /// Ends all waits: calls that wait for their latency are worked on, and whatever is being made, changed or deleted is so now.
+    /// What begins afterwards takes the time that the script gives it.
+    ///
+    /// So a test can hold something for as long as it needs, on a machine of any speed, and lets it go by a script without delays and this.
+    pub fn hurry(&self) {
+        self.world.hurry();
     }
 
     /// Stops: no more connections, requests at work are answered, the state is in its file.
