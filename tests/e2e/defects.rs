@@ -138,7 +138,7 @@ async fn d7_a_call_that_takes_longer_than_a_lease_is_made_once() {
         .deploy(&records.id(), &records.deploy_body("op", ACCOUNT))
         .await
         .unwrap();
-    lcm.wait_done(&records.id(), &action, LIMIT).await.unwrap();
+    lcm.wait_done(&records.id(), &action, 2 * LIMIT).await.unwrap();
     assert_eq!(vim.inventory().servers.len(), 2);
     assert_eq!(vim.requests().of("POST servers create 201"), 2, "{:?}", vim.requests());
     vim.stop().await.unwrap();

@@ -301,14 +301,16 @@ async fn a_host_that_was_silent_while_another_one_was_let_into_its_standalone_en
     assert!(answers(&two).await);
 }
 
-/// What a host says that does not start.
+/// What a host says that does not start. One that does start is stopped, and has said something else.
 fn serve(setup: &vimhost_tests::Setup, more: &[&str]) -> String {
     let mut arguments = setup.arguments.clone();
     if !more.is_empty() {
         let at = arguments.iter().position(|argument| argument == more[0]).unwrap();
         arguments.drain(at..at + 2);
     }
-    let output = std::process::Command::new(binary().unwrap())
+    let output = std::process::Command::new("timeout")
+        .arg(LIMIT.as_secs().to_string())
+        .arg(binary().unwrap())
         .args([
             "serve",
             "--ng-ro-listen",
