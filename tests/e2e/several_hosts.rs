@@ -208,7 +208,12 @@ async fn a_database_that_is_away_means_503_and_nothing_lost() {
     })
     .await
     .unwrap();
-    done(&host, "svc", "up").await;
+    // A server that has just come back may be away once more: asked again, as whoever gets a 503 does.
+    wait_until("the end of the deployment", LIMIT, || async {
+        Ok(status(&host, "svc", "up").await.is_ok_and(|state| state == "DONE"))
+    })
+    .await
+    .unwrap();
     assert_eq!(vim.inventory().servers.len(), 10);
 }
 
