@@ -85,7 +85,7 @@ async fn a_host_killed_in_each_update_of_a_change_waits_on_after_its_restart() {
                 "{operation}: nothing is known of it before it is complete"
             );
             at_work(&world).await;
-            world.vim.end_stacks();
+            world.vim.hurry();
         }
         let over = ends(&world, &op_occ, "COMPLETED").await;
         assert_eq!(

@@ -106,7 +106,7 @@ impl World {
     }
 }
 
-/// Stacks stay in progress until they are [`release`]d, or ended by the VIM's `end_stacks`: however long anything takes, they are
+/// Stacks stay in progress until they are [`release`]d, or ended by the VIM's `hurry`: however long anything takes, they are
 /// found so.
 fn held() -> Faults {
     Faults {
@@ -119,7 +119,7 @@ fn held() -> Faults {
 /// Ends what is [`held`]; what begins then is not.
 fn release(vim: &Server) {
     vim.set_faults(Faults::default()).unwrap();
-    vim.end_stacks();
+    vim.hurry();
 }
 
 /// One more VM of VDU1.

@@ -256,7 +256,7 @@ async fn a_vim_that_is_away_for_some_seconds_is_waited_for() {
         old.abort().await.unwrap();
         missed(&world, "observe-stacks", before).await;
         world.vim = lasting(&state, &port, held()).await;
-        world.vim.end_stacks();
+        world.vim.hurry();
         ends(&world, &op_occ, "COMPLETED").await;
         let log = world.host.log();
         assert!(!log.contains("operation failed"), "{operation}: {log}");

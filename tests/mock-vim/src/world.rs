@@ -131,7 +131,11 @@ impl World {
 
     /// Ends all waits: what is under way is over, and calls that wait are worked on.
     pub(crate) fn hurry(&self) {
-        self.lock().state.advance(UnixMillis(u64::MAX));
+        let mut held = self.lock();
+        let now = held.now;
+        held.state.end_stacks(now);
+        held.state.advance(UnixMillis(u64::MAX));
+        drop(held);
         self.hurried.notify_waiters();
     }
 

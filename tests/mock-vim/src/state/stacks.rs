@@ -262,7 +262,7 @@ impl State {
         Ok(Deletion::Done)
     }
 
-    /// Ends what stacks are in the middle of, as if its time were over.
+    /// Ends what stacks are in the middle of, now and not at the time that it was due: a stack tells when it was changed.
     pub(crate) fn end_stacks(&mut self, now: UnixMillis) {
         let all = self.stacks.iter();
         let busy: Vec<Arc<Stack>> = all.filter(|stack| stack.status.is_in_progress()).cloned().collect();

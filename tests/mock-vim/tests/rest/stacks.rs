@@ -199,11 +199,11 @@ async fn what_stacks_are_in_the_middle_of_is_over_when_a_test_says_so() {
     .await;
     let path = format!("/v1/stacks/{}", id(&client.create("stacks", body("s")).await));
     assert_eq!(client.get(&path).await.1["status"], "CREATE_IN_PROGRESS");
-    server.end_stacks();
+    server.hurry();
     assert_eq!(client.get(&path).await.1["status"], "CREATE_COMPLETE");
     assert_eq!(client.delete(&path).await.0, 202);
     assert_eq!(client.get(&path).await.1["status"], "DELETE_IN_PROGRESS");
-    server.end_stacks();
+    server.hurry();
     assert!(server.inventory().stacks.is_empty(), "it is deleted and purged");
 }
 
