@@ -1,4 +1,4 @@
-//! A port for a server that is started later.
+//! A port for a server that is started later, or again.
 
 use std::net::Ipv4Addr;
 
@@ -11,14 +11,17 @@ use tokio::net::TcpSocket;
 /// port. This one is bound, so nobody else gets it, and not listened at, so nobody reaches it before the server is there. The server gets
 /// it all the same, because it says, as servers do, that it shares the port with whoever does not listen (`SO_REUSEADDR`).
 #[derive(Debug)]
-pub(crate) struct HeldPort {
+pub struct HeldPort {
     _socket: TcpSocket,
     port: u16,
 }
 
 impl HeldPort {
     /// Some port.
-    pub(crate) fn any() -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When none is free.
+    pub fn any() -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4().context("no socket")?;
         socket.set_reuseaddr(true).context("a port cannot be shared")?;
         socket
@@ -29,7 +32,8 @@ impl HeldPort {
     }
 
     /// Its number.
-    pub(crate) fn port(&self) -> u16 {
+    #[must_use]
+    pub fn port(&self) -> u16 {
         self.port
     }
 }

@@ -18,6 +18,7 @@ mod vnf_lcm;
 mod vnf_package;
 
 pub use cluster::Cluster;
+pub use held_port::HeldPort;
 pub use host::{Host, PASSWORD, Setup, binary, plugin_dir, series_sum, start_vim, wait_until};
 pub use kills::Kills;
 pub use lcm::{Lcm, Records};

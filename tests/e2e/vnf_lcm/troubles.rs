@@ -7,8 +7,7 @@ use std::time::Instant;
 use mock_vim::{Config, Credentials, Faults, Server};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::net::TcpSocket;
-use vimhost_tests::{PASSWORD, VimUser, instantiate_request, start_vim, wait_until};
+use vimhost_tests::{HeldPort, PASSWORD, VimUser, instantiate_request, start_vim, wait_until};
 
 use super::{LIMIT, World, at, at_work, ends, forceful, held, log_to_end, scale_in, scale_out, vm_count};
 
@@ -210,18 +209,8 @@ async fn missed(world: &World, function: &str, before: f64) {
     .unwrap();
 }
 
-/// A port that is the VIM's also while it is away: bound, so that nobody else is given it, and never listened on, so that whoever connects is
-/// refused.
-fn reserved() -> TcpSocket {
-    let port = TcpSocket::new_v4().unwrap();
-    // The VIM binds it too, as a listener does.
-    port.set_reuseaddr(true).unwrap();
-    port.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-    port
-}
-
-/// A VIM that keeps its state, so that it can go and come back.
-async fn lasting(dir: &tempfile::TempDir, port: &TcpSocket, faults: Faults) -> Server {
+/// A VIM that keeps its state, so that it can go and come back. Its port is nobody else's meanwhile.
+async fn lasting(dir: &tempfile::TempDir, port: &HeldPort, faults: Faults) -> Server {
     let config = Config {
         credentials: Credentials {
             password: PASSWORD.to_owned(),
@@ -229,7 +218,7 @@ async fn lasting(dir: &tempfile::TempDir, port: &TcpSocket, faults: Faults) -> S
         },
         state_file: Some(dir.path().join("vim.json")),
         faults,
-        listen: port.local_addr().unwrap(),
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port.port())),
         ..Config::default()
     };
     Server::start(config).await.unwrap()
@@ -238,7 +227,7 @@ async fn lasting(dir: &tempfile::TempDir, port: &TcpSocket, faults: Faults) -> S
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vim_that_is_away_for_some_seconds_is_waited_for() {
     let state = tempfile::tempdir().unwrap();
-    let port = reserved();
+    let port = HeldPort::any().unwrap();
     let mut world = World::on(lasting(&state, &port, held()).await).await;
     let id = world.created("away").await;
     let request = instantiate_request("mock");
@@ -274,7 +263,7 @@ async fn a_vim_that_is_away_for_some_seconds_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vim_that_is_away_when_an_operation_begins_is_waited_for() {
     let state = tempfile::tempdir().unwrap();
-    let port = reserved();
+    let port = HeldPort::any().unwrap();
     let slow = || Faults {
         stack_delay_ms: 1000,
         stack_delete_delay_ms: 1000,
