@@ -7,43 +7,55 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::request::Parts;
+use http::{Version, header};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming, SizeHint};
 use tokio::time::Sleep;
+
+/// How long a client that asks to be told to send its body (RFC 9110 10.1.1) is taken to wait for that. It may send it without being
+/// told; the common ones do so after a second.
+const WAITS: Duration = Duration::from_millis(800);
 
 /// How long a body may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Times {
     /// To be read by who wants it, counted from the request's head.
     pub read: Duration,
-    /// To be thrown away once nobody wants it.
+    /// To be thrown away once nobody wants it; a fifth of that without a byte ends it too, because a client that writes without looking
+    /// for an answer has no reason to pause.
     pub discard: Duration,
 }
 
 /// The body that a handler gets for the one that came in.
-pub(crate) fn body(incoming: Incoming, headers: &HeaderMap, times: Times) -> Body {
+pub(crate) fn body(incoming: Incoming, head: &Parts, times: Times) -> Body {
     if incoming.is_end_stream() {
         return Body::empty();
     }
     Body::new(Received {
         incoming: Some(incoming),
-        is_wanted: !headers.contains_key(header::EXPECT),
+        waits: waits_to_be_told(head).then(Instant::now),
         late: Box::pin(tokio::time::sleep(times.read)),
         discard: times.discard,
     })
 }
 
+fn waits_to_be_told(head: &Parts) -> bool {
+    let expected = head.headers.get(header::EXPECT);
+    head.version > Version::HTTP_10
+        && expected.is_some_and(|what| what.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 struct Received {
     /// None once it has ended, failed or taken too long.
     incoming: Option<Incoming>,
-    /// The client has been told to send it, or sends it without being told.
-    is_wanted: bool,
+    /// Since when the client waits to be told to send it; none where it was told, or sends it anyway.
+    waits: Option<Instant>,
     late: Pin<Box<Sleep>>,
     discard: Duration,
 }
@@ -59,14 +71,15 @@ impl hyper::body::Body for Received {
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(incoming).poll_frame(context);
-        self.is_wanted = true;
+        let polled = Pin::new(&mut *incoming).poll_frame(context);
+        if let Poll::Ready(read) = &polled
+            && is_over(incoming, read)
+        {
+            self.incoming = None;
+        }
+        self.waits = None;
         match polled {
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
-            Poll::Ready(ended) => {
-                self.incoming = None;
-                Poll::Ready(ended.map(|failed| failed.map_err(Into::into)))
-            }
+            Poll::Ready(read) => Poll::Ready(read.map(|frame| frame.map_err(Into::into))),
             Poll::Pending if self.late.as_mut().poll(context).is_ready() => {
                 // Dropped, which closes the connection: who has been this slow is waited for no longer.
                 self.incoming = None;
@@ -87,24 +100,41 @@ impl hyper::body::Body for Received {
     }
 }
 
+/// Whether this was the last of it. To be looked at, because the next frame would be waited for in vain: once the answer is written, hyper
+/// tells of the end only when the next request comes.
+fn is_over<E>(incoming: &Incoming, read: &Option<Result<Frame<Bytes>, E>>) -> bool {
+    match read {
+        Some(Ok(frame)) => frame.is_trailers() || incoming.is_end_stream(),
+        Some(Err(_)) | None => true,
+    }
+}
+
 impl Drop for Received {
     fn drop(&mut self) {
         let Some(mut incoming) = self.incoming.take() else {
             return;
         };
-        // A client that waits to be told (RFC 9110 10.1.1) sends nothing after a refusal; reading would wait for it in vain.
-        if incoming.is_end_stream() || !self.is_wanted {
+        // A client that waits to be told sends nothing after a refusal; reading would wait for it in vain.
+        let waits = self.waits.is_some_and(|since| since.elapsed() < WAITS);
+        if incoming.is_end_stream() || waits {
             return;
         }
         // No runtime: the process ends, and the connection with it.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let patience = self.discard;
+        let (patience, pause) = (self.discard, self.discard / 5);
         runtime.spawn(async move {
-            let rest = async { while let Some(Ok(_)) = incoming.frame().await {} };
-            if tokio::time::timeout(patience, rest).await.is_err() {
-                tracing::debug!("a refused body goes on and on; its connection is closed");
+            let rest = async {
+                loop {
+                    let read = tokio::time::timeout(pause, incoming.frame()).await.ok()?;
+                    if is_over(&incoming, &read) {
+                        return Some(());
+                    }
+                }
+            };
+            if !matches!(tokio::time::timeout(patience, rest).await, Ok(Some(()))) {
+                tracing::debug!("a refused body did not end in time; its connection is closed");
             }
         });
     }

@@ -28,7 +28,7 @@ pub struct ServeOptions {
     pub header_time: Duration,
     /// Bytes of a request's head. Ids have at most 1 KiB.
     pub header_bytes: usize,
-    /// Longest time for the body, from the end of the head. As long as an answer may take, by default.
+    /// Longest time for the body, from the end of the head. Shorter than an answer may take, so that a slow client is told so.
     pub body_time: Duration,
     /// How long the rest of a body is taken and thrown away after its request was refused, so that a client that sends all
     /// before it reads gets the answer.
@@ -43,7 +43,7 @@ impl Default for ServeOptions {
             connections: 512,
             header_time: Duration::from_secs(30),
             header_bytes: 32 << 10,
-            body_time: Duration::from_secs(120),
+            body_time: Duration::from_secs(110),
             discard_time: Duration::from_secs(10),
             patience: Duration::from_secs(10),
         }
@@ -117,7 +117,7 @@ async fn connection(
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let router = router.clone();
         let (parts, incoming) = request.into_parts();
-        let body = received::body(incoming, &parts.headers, times);
+        let body = received::body(incoming, &parts, times);
         let mut request = Request::from_parts(parts, body);
         request.extensions_mut().insert(ConnectInfo(peer));
         async move { Ok::<_, Infallible>(call(router, request).await) }

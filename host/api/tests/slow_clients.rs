@@ -20,6 +20,13 @@ async fn listen(options: ServeOptions) -> (std::net::SocketAddr, CancellationTok
         .route("/", axum::routing::get(|| async { "ok" }))
         .route("/refused", axum::routing::post(|| async { StatusCode::UNAUTHORIZED }))
         .route(
+            "/refused-late",
+            axum::routing::post(|| async {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                StatusCode::UNAUTHORIZED
+            }),
+        )
+        .route(
             "/read",
             axum::routing::post(|body: Bytes| async move { body.len().to_string() }),
         )
@@ -117,6 +124,48 @@ async fn a_client_that_waits_to_be_told_is_not_told_to_send_what_is_refused() {
     stream.write_all(request.as_bytes()).await.unwrap();
     let answer = rest(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_is_tired_of_waiting_to_be_told_gets_the_refusal() {
+    let (address, ..) = listen(ServeOptions {
+        discard_time: Duration::from_secs(60),
+        ..ServeOptions::default()
+    })
+    .await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request =
+        format!("POST /refused-late HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {MUCH}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // It is not told to, and sends it anyway, as curl does after a second.
+    stream.write_all(&vec![b'x'; MUCH]).await.unwrap();
+    let answer = head(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_refused_body_that_has_come() {
+    let (address, ..) = listen(ServeOptions {
+        discard_time: Duration::from_secs(600),
+        ..ServeOptions::default()
+    })
+    .await;
+    let tasks = tokio::runtime::Handle::current().metrics();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    head(&mut stream).await;
+    stream.read_exact(&mut [0; 2]).await.unwrap();
+    let before = tasks.num_alive_tasks();
+    let request = format!("POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: {MUCH}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert!(head(&mut stream).await.starts_with("HTTP/1.1 401"));
+    assert!(tasks.num_alive_tasks() > before, "the rest is waited for");
+    stream.write_all(&vec![b'x'; MUCH]).await.unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while tasks.num_alive_tasks() > before {
+        assert!(Instant::now() < until, "the rest has come");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]
