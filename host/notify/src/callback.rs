@@ -1,6 +1,7 @@
 //! Requests to callbacks: bounded in time and size, to permitted addresses, redirects not followed.
 
 use std::error::Error as _;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,25 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
+}
+
+/// Whether the connection ended before an answer began.
+fn was_closed(error: &hyper_util::client::legacy::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && (error.is_incomplete_message() || error.is_canceled() || error.is_closed())
+        {
+            return true;
+        }
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The connections to one origin. Those that are not in use go with it.
@@ -124,12 +144,12 @@ impl Client {
     }
 
     /// Sends a request whole and reads the answer; an answer that is too long is cut off with an error. A connection that was kept may be
-    /// closed by the other side at that very moment, so what was not answered is sent once more: a notification that comes twice has the
-    /// same `id`.
+    /// closed by the other side at that very moment, so what met a connection that ended is sent once more: a notification that comes twice
+    /// has the same `id`, and a token that was asked for twice is good.
     pub(crate) async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
         let origin = self.origin_of(request.uri());
         let answer = match origin.request(request.clone()).await {
-            Err(error) if !error.is_connect() => origin.request(request).await,
+            Err(error) if was_closed(&error) => origin.request(request).await,
             first => first,
         };
         let answer = answer.map_err(|error| reason_of(&error))?;
