@@ -41,6 +41,9 @@ const MOST_PAGES: usize = 1000;
 /// How often it is told that looks fail.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
+/// After that long without a look nobody knows how long a VIM was away: nothing was waited for, or by another host.
+const FORGET: Duration = Duration::from_secs(90);
+
 /// What is told of looks that fail: that they do, once a minute; and that they go well again, where the first was told. So a VIM that
 /// comes and goes adds no more than two lines a minute.
 #[derive(Default)]
@@ -51,11 +54,15 @@ struct Told {
     suppressed: u64,
     /// While the VIM is away: since when, and how many looks have failed.
     away: Option<(Instant, u64)>,
+    /// When a look failed last.
+    last: Option<Instant>,
 }
 
 impl Told {
     /// A look failed. If that is to be told: how many failures were left out.
     fn failed(&mut self, now: Instant) -> Option<u64> {
+        self.forget_old(now);
+        self.last = Some(now);
         if let Some((_, looks)) = &mut self.away {
             *looks = looks.saturating_add(1);
         }
@@ -69,8 +76,16 @@ impl Told {
     }
 
     /// A look went well. If that is to be told: since when none did, and how many failed.
-    fn went_well(&mut self) -> Option<(Instant, u64)> {
+    fn went_well(&mut self, now: Instant) -> Option<(Instant, u64)> {
+        self.forget_old(now);
         self.away.take()
+    }
+
+    fn forget_old(&mut self, now: Instant) {
+        let old = |last: Instant| now.saturating_duration_since(last) > FORGET;
+        if self.last.is_some_and(old) {
+            self.away = None;
+        }
     }
 }
 
@@ -282,7 +297,7 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
             match look(&schedule, &right, batch).await {
                 Ok(observed) => {
                     failed = FAILED;
-                    let back = lock(&poller.told).went_well();
+                    let back = lock(&poller.told).went_well(Instant::now());
                     if let Some((since, looks)) = back {
                         let away_ms = since.elapsed().as_millis();
                         tracing::info!(target_id = %target, away_ms, failed = looks, "stacks observed again");
@@ -310,8 +325,6 @@ async fn run(poller: Arc<Poller>, schedule: Arc<Scheduler>, right: Right, target
             }
         }
     }
-    // How long the VIM is away is another host's to tell.
-    *lock(&poller.told) = Told::default();
     let mut state = lock(&poller.state);
     state.runs = false;
     // Whoever waits sees the right end too.
@@ -446,17 +459,20 @@ mod tests {
     #[test]
     fn a_vim_that_is_away_is_told_once_a_minute_and_once_when_it_is_back() {
         let (mut told, now) = (Told::default(), Instant::now());
-        assert_eq!(told.went_well(), None, "it was never away");
+        assert_eq!(told.went_well(now), None, "it was never away");
         assert_eq!(told.failed(now), Some(0));
         assert_eq!(told.failed(now + TELL_EVERY / 2), None);
         assert_eq!(told.failed(now + TELL_EVERY), Some(1));
-        assert_eq!(told.went_well(), Some((now, 3)));
-        assert_eq!(told.went_well(), None);
+        assert_eq!(told.went_well(now + TELL_EVERY), Some((now, 3)));
+        assert_eq!(told.went_well(now + TELL_EVERY), None);
         // What was not told to be away is not told to be back.
         assert_eq!(told.failed(now + TELL_EVERY), None);
-        assert_eq!(told.went_well(), None);
+        assert_eq!(told.went_well(now + TELL_EVERY), None);
         assert_eq!(told.failed(now + TELL_EVERY * 2), Some(1));
-        assert_eq!(told.went_well(), Some((now + TELL_EVERY * 2, 1)));
+        assert_eq!(told.went_well(now + TELL_EVERY * 2), Some((now + TELL_EVERY * 2, 1)));
+        // Nor is it told to be back after an hour in which nobody looked.
+        assert_eq!(told.failed(now + TELL_EVERY * 3), Some(0));
+        assert_eq!(told.went_well(now + TELL_EVERY * 63), None);
     }
 
     #[test]
