@@ -455,11 +455,16 @@ impl Scheduler {
     /// Stops driving an account that was removed, unless there is work left on it.
     async fn account_removed(self: &Arc<Self>, target: &TargetId) {
         let account = lock(&self.accounts).get(target).cloned();
+        // Whoever drives it anew waits: it would have the same claim, which is given up here.
+        let _gaining = match &account {
+            Some(account) => Some(account.gaining.lock().await),
+            None => None,
+        };
         let unsettled = self.store.unsettled(target, None, 1).await;
         let running = self.store.running_op_occs(Some(target), None, 1).await;
         if unsettled.is_ok_and(|page| page.entries.is_empty()) && running.is_ok_and(|page| page.entries.is_empty()) {
             lock(&self.sights).forget(target);
-            if let Some(account) = account
+            if let Some(account) = &account
                 && let Some(hold) = account.hold()
                 && account.end_hold(&hold)
             {
@@ -467,11 +472,12 @@ impl Scheduler {
                 if let Err(error) = self.store.release_claim(&hold.claim).await {
                     tracing::debug!(target_id = %target, error = %error, "removed account not given up");
                 }
-                // It may have been added again since it was looked for, and have work that was begun under what has just ended.
-                if matches!(self.store.account(target).await, Ok(Some(_))) {
-                    lock(&self.sights).know(target.clone());
-                    self.want_if_free(target);
-                }
+            }
+            // It may have been added again since it was looked for, and have work that was begun under what has just ended. One that is not
+            // read may be there.
+            if !matches!(self.store.account(target).await, Ok(None)) {
+                lock(&self.sights).know(target.clone());
+                self.want_if_free(target);
             }
         }
     }
