@@ -106,6 +106,7 @@ async fn serve(resolved: Resolved, metrics: Metrics, traces: Option<Traces>) -> 
     }));
     let (store, clock) = (opened.store.clone(), Arc::new(SystemClock));
     let templates = Arc::new(Worker::new());
+    let stop = StopSignals::listen()?;
     let engine = Engine::start_with_templates(
         config,
         store.clone(),
@@ -137,7 +138,6 @@ async fn serve(resolved: Resolved, metrics: Metrics, traces: Option<Traces>) -> 
     let options = admin_options(&settings, &shutdown, render(&metrics, &engine));
     let probes = admin::probes(engine.clone(), options.clone());
     let admin = admin::router(engine.clone(), options);
-    let stop = StopSignals::listen()?;
     announce(
         &ng_ro_listener,
         &admin_listener,
@@ -279,7 +279,7 @@ fn announce(
     Ok(())
 }
 
-/// The signals that ask a host to stop. They are listened to before the host says that it is ready: whoever waited for that word may ask
+/// The signals that ask a host to stop. They are listened to before the host drives anything and says that it is ready: whoever waited for that word may ask
 /// at once, and would end a host that does not listen yet as a crash does, its accounts not handed over.
 struct StopSignals {
     terminate: Signal,
