@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mock_vim::Meta;
 use serde_json::{Value, json};
@@ -115,13 +115,13 @@ async fn work(client: Client, worker: usize, over: Arc<AtomicBool>) -> usize {
     rounds
 }
 
-/// Tokens of elements that exist twice.
+/// Tokens of elements that exist twice, and when each was made.
 fn twice(vim: &mock_vim::Server) -> Vec<String> {
     let inventory = vim.inventory();
-    let mut seen: BTreeMap<(&str, String), usize> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, String), Vec<u64>> = BTreeMap::new();
     let mut count = |kind: &'static str, meta: &Meta| {
         if let Some(token) = meta.token.clone().filter(|_| !meta.preset) {
-            *seen.entry((kind, token)).or_default() += 1;
+            seen.entry((kind, token)).or_default().push(meta.created_at.0);
         }
     };
     inventory.servers.iter().for_each(|item| count("server", &item.meta));
@@ -130,9 +130,15 @@ fn twice(vim: &mock_vim::Server) -> Vec<String> {
     inventory.networks.iter().for_each(|item| count("network", &item.meta));
     inventory.flavours.iter().for_each(|item| count("flavour", &item.meta));
     seen.into_iter()
-        .filter(|(_, count)| *count > 1)
-        .map(|((kind, token), _)| format!("{kind} {token}"))
+        .filter(|(_, made)| made.len() > 1)
+        .map(|((kind, token), made)| format!("{kind} {token} at {made:?}"))
         .collect()
+}
+
+/// What was done to whom, and when by the clock of the logs: to be read beside those of the hosts, when the test fails.
+fn note(what: &str) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    println!("{} {what}", now.as_millis());
 }
 
 /// The hosts, and who of them is what.
@@ -146,6 +152,7 @@ struct Hosts {
 impl Hosts {
     fn start(&mut self, n: usize) {
         let host = Host::start(&self.setups[n]).unwrap();
+        note(&format!("host{n} is ready"));
         self.places.lock().unwrap()[n] = Some(host.admin.clone());
         self.hosts[n] = Some(host);
     }
@@ -154,6 +161,7 @@ impl Hosts {
         self.places.lock().unwrap()[n] = None;
         if let Some(mut host) = self.hosts[n].take() {
             host.kill();
+            note(&format!("host{n} was killed; its log:\n{}", host.log()));
         }
         self.paused.remove(&n);
     }
@@ -287,6 +295,7 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
                 resume_at.remove(&n);
                 hosts.paused.remove(&n);
                 orphaned.retain(|orphans| orphans.host != format!("host{n}"));
+                note(&format!("host{n} goes on"));
                 hosts.hosts[n].as_ref().unwrap().resume().unwrap();
             }
         }
@@ -334,6 +343,7 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
                 2 if well.len() > 1 => {
                     let held = held(&hosts.watcher(), &format!("host{victim}")).await;
                     hosts.hosts[victim].as_ref().unwrap().pause().unwrap();
+                    note(&format!("host{victim} stands still"));
                     hosts.paused.insert(victim);
                     pauses += 1;
                     resume_at.insert(victim, now + away);
@@ -343,6 +353,7 @@ async fn three_hosts_lose_nothing_and_make_nothing_twice_whatever_is_killed() {
                 _ if node_down.is_none() => {
                     let node = usize::try_from(random.below(3)).unwrap();
                     servers.kill(node).unwrap();
+                    note(&format!("node {node} of the database was killed"));
                     node_kills += 1;
                     node_killed = Some(Instant::now());
                     node_down = Some((node, now + Duration::from_millis(500 + random.below(6000))));

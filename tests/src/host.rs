@@ -95,7 +95,7 @@ pub struct Setup {
     pub data_dir: PathBuf,
     /// Its connectors; those of the build when absent.
     pub plugin_dir: Option<PathBuf>,
-    /// `RUST_LOG`.
+    /// `RUST_LOG`; `VIMHOST_TEST_LOG` sets it for all, to look into a test that failed.
     pub log: String,
     /// More of its environment: what must not be seen in a list of processes.
     pub environment: Vec<(String, String)>,
@@ -110,7 +110,7 @@ impl Setup {
         Self {
             data_dir: data_dir.to_owned(),
             plugin_dir: None,
-            log: "info".to_owned(),
+            log: std::env::var("VIMHOST_TEST_LOG").unwrap_or_else(|_| "info".to_owned()),
             environment: Vec::new(),
             arguments: Vec::new(),
         }
