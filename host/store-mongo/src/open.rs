@@ -168,6 +168,22 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether the server cannot at the moment: its set elects another primary, say. That no server was reached is said after a wait for one.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Index { source, .. } => Fault::from(source.clone()).is_lost(),
+            Self::Prepare { source, .. } => matches!(source, Error::Unavailable { .. }),
+            Self::Uri(_)
+            | Self::Reach(_)
+            | Self::Old { .. }
+            | Self::Newer { .. }
+            | Self::InUse { .. }
+            | Self::Read { .. } => false,
+        }
+    }
+}
+
 /// A database that was opened.
 pub(crate) struct Opened {
     pub(crate) db: Db,

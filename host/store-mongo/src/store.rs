@@ -30,6 +30,9 @@ use crate::stats::{Counters, Stats};
 /// How often what other hosts left half done is looked for. Whoever needs it done does not wait for this.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Between two tries to open a database whose set elects another primary, which takes it some seconds.
+const OPEN_AGAIN: Duration = Duration::from_millis(250);
+
 /// Sweeps between two looks for commits of hosts that died before deciding: what they left is in nobody's way.
 const SWEEPS_PER_CLEANING: u32 = 120;
 
@@ -68,10 +71,27 @@ impl MongoStore {
     ///
     /// # Errors
     /// When the server is not reached or too old, the database is from a newer version, or another host has a standalone:
-    /// one that showed no sign of life at first is given the time to show one.
+    /// one that showed no sign of life at first is given the time to show one. A set that elects another primary is given
+    /// [`Options::deadline`].
     pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let until = Instant::now() + options.deadline;
+        loop {
+            match Self::open_now(&options).await {
+                Err(error) if error.may_pass() && Instant::now() < until => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the database cannot be opened now; again soon"
+                    );
+                    tokio::time::sleep(OPEN_AGAIN).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn open_now(options: &Options) -> Result<Self, OpenError> {
         let counters = Arc::new(Counters::default());
-        let opened = open::open(&options, Arc::clone(&counters)).await?;
+        let opened = open::open(options, Arc::clone(&counters)).await?;
         let alone_until = opened.alone_until;
         let mut store = Self::of(opened, counters);
         let core = &store.core;

@@ -139,6 +139,18 @@ async fn a_database_that_is_away_is_told_in_time_and_used_again_when_it_is_back(
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_starts_in_an_election_starts_when_it_is_over() {
+    let servers = vimhost_mongod::one_node().await.unwrap();
+    // Indexes, the schema, what an earlier host left.
+    for command in ["createIndexes", "findAndModify", "find"] {
+        // The driver itself asks twice.
+        servers.refuse(command, 4).await.unwrap();
+        let store = MongoStore::open(options(servers.uri())).await.unwrap();
+        store.put_account(account(command), None).await.unwrap();
+    }
+}
+
 /// A primary that has just been elected has all that was acknowledged, but may not know yet that it was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_host_was_answered_is_there_for_every_other_also_right_after_an_election() {

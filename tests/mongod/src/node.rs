@@ -77,6 +77,8 @@ impl Node {
         command.args(["--bind_ip", "127.0.0.1", "--port", &self.port.to_string()]);
         command.args(["--wiredTigerCacheSizeGB", "0.25", "--nounixsocket"]);
         command.args(["--setParameter", "diagnosticDataCollectionEnabled=false"]);
+        // So that a test can have a command fail.
+        command.args(["--setParameter", "enableTestCommands=1"]);
         if let Some(set) = &self.set {
             command.args(["--oplogSize", "64", "--replSet", set]);
         }

@@ -175,6 +175,19 @@ impl Servers {
         bail!("the replica set has elected no primary in {PATIENCE:?}")
     }
 
+    /// Makes the primary answer the next `times` commands of a name with an error, as in an election: it is not the primary.
+    ///
+    /// # Errors
+    /// When there is no primary, or it refuses.
+    pub async fn refuse(&self, command: &str, times: i32) -> Result<()> {
+        const NOT_PRIMARY: i32 = 10107;
+        let primary = self.primary().await?;
+        let node = self.nodes.get(primary).context("there is no such node")?;
+        let fails = doc! {"failCommands": [command], "errorCode": NOT_PRIMARY};
+        let point = doc! {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": fails};
+        ask(&node.address(), point, PATIENCE).await.map(drop)
+    }
+
     /// Makes the primary step down; another one is elected.
     ///
     /// # Errors
