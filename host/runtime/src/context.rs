@@ -183,6 +183,11 @@ impl Shared {
         self.notes().begun.remove(&entry);
     }
 
+    /// Whether the call has failed with a request under way: nothing tells any more what became of that one.
+    pub(crate) fn ended_unanswered(&self) -> bool {
+        self.unanswered.load(Ordering::SeqCst) > 0 && self.notes().breach.is_some()
+    }
+
     /// Whether something may exist that nobody knows of.
     pub(crate) fn outcome_is_open(&self) -> bool {
         self.unanswered.load(Ordering::SeqCst) > 0 || !self.notes().begun.is_empty()

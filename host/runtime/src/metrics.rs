@@ -135,6 +135,7 @@ fn reason(code: &Error) -> &'static str {
         Error::HttpRequestBodySize(_) => "request-size",
         Error::HttpResponseBodySize(_) => "answer-size",
         Error::HttpResponseContentCoding(_) => "answer-coding",
+        Error::HttpProtocolError => "answer",
         Error::HttpRequestUriInvalid => "uri",
         _ => "other",
     }

@@ -253,6 +253,10 @@ async fn an_answer_that_holds_a_secret_is_refused() {
     ] {
         let message = refused(&host, &vim, at(path)).await;
         assert!(message.contains("holds a secret of the account"), "{path}: {message}");
+        assert!(
+            !message.contains("HttpRequestDenied"),
+            "{path}: it was sent, and may have been done: {message}"
+        );
     }
     let mut plain = vim.clone();
     let password = "canary-of-letters-only";

@@ -3,11 +3,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::vim::Vim;
 use support::{Host, Notes, account, call};
-use vimhost_connector::{CreateRequest, Created, Error, ErrorKind, NetworkRequest, Outcome, Step};
+use vimhost_connector::{Connectors as _, CreateRequest, Created, Error, ErrorKind, NetworkRequest, Outcome, Step};
 use vimhost_model::{JournalEntry, JournalStatus};
 use vimhost_runtime::Limits;
 
@@ -35,7 +36,7 @@ async fn create(
 /// Waits for no answer: for a VIM that never gives one. What does answer may take longer on a busy machine.
 async fn hurried() -> Host {
     Host::new(Limits {
-        first_byte: std::time::Duration::from_millis(200),
+        first_byte: Duration::from_millis(200),
         ..Limits::default()
     })
     .await
@@ -109,6 +110,48 @@ async fn a_request_without_an_answer_leaves_the_outcome_of_a_trap_open() {
         (ErrorKind::Plugin, Outcome::Known),
         "it was answered: {error}"
     );
+}
+
+/// Else the next call would make it a second time, and nobody would ever delete the first one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_announced_stays_so_when_the_lease_ends_with_the_request_under_way() {
+    let host = Host::new(Limits::default()).await;
+    for steps in [
+        json!(["begin", "request-or-forget"]),
+        // A guest that takes no answer for no.
+        json!(["begin", "request-anyway", "forget"]),
+    ] {
+        let (vim, journal) = (Vim::start().await, Arc::new(Notes::default()));
+        let own = account(&vim.url, json!({})).target;
+        let making = create(&host, &vim, &journal, steps.clone(), "/silent");
+        let ending = async {
+            let begun = Instant::now();
+            while vim.seen().is_empty() {
+                assert!(begun.elapsed() < Duration::from_secs(60), "the VIM is asked nothing");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            host.runtime.set_send_deadline(&own, Some(Instant::now()));
+        };
+        let (made, ()) = tokio::join!(making, ending);
+        let error = made.unwrap_err();
+        assert_eq!(
+            (error.kind, error.outcome),
+            (ErrorKind::Timeout, Outcome::Unknown),
+            "{steps}: {error}"
+        );
+        assert_eq!(journal.events(), ["begin network res-1"], "{steps}");
+        host.runtime.set_send_deadline(&own, None);
+    }
+    // What was not sent at all is taken back.
+    let (vim, journal) = (Vim::start().await, Arc::new(Notes::default()));
+    let own = account(&vim.url, json!({})).target;
+    host.runtime.set_send_deadline(&own, Some(Instant::now()));
+    let error = create(&host, &vim, &journal, json!(["begin", "request-or-forget"]), "/")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+    assert_eq!(journal.events(), ["begin network res-1", "forget 1"]);
+    assert!(vim.seen().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -122,7 +122,7 @@ impl Body for Guarded {
                     this.held.extend_from_slice(&data);
                     if needles.found_in(&this.held) {
                         let reason = format!("{}: its answer holds a secret of the account", this.what);
-                        return this.refuse(reason, Error::HttpRequestDenied);
+                        return this.refuse(reason, super::UNUSABLE);
                     }
                     let free = this.held.len() - needles.open_end(&this.held);
                     if free > 0 {

@@ -9,12 +9,35 @@ use wasmtime_wasi_http::Error;
 
 /// A request that got no answer.
 pub(super) fn of_request(error: &legacy::Error) -> (Error, String) {
-    find(error).unwrap_or_else(|| (Error::ConnectionTerminated, chain(error)))
+    let (code, text) = find(error).unwrap_or_else(|| (Error::ConnectionTerminated, chain(error)));
+    if was_never_sent(error) || !says_unsent(&code) {
+        return (code, text);
+    }
+    (Error::ConnectionTerminated, text)
 }
 
 /// A body that broke off.
 pub(super) fn of_body(error: &hyper::Error) -> (Error, String) {
-    find(error).unwrap_or_else(|| (Error::HttpResponseIncomplete, chain(error)))
+    match find(error) {
+        Some((code, text)) if !says_unsent(&code) => (code, text),
+        Some((_, text)) => (Error::HttpResponseIncomplete, text),
+        None => (Error::HttpResponseIncomplete, chain(error)),
+    }
+}
+
+/// Whether a guest takes a request for one that reached nobody: wrong of one that was sent, whose connection then ended in the same way.
+fn says_unsent(code: &Error) -> bool {
+    matches!(
+        code,
+        Error::DestinationIpProhibited
+            | Error::DestinationUnavailable
+            | Error::DnsError { .. }
+            | Error::ConnectionRefused
+            | Error::ConnectionTimeout
+            | Error::TlsCertificateError
+            | Error::TlsAlertReceived { .. }
+            | Error::TlsProtocolError
+    )
 }
 
 /// Whether a request surely reached nobody.

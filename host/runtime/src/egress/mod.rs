@@ -4,7 +4,8 @@
 //! dialled under one account's addresses and certificate authorities to another. The client follows no redirects, reads no proxy
 //! variables and unpacks nothing, so each hop is a request of its own that is checked.
 //!
-//! What is refused reaches the guest as "denied" and is kept for the call's error, with the command that would grant it.
+//! What is refused reaches the guest as "denied" and is kept for the call's error, with the command that would grant it. What was sent never
+//! does: a guest that reads "denied" knows that nothing was done, and forgets what it has announced.
 
 mod body;
 mod dial;
@@ -100,10 +101,20 @@ pub(crate) struct Egress {
 struct Refusal(Error, String);
 
 impl Refusal {
+    /// Not sent. A guest takes back what it has announced for such a request.
     fn denied(reason: impl Into<String>) -> Self {
         Self(Error::HttpRequestDenied, reason.into())
     }
+
+    /// Sent and answered, and the guest may not have the answer: what was asked for may have been done, so this must not look like a
+    /// request that was not sent.
+    fn unusable(reason: impl Into<String>) -> Self {
+        Self(UNUSABLE, reason.into())
+    }
 }
+
+/// What a guest is told of an answer that it may not have.
+const UNUSABLE: Error = Error::HttpProtocolError;
 
 type Answer = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
@@ -322,9 +333,11 @@ impl Egress {
                 Ok(()) = fence.changed() => until = *fence.borrow_and_update(),
                 () = at(until) => {
                     account.metrics().requested(None, begun.elapsed());
-                    return Err(refused(self.lease_over(
-                        "the time in which this host may send for the account ended before an answer came",
-                    )));
+                    let reason = "the time in which this host may send for the account ended before an answer came";
+                    self.lease_over(reason);
+                    self.shared.failed(format!("{what}: {reason}"));
+                    // No refusal: the VIM may have it.
+                    return Err(Error::ConnectionReadTimeout);
                 }
             }
         };
@@ -344,11 +357,14 @@ impl Egress {
             }
             Err(error) => {
                 account.metrics().requested(None, begun.elapsed());
+                // Whatever it failed at: it was the connection that may not write any more, or it does not matter.
+                let over = self.check_lease(account).err();
                 if failure::was_never_sent(&error) {
                     self.shared.settled();
+                    if let Some(over) = over {
+                        return Err(refused(over));
+                    }
                 }
-                // Whatever it failed at: it was the connection that may not write any more, or it does not matter.
-                self.check_lease(account).map_err(&refused)?;
                 let (code, text) = failure::of_request(&error);
                 if matches!(code, Error::DestinationIpProhibited) {
                     account.metrics().refused(&code);
@@ -370,17 +386,17 @@ impl Egress {
         incoming: &Incoming,
     ) -> Result<(), Refusal> {
         let rules: &[AnswerCredential] = account.answer_credentials();
-        fill::swap_answer(target, &mut head.headers, rules, account.vault()).map_err(Refusal::denied)?;
+        fill::swap_answer(target, &mut head.headers, rules, account.vault()).map_err(Refusal::unusable)?;
         // Before anything else is refused: what follows repeats parts of the head to the guest and in errors.
         let needles = account.vault().needles();
         for (name, value) in &head.headers {
             if needles.found_in(name.as_str().as_bytes()) {
-                return Err(Refusal::denied(
+                return Err(Refusal::unusable(
                     "the name of a header of its answer holds a secret of the account",
                 ));
             }
             if needles.found_in(value.as_bytes()) {
-                return Err(Refusal::denied(format!(
+                return Err(Refusal::unusable(format!(
                     "the header '{name}' of its answer holds a secret of the account"
                 )));
             }

@@ -1,7 +1,8 @@
 //! `journal`: what a creating call announces, durable before the import returns.
 //!
 //! Nothing is sent without the journal. When an entry cannot be written, the guest gets an error, every later request of the call
-//! is refused, and the host fails the call whatever the guest answers.
+//! is refused, and the host fails the call whatever the guest answers. Nor does a guest take an entry out when the host has broken off
+//! its call with a request under way: what it believes of that request is a guess, and what the VIM made would be nobody's.
 //!
 //! Writing runs on the caller's tokio runtime and not on the guests': a database driver there keeps its timers and tasks, and an
 //! entry that is being written is finished although the guest is stopped meanwhile.
@@ -206,6 +207,13 @@ impl Host for Ctx {
         let Some(journal) = &self.journal else {
             return Ok(Err(outside()));
         };
+        if self.shared.ended_unanswered() {
+            return Ok(Err(WitError {
+                kind: WitKind::Internal,
+                message: "the call has failed, and what became of its last request is not known".into(),
+                retry_after_ms: None,
+            }));
+        }
         let written = journal
             .write(|journal| async move { journal.forget(entry).await })
             .await;

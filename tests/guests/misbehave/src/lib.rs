@@ -309,6 +309,15 @@ impl Infrastructure for Misbehave {
                 "request" => {
                     http::perform(&account, &config["requests"])?;
                 }
+                // What the SDK does of a request that the host did not let out.
+                "request-or-forget" => {
+                    if let Err(error) = http::perform(&account, &config["requests"]) {
+                        if error.message.contains("HttpRequestDenied") {
+                            journal::forget(entry)?;
+                        }
+                        return Err(error);
+                    }
+                }
                 // A guest that goes on although there was no answer.
                 "request-anyway" => {
                     let _ = http::perform(&account, &config["requests"]);
