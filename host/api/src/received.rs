@@ -18,8 +18,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming, SizeHint};
 use tokio::time::Sleep;
 
-/// How long a client that asks to be told to send its body (RFC 9110 10.1.1) is taken to wait for that. It may send it without being
-/// told; the common ones do so after a second.
+/// How long a client that asks to be told to send its body (RFC 9110 10.1.1) is left waiting for that, when nobody wants it: until then it
+/// may get its refusal and send nothing. It may also send it without being told; the common ones do so after a second.
 const WAITS: Duration = Duration::from_millis(800);
 
 /// How long a body may take.
@@ -114,9 +114,7 @@ impl Drop for Received {
         let Some(mut incoming) = self.incoming.take() else {
             return;
         };
-        // A client that waits to be told sends nothing after a refusal; reading would wait for it in vain.
-        let waits = self.waits.is_some_and(|since| since.elapsed() < WAITS);
-        if incoming.is_end_stream() || waits {
+        if incoming.is_end_stream() {
             return;
         }
         // No runtime: the process ends, and the connection with it.
@@ -124,7 +122,10 @@ impl Drop for Received {
             return;
         };
         let (patience, pause) = (self.discard, self.discard / 5);
+        let waits = self.waits.map(|since| WAITS.saturating_sub(since.elapsed()));
         runtime.spawn(async move {
+            // To read is to tell it to send, unless the answer has been written by then.
+            tokio::time::sleep(waits.unwrap_or_default()).await;
             let rest = async {
                 loop {
                     let read = tokio::time::timeout(pause, incoming.frame()).await.ok()?;
