@@ -242,7 +242,10 @@ fn look_up(work: &mut Work) -> Todo {
 }
 
 fn answered(work: &mut Work, answer: Answer, around: &Around<'_>) -> Todo {
-    work.failed = 0;
+    // That something has the name says nothing of the call that was refused.
+    if !matches!(answer, Answer::Found(_)) {
+        work.failed = 0;
+    }
     if !matches!(answer, Answer::Pending(_)) {
         work.state = None;
     }
@@ -370,16 +373,26 @@ fn failed(work: &mut Work, error: &CallError, around: &Around<'_>) -> Todo {
             return look_up(work);
         }
         match step {
-            Step::Delete => return deleted(work, around),
             // What is not there need not be replaced.
             Step::Mark { .. } => return next(work, around),
-            Step::Pause { .. } | Step::MarkNew { .. } | Step::Create { .. } | Step::Update { .. } | Step::Resources => {
-            }
+            Step::Delete
+            | Step::Pause { .. }
+            | Step::MarkNew { .. }
+            | Step::Create { .. }
+            | Step::Update { .. }
+            | Step::Resources => {}
         }
     }
-    match retry::pause(action, error, work.failed) {
+    // Something had the name at the look before: either it has gone since, or this is no word of its end. Asked and looked again, like
+    // what is in use.
+    let in_doubt = error.kind == ErrorKind::NotFound && matches!(step, Step::Delete);
+    let kind = if in_doubt { ErrorKind::Conflict } else { error.kind };
+    match retry::pause(action, &CallError { kind, ..error.clone() }, work.failed) {
         Some(pause) => {
             work.failed = work.failed.saturating_add(1);
+            if in_doubt {
+                work.looked_up = false;
+            }
             // Looked up again when the call is: what stood in the way says nothing about the name.
             let until = around.now.plus(pause);
             if !matches!(work.phase, Phase::Waiting { .. }) {

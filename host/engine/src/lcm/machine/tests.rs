@@ -139,6 +139,69 @@ fn a_deletion_ends_when_the_stack_is_gone_without_another_call() {
 }
 
 #[test]
+fn a_deletion_that_is_told_of_no_stack_while_its_name_is_there_is_not_over() {
+    let mut work = work(vec![Step::Delete], Some("s"));
+    then(&mut work, Event::Go);
+    let mut now = NOW;
+    let mut asked = 0;
+    let gone = loop {
+        assert!(matches!(
+            refused(&mut work, ErrorKind::NotFound),
+            Todo::Call(Request::Find(_))
+        ));
+        if asked == 3 {
+            break answered_with(&mut work, Answer::Found(None));
+        }
+        let found = observation("s", StackAction::Create, StackProgress::Complete);
+        let again = answered_with(&mut work, Answer::Found(Some(found)));
+        assert!(matches!(again, Todo::Call(Request::Delete(_))), "{again:?}");
+        let Todo::Rest(until) = at(
+            &mut work,
+            Event::Answered(Err(VimError::new(ErrorKind::NotFound, "no"))),
+            now,
+        ) else {
+            panic!("{work:?}");
+        };
+        assert!(work.stack.id.is_some());
+        assert!(
+            until.since(now) > Duration::from_millis(200 << asked),
+            "longer each time"
+        );
+        now = until;
+        assert!(matches!(at(&mut work, Event::Go, now), Todo::Call(Request::Delete(_))));
+        asked += 1;
+    };
+    assert_eq!(gone, Todo::Done(None));
+
+    // A VIM that says both for ever: the operation fails, and the stack stays known.
+    let mut work = self::work(vec![Step::Delete], Some("s"));
+    let mut todo = then(&mut work, Event::Go);
+    for _ in 0..1000 {
+        todo = match todo {
+            Todo::Call(Request::Delete(_)) => at(
+                &mut work,
+                Event::Answered(Err(VimError::new(ErrorKind::NotFound, "no"))),
+                now,
+            ),
+            Todo::Call(Request::Find(_)) => {
+                let found = observation("s", StackAction::Create, StackProgress::Complete);
+                at(&mut work, Event::Answered(Ok(Answer::Found(Some(found)))), now)
+            }
+            Todo::Rest(until) => {
+                now = until;
+                at(&mut work, Event::Go, now)
+            }
+            other @ (Todo::Observe(..) | Todo::Call(_) | Todo::Done(_) | Todo::Failed(_)) => {
+                assert!(matches!(other, Todo::Failed(_)), "{other:?}");
+                assert!(work.stack.id.is_some());
+                return;
+            }
+        };
+    }
+    panic!("it never ends");
+}
+
+#[test]
 fn a_lost_id_is_looked_up_once_and_another_one_is_used() {
     let mut work = work(vec![update(), Step::Resources], None);
     assert!(matches!(then(&mut work, Event::Go), Todo::Call(Request::Find(_))));
