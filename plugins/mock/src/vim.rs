@@ -407,7 +407,15 @@ fn log_in(client: &Client, account: &Account, user: &str, tenant: &str) -> Resul
         return Err(Error::new(ErrorKind::Auth, message).into());
     };
     let body = serde_json::json!({ "user": user, "password": password, "tenant": tenant });
-    let response = client.post(["v1", "session"]).json(&body).send()?;
+    // Its status says nothing of what the token is wanted for: a 404 here is no element that is gone.
+    let refused = |mut failure: Failure| {
+        failure.status = None;
+        if failure.error.kind == ErrorKind::NotFound {
+            failure.error.kind = ErrorKind::Unreachable;
+        }
+        failure
+    };
+    let response = client.post(["v1", "session"]).json(&body).send().map_err(refused)?;
     let opened: Opened = response.json()?;
     let token = response.header(TOKEN_GIVEN).ok_or_else(|| {
         Error::other(format!(
