@@ -137,9 +137,12 @@ async fn a_client_that_is_tired_of_waiting_to_be_told_gets_the_refusal() {
     let request =
         format!("POST /refused-late HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {MUCH}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    // It is not told to, and sends it anyway, as curl does after a second.
+    // It sends it whether it is told to or not, as curl does after a second.
     stream.write_all(&vec![b'x'; MUCH]).await.unwrap();
-    let answer = head(&mut stream).await;
+    let mut answer = head(&mut stream).await;
+    if answer.starts_with("HTTP/1.1 100 ") {
+        answer = head(&mut stream).await;
+    }
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
 }
 
