@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -9,23 +10,24 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use vimhost_api::{ServeOptions, serve};
 
-async fn listen(options: ServeOptions) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+type Listening = (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>);
+
+async fn listen(options: ServeOptions) -> Listening {
+    listen_with(options, Router::new()).await
+}
+
+/// With paths besides the usual ones.
+async fn listen_with(options: ServeOptions, more: Router) -> Listening {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
-    let router = Router::new()
+    let router = more
         .route("/", axum::routing::get(|| async { "ok" }))
         .route("/refused", axum::routing::post(|| async { StatusCode::UNAUTHORIZED }))
-        .route(
-            "/refused-late",
-            axum::routing::post(|| async {
-                tokio::time::sleep(Duration::from_secs(2)).await;
-                StatusCode::UNAUTHORIZED
-            }),
-        )
         .route(
             "/read",
             axum::routing::post(|body: Bytes| async move { body.len().to_string() }),
@@ -128,17 +130,26 @@ async fn a_client_that_waits_to_be_told_is_not_told_to_send_what_is_refused() {
 
 #[tokio::test]
 async fn a_client_that_is_tired_of_waiting_to_be_told_gets_the_refusal() {
-    let (address, ..) = listen(ServeOptions {
+    let sent = Arc::new(Notify::new());
+    let refused = {
+        let sent = Arc::clone(&sent);
+        axum::routing::post(|| async move {
+            sent.notified().await;
+            StatusCode::UNAUTHORIZED
+        })
+    };
+    let options = ServeOptions {
         discard_time: Duration::from_secs(60),
         ..ServeOptions::default()
-    })
-    .await;
+    };
+    let (address, ..) = listen_with(options, Router::new().route("/refused-late", refused)).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request =
         format!("POST /refused-late HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {MUCH}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     // It sends it whether it is told to or not, as curl does after a second.
     stream.write_all(&vec![b'x'; MUCH]).await.unwrap();
+    sent.notify_one();
     let mut answer = head(&mut stream).await;
     if answer.starts_with("HTTP/1.1 100 ") {
         answer = head(&mut stream).await;
