@@ -168,11 +168,28 @@ pub enum OpenError {
     },
 }
 
+/// What a server answers that is the primary no more, or ends.
+const NOT_PRIMARY: &[i32] = &[
+    91,    // ShutdownInProgress
+    189,   // PrimarySteppedDown
+    10107, // NotWritablePrimary
+    11600, // InterruptedAtShutdown
+    11602, // InterruptedDueToReplStateChange
+];
+
 impl OpenError {
     /// Whether the server cannot at the moment: its set elects another primary, say. That no server was reached is said after a wait for one.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the driver may learn more errors, of which the usual rule decides"
+    )]
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Index { source, .. } => Fault::from(source.clone()).is_lost(),
+            Self::Index { source, .. } => match &*source.kind {
+                // What it lacks, a right of the user say, it lacks the next time too.
+                ErrorKind::Command(failure) => NOT_PRIMARY.contains(&failure.code),
+                _ => Fault::from(source.clone()).is_lost(),
+            },
             Self::Prepare { source, .. } => matches!(source, Error::Unavailable { .. }),
             Self::Uri(_)
             | Self::Reach(_)

@@ -75,13 +75,15 @@ impl MongoStore {
     /// [`Options::deadline`].
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let until = Instant::now() + options.deadline;
+        let mut is_told = false;
         loop {
             match Self::open_now(&options).await {
                 Err(error) if error.may_pass() && Instant::now() < until => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "the database cannot be opened now; again soon"
-                    );
+                    if !is_told {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(error, "the database cannot be opened now; again until its time is over");
+                        is_told = true;
+                    }
                     tokio::time::sleep(OPEN_AGAIN).await;
                 }
                 opened => return opened,
